@@ -1,0 +1,228 @@
+//! What we were told: settings that cannot be wrong. `file.rs` is the YAML as typed, `env.rs` expands it.
+
+use crate::domain::key::Secret;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// Everything, as meant. No `Option` here means "default".
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The front door.
+    pub server: Server,
+    /// The providers, in the order the file lists them; names are unique.
+    pub providers: Vec<Provider>,
+    /// Every provider's name, once, most preferred first (those not named in the file follow in file order).
+    pub preference: Vec<String>,
+    /// How candidates are ordered.
+    pub strategy: Strategy,
+    /// Names of one's own, each with its complete list of targets.
+    pub models: Vec<VirtualModel>,
+    /// Circuit breakers.
+    pub breaker: Breaker,
+    /// Health checks.
+    pub health: Health,
+    /// A `Retry-After` up to this is waited out.
+    pub retry_wait_max: Duration,
+    /// What happens to a stream that breaks.
+    pub on_stream_failure: OnStreamFailure,
+    /// Whether identical requests in flight share one call.
+    pub deduplicate: bool,
+    /// Keys of callers; empty: no key is asked for.
+    pub keys: Vec<CallerKey>,
+    /// Requests per minute and client address, when no key is configured.
+    pub requests_per_minute: Option<u32>,
+    /// Put first on Hapax's own endpoint when the caller gives no instructions.
+    pub system_prompt: Option<String>,
+    /// Origins allowed by CORS; `*` is any.
+    pub cors_origins: Vec<String>,
+    /// Logging.
+    pub logging: Logging,
+    /// What the operator should know but need not act on: keys without effect, odd combinations.
+    pub warnings: Vec<String>,
+    /// Lowercase hex of the first 8 bytes of the file's SHA-256; `defaults` without a file.
+    pub hash: String,
+}
+
+/// The front door's limits and times; each is documented in the contract, section 2.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names are those of the file, documented there with their units")]
+pub struct Server {
+    /// Host and port, as the file or the default says: `127.0.0.1:8080`.
+    pub listen: String,
+    pub workers: usize,
+    pub queue: usize,
+    pub connections_max: usize,
+    pub header_bytes_max: usize,
+    pub body_bytes_max: usize,
+    pub memory_max: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub write_timeout: Duration,
+    pub request_timeout: Duration,
+    pub shutdown_timeout: Duration,
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// An address range in CIDR form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The network's address.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// api.openai.com.
+    OpenAi,
+    /// api.anthropic.com.
+    Anthropic,
+    /// Ollama's native API.
+    Ollama,
+    /// Anything that speaks OpenAI chat completions.
+    OpenAiCompatible,
+}
+
+/// One provider.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its name: `[A-Za-z0-9._-]{1,64}`.
+    pub name: String,
+    /// What it speaks.
+    pub kind: Kind,
+    /// Scheme, host, port and path prefix, without a trailing slash and without a trailing `/v1`.
+    pub base_url: String,
+    /// Our keys there, a pool; may be empty.
+    pub keys: Vec<Secret>,
+    /// For callers who name no model, and when this provider stands in for another.
+    pub model: String,
+    /// Patterns (`*` is any run of characters) of the names it serves itself; contains `model` if nothing else.
+    pub models: Vec<String>,
+    /// Calls at once; past it the provider counts as busy.
+    pub max_concurrency: usize,
+    /// No connection within this.
+    pub connect_timeout: Duration,
+    /// No answer, or no first token, within this.
+    pub first_token_timeout: Duration,
+    /// No further content within this.
+    pub idle_timeout: Duration,
+    /// The whole call, streams excepted.
+    pub total_timeout: Duration,
+    /// More tries at the same provider, before the next one.
+    pub retries: u32,
+    /// PEM file with a private CA.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy URL; never taken from the environment.
+    pub proxy: Option<String>,
+    /// Headers added to every request.
+    pub headers: Vec<(String, Secret)>,
+    /// Output bound where the dialect requires one and the caller gave none.
+    pub max_tokens: u64,
+    /// `anthropic-version`.
+    pub version: String,
+    /// Ollama's `num_ctx`.
+    pub num_ctx: Option<u64>,
+    /// Ollama's `keep_alive`.
+    pub keep_alive: Option<String>,
+}
+
+/// How candidates are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// As listed.
+    Preference,
+}
+
+/// A name of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualModel {
+    /// The name callers use.
+    pub name: String,
+    /// Provider name and model, most preferred first; complete: nobody else stands in.
+    pub targets: Vec<(String, String)>,
+}
+
+/// Circuit breakers' numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// Consecutive failures that open it; at least 1.
+    pub failure_threshold: u32,
+    /// While closed, counts are cleared this often.
+    pub interval: Duration,
+    /// How long it stays open at first.
+    pub timeout: Duration,
+    /// Trials at once while half-open; at least 1.
+    pub max_requests: u32,
+}
+
+/// Health checks' numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Between checks.
+    pub interval: Duration,
+    /// One check's patience.
+    pub timeout: Duration,
+    /// Failed checks that mark a provider unhealthy; at least 1.
+    pub failure_threshold: u32,
+}
+
+/// What happens to a committed stream that breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStreamFailure {
+    /// The next provider goes on.
+    Continue,
+    /// It ends with an error frame.
+    End,
+}
+
+/// A caller's key.
+#[derive(Debug, Clone)]
+pub struct CallerKey {
+    /// Its name, for logs and metrics.
+    pub name: String,
+    /// SHA-256 of the key's bytes.
+    pub hash: [u8; 32],
+    /// Patterns of models it may use; empty: all.
+    pub models: Vec<String>,
+    /// When it ends.
+    pub expires: Option<SystemTime>,
+    /// Requests per minute.
+    pub requests_per_minute: Option<u32>,
+    /// Whether it may pin a provider with `X-Hapax-Provider`.
+    pub may_pin: bool,
+}
+
+/// Logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logging {
+    /// The least important level that is written.
+    pub level: Level,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether prompts and answers are written.
+    pub prompts: bool,
+}
+
+/// How important a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the usual five")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}

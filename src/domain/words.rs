@@ -1,0 +1,54 @@
+//! Bytes as somebody said them, with the dialect they are in: carried through the house, read only by `dialect`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A wire format. What a caller speaks and what a provider speaks are both one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI `POST /v1/chat/completions`.
+    OpenAiChat,
+    /// OpenAI's legacy `POST /v1/completions` with `prompt`.
+    OpenAiCompletion,
+    /// Anthropic `POST /v1/messages`.
+    Anthropic,
+    /// Ollama `POST /api/chat`, NDJSON streams.
+    Ollama,
+    /// Hapax's own `POST /v1/completions` with `messages` or `input`.
+    Hapax,
+}
+
+/// A request body exactly as the caller sent it, and where in it the few things stand that we may replace.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// The dialect the body is written in.
+    pub dialect: Dialect,
+    /// The body; shared, never copied for another attempt.
+    pub body: Arc<Vec<u8>>,
+    /// Where in `body` the replaceable parts stand; made by `dialect`, meaningful only to it.
+    pub marks: Marks,
+}
+
+/// Byte ranges into [`Words::body`]. All of them lie within the body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The value of `"model"`, quotes included; `None` when the caller named no model.
+    pub model: Option<Range<usize>>,
+    /// The value of `"stream_options"`; `None` when absent.
+    pub stream_options: Option<Range<usize>>,
+    /// The value of `"messages"`, brackets included; `None` when absent.
+    pub messages: Option<Range<usize>>,
+}
+
+/// What the door needs to know of a request without reading all of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Gist {
+    /// The model as the caller named it.
+    pub model: Option<String>,
+    /// Whether the caller wants a stream.
+    pub stream: bool,
+    /// Whether the caller asked for usage at the end of the stream.
+    pub include_usage: bool,
+    /// The caller's bound on output tokens, if any.
+    pub max_tokens: Option<u64>,
+}

@@ -1,0 +1,173 @@
+//! The holes the outside fills: who answers questions, who listens to the answer, who is told what happened.
+
+use super::cancel::Cancel;
+use crate::domain::chat::{Answer, SharedFrame};
+use crate::domain::event::Event;
+use crate::domain::failure::Failure;
+use crate::domain::words::{Gist, Words};
+use std::time::{Duration, Instant};
+
+/// What a caller asks, after the door has checked who he is.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Who asks: flights and limits never cross callers.
+    pub caller: Caller,
+    /// The endpoint's label, as in the metrics.
+    pub endpoint: &'static str,
+    /// What the door read of it.
+    pub gist: Gist,
+    /// The whole of it, in the caller's dialect.
+    pub words: Words,
+    /// `X-Hapax-Provider`: ask this one only.
+    pub pinned: Option<String>,
+    /// `X-Hapax-Deduplicate: off` makes this false.
+    pub deduplicate: bool,
+    /// Travels upstream as `X-Request-ID`.
+    pub request_id: String,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// By the name of his key.
+    Key(String),
+    /// By his address, when no key is configured.
+    Address(std::net::IpAddr),
+}
+
+/// One attempt's bounds: until when, and who may stop it earlier.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// No answer is worth having after this. For a stream: no first token.
+    pub deadline: Instant,
+    /// Fires when nobody waits any more; a blocked read must end within a second.
+    pub cancel: Cancel,
+}
+
+/// One attempt at one provider: which model to ask for, and what was already delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The question.
+    pub question: &'a Question,
+    /// The model to ask for, in the provider's own words.
+    pub model: &'a str,
+    /// The text a broken stream has already delivered, to be continued.
+    pub so_far: Option<&'a str>,
+}
+
+/// A configured upstream. Implemented by `upstream`, and by scripted ones in tests.
+pub trait Provider: Send + Sync {
+    /// Asks, and returns as soon as the answer is complete or the stream's head has come. Every status that is
+    /// not a success, and every body that is not what the dialect says, is a [`Failure`].
+    ///
+    /// # Errors
+    /// Whatever went wrong, with its fault.
+    fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure>;
+
+    /// Asks, free of charge, whether the provider is reachable and accepts our key.
+    ///
+    /// # Errors
+    /// Whatever went wrong, with its fault.
+    fn check(&self, call: &Call) -> Result<(), Failure>;
+
+    /// How many keys are in service; 0 means every key was refused. Providers without keys say 1.
+    fn keys_left(&self) -> usize {
+        1
+    }
+}
+
+/// What a provider replies.
+pub enum Reply {
+    /// All at once.
+    Whole {
+        /// The answer.
+        answer: Answer,
+        /// The caller's parameters the provider's dialect has no place for.
+        dropped: Vec<String>,
+    },
+    /// Frame by frame.
+    Stream {
+        /// The frames; dropping them closes the connection.
+        frames: Box<dyn Frames>,
+        /// The caller's parameters the provider's dialect has no place for.
+        dropped: Vec<String>,
+    },
+}
+
+/// The frames of one provider's stream.
+pub trait Frames {
+    /// The next frame; `None` after a proper end. An end without a finish is `Truncated`, silence is
+    /// `FirstTokenTimeout` before the first content and `IdleTimeout` after it.
+    ///
+    /// # Errors
+    /// Whatever broke the stream.
+    fn next(&mut self) -> Result<Option<crate::domain::chat::Frame>, Failure>;
+}
+
+/// The caller's end of a stream. Implemented by `api`, and by recorders in tests.
+pub trait Listener {
+    /// The stream is committed: the head may be written. Called once, before the first frame.
+    ///
+    /// # Errors
+    /// [`Left`] when the caller cannot be reached any more.
+    fn begin(&mut self, trail: &Trail) -> Result<(), Left>;
+
+    /// One more frame.
+    ///
+    /// # Errors
+    /// [`Left`] when the caller cannot be reached any more.
+    fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left>;
+}
+
+/// The caller is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left;
+
+/// Who is told what happened. Implemented by `telemetry`, and by recorders in tests.
+pub trait Observer: Send + Sync {
+    /// Something happened. Never blocks, never called under a lock.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// The story of one request: who was asked, what came of it, who answered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trail {
+    /// Every try, in order.
+    pub attempts: Vec<Tried>,
+    /// Whose answer the caller reads: provider and model asked for. After a splice, the last one.
+    pub served: Option<(String, String)>,
+    /// Whether the answer was shared from another request's flight.
+    pub deduplicated: bool,
+    /// Parameters the serving provider had no place for.
+    pub dropped: Vec<String>,
+    /// Tokens used over all attempts, as far as known. Zero for a follower: the leader accounts.
+    pub usage: Option<crate::domain::chat::Usage>,
+    /// When the first byte of the request's answer came from upstream, measured from the question.
+    pub upstream: Duration,
+}
+
+/// One try at one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The provider's name.
+    pub provider: String,
+    /// The model asked for.
+    pub model: String,
+    /// `200`, `503` or a fault's word.
+    pub outcome: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a question ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With a complete answer.
+    Whole(std::sync::Arc<Answer>),
+    /// The listener heard a stream to its proper end.
+    Streamed,
+    /// The listener was committed to and the stream could not be saved: an error frame is due, and no end mark.
+    Broken(Failure),
+    /// Nothing was committed; this is the last real cause.
+    Failed(Failure),
+}
