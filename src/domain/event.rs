@@ -2,7 +2,58 @@
 
 use super::chat::Usage;
 use super::failure::Fault;
+use std::net::IpAddr;
 use std::time::Duration;
+
+/// One try at one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The provider's name.
+    pub provider: String,
+    /// The model asked for.
+    pub model: String,
+    /// `200`, `503` or a fault's word.
+    pub outcome: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Everything worth telling about one HTTP request once it is over: a log line, and the request metrics.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// Our id for it, or the caller's own.
+    pub request_id: &'a str,
+    /// The endpoint's label; `other` for paths that are not ours.
+    pub endpoint: &'static str,
+    /// HTTP method.
+    pub method: &'a str,
+    /// The status sent; 499 when the caller left before one was.
+    pub status: u16,
+    /// From the complete request to the last byte of the answer.
+    pub took: Duration,
+    /// Of this, spent in Hapax itself rather than waiting for a provider or the caller's socket.
+    pub overhead: Option<Duration>,
+    /// The error's type, when the answer is an error.
+    pub error: Option<&'a str>,
+    /// Who answered, and the model it was asked for.
+    pub served: Option<(&'a str, &'a str)>,
+    /// Every try, in order.
+    pub attempts: &'a [Tried],
+    /// Tokens, as far as known.
+    pub usage: Option<Usage>,
+    /// Whether it was a stream.
+    pub stream: bool,
+    /// Whether the answer was shared from another request's flight.
+    pub deduplicated: bool,
+    /// Size of the request body.
+    pub bytes_in: u64,
+    /// Size of the answer, head included.
+    pub bytes_out: u64,
+    /// The name of the caller's key, when keys are configured.
+    pub key: Option<&'a str>,
+    /// The caller's address.
+    pub client: Option<IpAddr>,
+}
 
 /// Where a breaker stands. The numbers are those of `circuit_breaker_state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +79,7 @@ impl Circuit {
 }
 
 /// Something that happened inside the gateway. `provider` is always a configured name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// One try at one provider ended.
     Attempted {
@@ -104,6 +155,15 @@ pub enum Event<'a> {
         /// Whether the provider counts as healthy now.
         healthy: bool,
     },
+    /// An HTTP request began to be served.
+    Arrived {
+        /// The endpoint's label.
+        endpoint: &'static str,
+    },
+    /// An HTTP request is over. Every `Arrived` is followed by one; refusals at the door come without.
+    Answered(Record<'a>),
+    /// The door refused a request before any endpoint saw it.
+    Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,
     /// A caller met a limit.

@@ -1,5 +1,6 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
+pub mod calendar;
 pub mod chat;
 pub mod event;
 pub mod failure;

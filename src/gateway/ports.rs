@@ -3,6 +3,7 @@
 use super::cancel::Cancel;
 use crate::domain::chat::{Answer, SharedFrame};
 use crate::domain::event::Event;
+pub use crate::domain::event::Tried;
 use crate::domain::failure::Failure;
 use crate::domain::words::{Gist, Words};
 use std::time::{Duration, Instant};
@@ -144,19 +145,6 @@ pub struct Trail {
     pub usage: Option<crate::domain::chat::Usage>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,
-}
-
-/// One try at one provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
-    /// The provider's name.
-    pub provider: String,
-    /// The model asked for.
-    pub model: String,
-    /// `200`, `503` or a fault's word.
-    pub outcome: String,
-    /// How long it took.
-    pub took: Duration,
 }
 
 /// How a question ended.

@@ -1,1 +1,38 @@
-//! placeholder
+//! What happened, worded for machines: metrics for Prometheus and one log line per request. Observing never blocks.
+
+mod journal;
+mod logger;
+mod metrics;
+mod process;
+mod sink;
+
+pub use logger::{Logging, start};
+pub use metrics::{Gauges, Metrics};
+pub use sink::Sink;
+
+use crate::clock::Clock;
+use crate::domain::event::Event;
+use crate::gateway::ports::Observer;
+use std::sync::Arc;
+
+/// The one observer: counts every event and words those worth a line.
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+    logging: Logging,
+    clock: Arc<dyn Clock>,
+}
+
+impl Telemetry {
+    /// Joins the metrics and the log.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, logging: Logging, clock: Arc<dyn Clock>) -> Self {
+        Self { metrics, logging, clock }
+    }
+}
+
+impl Observer for Telemetry {
+    fn observe(&self, event: &Event<'_>) {
+        self.metrics.count(event);
+        journal::tell(event, &self.logging, &*self.clock);
+    }
+}

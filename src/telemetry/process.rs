@@ -1,0 +1,85 @@
+//! The process as Prometheus' client libraries describe it, read from `/proc/self` (proc(5)).
+
+use std::fmt::Write;
+
+const PAGE_BYTES: u64 = 4096;
+const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, fixed by the kernel's ABI on every Linux of today
+
+/// Appends `process_*` in the text format; what cannot be read is left out.
+pub(super) fn append(out: &mut String) {
+    if let Some(stat) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(fields) {
+        cpu_and_memory(&stat, out);
+    }
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        // The directory being read is open itself.
+        gauge(
+            out,
+            "process_open_fds",
+            "Number of open file descriptors.",
+            (entries.count().saturating_sub(1)) as f64,
+        );
+    }
+    if let Some(max) = std::fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(open_files_max) {
+        gauge(out, "process_max_fds", "Maximum number of open file descriptors.", max);
+    }
+}
+
+/// The fields of `/proc/self/stat` after the command, which may itself hold blanks and parentheses: state is 0.
+fn fields(stat: &str) -> Option<Vec<u64>> {
+    let rest = stat.get(stat.rfind(')')? + 2..)?;
+    Some(rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+fn cpu_and_memory(stat: &[u64], out: &mut String) {
+    let field = |index: usize| stat.get(index).copied().unwrap_or(0);
+    let cpu = (field(11) + field(12)) as f64 / TICKS_PER_SECOND;
+    counter(out, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", cpu);
+    gauge(out, "process_threads", "Number of OS threads in the process.", field(17) as f64);
+    gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", field(20) as f64);
+    let resident = (field(21) * PAGE_BYTES) as f64;
+    gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", resident);
+    if let Some(boot) = std::fs::read_to_string("/proc/stat").ok().as_deref().and_then(boot_time) {
+        let start = boot + field(19) as f64 / TICKS_PER_SECOND;
+        gauge(out, "process_start_time_seconds", "Start time since unix epoch in seconds.", start);
+    }
+}
+
+fn boot_time(stat: &str) -> Option<f64> {
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+fn open_files_max(limits: &str) -> Option<f64> {
+    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: f64) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+}
+
+fn counter(out: &mut String, name: &str, help: &str, value: f64) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
+        let stat = "12 (a (b) c) S 1 2 3";
+        assert_eq!(super::fields(stat), Some(vec![0, 1, 2, 3]));
+    }
+
+    #[test]
+    fn describes_this_process() {
+        let mut out = String::new();
+        super::append(&mut out);
+        for name in [
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+            "process_max_fds",
+        ] {
+            assert!(out.contains(&format!("\n{name} ")), "{name} is missing in {out}");
+        }
+    }
+}
