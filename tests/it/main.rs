@@ -1,0 +1,3 @@
+//! The one integration binary: a rig (simulator, gateway, raw-socket client) and one file per promise.
+
+mod tidy;
