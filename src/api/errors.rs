@@ -30,12 +30,14 @@ const CLASSES: &[Class] = &[
     class(405, "invalid_request_error", "invalid_request_error", "method_not_allowed"),
     class(408, "timeout_error", "timeout_error", "request_timeout"),
     class(413, "invalid_request_error", "request_too_large", "too_large"),
+    class(414, "invalid_request_error", "invalid_request_error", "too_large"),
     class(415, "invalid_request_error", "invalid_request_error", "unsupported_media_type"),
+    class(417, "invalid_request_error", "invalid_request_error", "validation_error"),
     class(422, "invalid_request_error", "invalid_request_error", "validation_error"),
     class(429, "rate_limit_error", "rate_limit_error", "rate_limit_error"),
     class(431, "invalid_request_error", "request_too_large", "too_large"),
     class(499, "caller_left", "caller_left", "caller_left"),
-    class(500, "server_error", "api_error", "internal_error"),
+    INTERNAL,
     class(501, "invalid_request_error", "invalid_request_error", "not_implemented"),
     class(502, "server_error", "api_error", "provider_error"),
     class(503, "server_error", "overloaded_error", "unavailable"),
@@ -47,8 +49,10 @@ const CLASSES: &[Class] = &[
 #[must_use]
 pub fn class_of(status: u16) -> &'static Class {
     let known = |status: u16| CLASSES.iter().find(|class| class.status == status);
-    known(status).or_else(|| known(status / 100 * 100)).unwrap_or(&CLASSES[12])
+    known(status).or_else(|| known(status / 100 * 100)).unwrap_or(&INTERNAL)
 }
+
+const INTERNAL: Class = class(500, "server_error", "api_error", "internal_error");
 
 /// An error on its way to a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +118,7 @@ impl Problem {
     /// What a caller reads when the door itself refuses.
     #[must_use]
     pub fn of_refusal(refusal: Refusal) -> Self {
-        let problem = Self::new(refusal.status(), refusal.to_string()).code(refusal.reason());
+        let problem = Self::new(refusal.status(), sentence(refusal)).code(refusal.reason());
         if problem.status == 503 { problem.retry_after(Duration::from_secs(1)) } else { problem }
     }
 
@@ -158,6 +162,29 @@ impl Problem {
         }
         Response { status: self.status, headers, body: dialect::write_error(dialect, &complaint) }
     }
+}
+
+/// A refusal of the door in words.
+fn sentence(refusal: Refusal) -> String {
+    let words = match refusal {
+        Refusal::Malformed(what) => return format!("not a proper HTTP/1.1 request: {what}"),
+        Refusal::HeaderTooLarge => "the request's header is too large",
+        Refusal::TooManyHeaders => "the request has too many header fields",
+        Refusal::TargetTooLong => "the request target is too long",
+        Refusal::BodyTooLarge => "the request's body is too large",
+        Refusal::TooSlow => "the request took too long to arrive",
+        Refusal::UnsupportedVersion => "only HTTP/1.1 and HTTP/1.0 are spoken here",
+        Refusal::MethodNotAllowed => "this method is not allowed here",
+        Refusal::NotImplemented => "this transfer coding or method is not implemented",
+        Refusal::Expectation => "only the expectation 100-continue can be met",
+        Refusal::UnsupportedEncoding => "send the body without a Content-Encoding",
+        Refusal::QueueFull | Refusal::QueueWait | Refusal::NoWorker => "every worker is busy: try again shortly",
+        Refusal::MemoryFull => "too much is in flight: try again shortly",
+        Refusal::TooManyConnections => "too many connections: try again shortly",
+        Refusal::Draining => "this server is shutting down: try again elsewhere",
+        Refusal::Panicked => "an error of our own: the request was not completed",
+    };
+    words.to_owned()
 }
 
 /// Whole seconds, rounded up: a retry a moment too early would be refused again.

@@ -1,1 +1,343 @@
-//! placeholder
+//! Endpoints: who is asking, for what, and what he reads. The table says which; one file owns every status.
+
+mod chat;
+mod door;
+mod errors;
+mod health;
+mod listener;
+mod models;
+mod status;
+mod table;
+mod told;
+
+pub use door::Network;
+pub use errors::{Class, Problem, class_of};
+pub use table::{Endpoint, Row, TABLE};
+
+use crate::clock::Clock;
+use crate::domain::event::{Event, Record};
+use crate::domain::key::{Key, Keyring};
+use crate::domain::words::Dialect;
+use crate::gateway::Gateway;
+use crate::gateway::ports::{Caller, Observer, Trail};
+use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
+use parking_lot::RwLock;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use table::Found;
+use told::{Asked, Told};
+
+/// What a reload replaces.
+pub struct State {
+    /// Who is asked.
+    pub gateway: Arc<Gateway>,
+    /// Who may ask.
+    pub keyring: Keyring,
+    /// Who may say for whom he asks.
+    pub trusted_proxies: Vec<Network>,
+    /// Origins whose pages may ask; `*` is any.
+    pub cors_origins: Vec<String>,
+}
+
+/// The handler behind the front door.
+pub struct Api {
+    /// The state in service; replaced as a whole, read once per request.
+    state: RwLock<Arc<State>>,
+    observer: Arc<dyn Observer>,
+    clock: Arc<dyn Clock>,
+    /// Writes the metrics in Prometheus' text format.
+    exposition: Box<dyn Fn() -> String + Send + Sync>,
+    ids: door::Ids,
+    draining: AtomicBool,
+    recent: status::Recent,
+}
+
+impl Api {
+    /// Joins what the endpoints need.
+    pub fn new(
+        state: State,
+        observer: Arc<dyn Observer>,
+        clock: Arc<dyn Clock>,
+        exposition: Box<dyn Fn() -> String + Send + Sync>,
+    ) -> Self {
+        Self {
+            state: RwLock::new(Arc::new(state)),
+            observer,
+            clock,
+            exposition,
+            ids: door::Ids::new(),
+            draining: AtomicBool::new(false),
+            recent: status::Recent::default(),
+        }
+    }
+
+    /// Puts another state in service; requests under way keep the one they began with.
+    pub fn replace(&self, state: State) -> Arc<State> {
+        std::mem::replace(&mut *self.state.write(), Arc::new(state))
+    }
+
+    /// The state in service.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read())
+    }
+
+    /// From now on `/health/ready` says 503.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    fn seconds_since_1970(&self) -> u64 {
+        self.clock.today().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+
+    /// Answers a request that has a row and a caller.
+    fn endpoint(&self, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
+        match asked.row.endpoint {
+            Endpoint::Completions | Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::OllamaChat => {
+                chat::serve(self, state, asked, body, exchange)
+            }
+            Endpoint::Models => models::list(state, asked),
+            Endpoint::Model => models::one(state, asked),
+            Endpoint::Health => health::all(self, state),
+            Endpoint::Live => health::live(),
+            Endpoint::Ready => health::ready(self),
+            Endpoint::ProviderHealth => health::one(state, asked.argument),
+            Endpoint::Metrics => {
+                Told::text(200, "text/plain; version=0.0.4; charset=utf-8", (self.exposition)().into_bytes())
+            }
+            Endpoint::Status => status::json(self, state),
+            Endpoint::Page => status::page(),
+        }
+    }
+
+    /// Finds row and caller, or the reason why there is none.
+    fn admit<'a>(&self, state: &'a State, head: &Facts<'_>) -> Result<(&'static Row, Option<&'a Key>), Problem> {
+        match table::find(head.method, head.path) {
+            Found::Row(row, _) if row.guarded => {
+                Ok((row, door::caller(&state.keyring, head.headers, self.clock.today())?))
+            }
+            Found::Row(row, _) => Ok((row, None)),
+            Found::WrongMethod(row) => Err(Problem {
+                allow: Some(table::allow(row)),
+                ..Problem::new(405, "this method is not allowed here").code("method_not_allowed")
+            }),
+            Found::Nothing => Err(Problem::new(404, "there is nothing at this path").code("not_found")),
+        }
+    }
+
+    fn record(&self, facts: &Facts<'_>, told: &Told, sent: &Sent, key: Option<&str>) {
+        let trail = &told.trail;
+        let took = self.clock.now().saturating_duration_since(facts.received);
+        let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
+        let row = table::by_path(facts.path).map(|(row, _)| row);
+        let whole = !told.stream && !trail.deduplicated && trail.served.is_some();
+        let record = Record {
+            request_id: facts.request_id,
+            endpoint: row.map_or(table::OTHER, |row| row.label),
+            method: facts.method,
+            status: sent.status,
+            took,
+            overhead: whole.then(|| took.saturating_sub(waited)),
+            error: told.problem.as_ref().map(|problem| class_of(problem.status).hapax),
+            served: trail.served.as_ref().map(|(provider, model)| (provider.as_str(), model.as_str())),
+            attempts: &trail.attempts,
+            usage: trail.usage,
+            stream: told.stream,
+            deduplicated: trail.deduplicated,
+            bytes_in: facts.bytes_in,
+            bytes_out: sent.bytes,
+            key,
+            client: Some(facts.client),
+        };
+        self.recent.add(&record, self.clock.today());
+        self.observer.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
+    }
+}
+
+/// What is known of a request before its endpoint is.
+struct Facts<'a> {
+    method: &'a str,
+    path: &'a str,
+    headers: &'a crate::server::Headers,
+    request_id: &'a str,
+    client: IpAddr,
+    received: Instant,
+    bytes_in: u64,
+}
+
+/// What went out.
+struct Sent {
+    status: u16,
+    bytes: u64,
+    refused: bool,
+}
+
+impl Handler for Api {
+    fn lane(&self, method: &str, path: &str) -> Lane {
+        match table::find(method, path) {
+            Found::Row(row, _) if !row.control => Lane::Work,
+            // Wrong methods and unknown paths are answered quickly and must not wait for a worker.
+            Found::Row(..) | Found::WrongMethod(_) | Found::Nothing => Lane::Control,
+        }
+    }
+
+    /// Refuses before the body is read: no byte of an unknown caller's body is worth having.
+    fn screen(&self, head: &Head) -> Option<Response> {
+        if &*head.method == "OPTIONS" {
+            return None;
+        }
+        let state = self.state();
+        let request_id = self.ids.of(&head.headers);
+        let facts = Facts {
+            method: &head.method,
+            path: &head.path,
+            headers: &head.headers,
+            request_id: &request_id,
+            client: door::address(head.peer, &head.headers, &state.trusted_proxies),
+            received: self.clock.now(),
+            bytes_in: 0,
+        };
+        let problem = self.admit(&state, &facts).err()?;
+        let dialect = table::by_path(&head.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
+        let mut response = problem.response(dialect, &request_id);
+        response.headers.extend(cors(&state, &head.headers));
+        let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
+        self.record(&facts, &Told::problem(problem, dialect), &sent, None);
+        Some(response)
+    }
+
+    fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
+        let state = self.state();
+        if &*request.method == "OPTIONS" {
+            exchange.send(preflight(&state, &request));
+            return;
+        }
+        let Request { method, path, headers, body, peer, received, .. } = request;
+        let request_id = self.ids.of(&headers);
+        let facts = Facts {
+            method: &method,
+            path: &path,
+            headers: &headers,
+            request_id: &request_id,
+            client: door::address(peer, &headers, &state.trusted_proxies),
+            received,
+            bytes_in: body.len() as u64,
+        };
+        let admitted = self.admit(&state, &facts);
+        let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
+        let mut active = Active { observer: &*self.observer, endpoint: Some(label) };
+        self.observer.observe(&Event::Arrived { endpoint: label });
+        let (mut told, key) = match admitted {
+            Err(problem) => (Told::problem(problem, Dialect::Hapax), None),
+            Ok((row, key)) => {
+                let argument = table::by_path(&path).map_or("", |(_, argument)| argument);
+                let caller = key.map_or(Caller::Address(facts.client), |key| Caller::Key(key.name.clone()));
+                let asked = Asked { row, argument, headers: &headers, request_id: &request_id, key, caller };
+                (self.endpoint(&state, &asked, body, exchange), key.map(|key| key.name.as_str()))
+            }
+        };
+        let status = self.send(&state, &facts, &mut told, exchange);
+        let sent = Sent { status, bytes: exchange.bytes_out(), refused: false };
+        active.endpoint = None;
+        self.record(&facts, &told, &sent, key);
+    }
+
+    fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response {
+        let dialect = path.and_then(table::by_path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
+        let request_id = self.ids.of(&crate::server::Headers::default());
+        Problem::of_refusal(refusal).response(dialect, &request_id)
+    }
+}
+
+impl Api {
+    /// Sends what is still to be sent, and says which status the caller got.
+    fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
+        let response = match (&told.problem, told.response.take()) {
+            (_, Some(response)) => Some(response),
+            (Some(problem), None) if !exchange.started() => {
+                let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
+                let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
+                let mut response = problem.response(dialect, facts.request_id);
+                response.headers.extend(listener::trail_headers(&told.trail));
+                Some(response)
+            }
+            _ => None,
+        };
+        let Some(mut response) = response else { return 200 };
+        if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
+            response.headers.push(("X-Request-ID", facts.request_id.to_owned()));
+        }
+        response.headers.extend(listener::limit_headers(told.standing.as_ref()));
+        response.headers.extend(cors(state, facts.headers));
+        let status = response.status;
+        exchange.send(response);
+        status
+    }
+}
+
+/// Takes an arrival back when a panic keeps its record from being written.
+struct Active<'a> {
+    observer: &'a dyn Observer,
+    endpoint: Option<&'static str>,
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.endpoint {
+            let trail = Trail::default();
+            self.observer.observe(&Event::Answered(Record {
+                request_id: "",
+                endpoint,
+                method: "",
+                status: 500,
+                took: Duration::ZERO,
+                overhead: None,
+                error: Some(class_of(500).hapax),
+                served: None,
+                attempts: &trail.attempts,
+                usage: None,
+                stream: false,
+                deduplicated: false,
+                bytes_in: 0,
+                bytes_out: 0,
+                key: None,
+                client: None,
+            }));
+        }
+    }
+}
+
+/// The answer to a browser that asks before it asks (Fetch standard, CORS preflight).
+fn preflight(state: &State, request: &Request) -> Response {
+    let mut headers = cors(state, &request.headers);
+    headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
+    headers.push((
+        "Access-Control-Allow-Headers",
+        "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider".to_owned(),
+    ));
+    headers.push(("Access-Control-Max-Age", "600".to_owned()));
+    Response { status: 204, headers, body: Vec::new() }
+}
+
+/// What an answer says to a browser's page of another origin.
+fn cors(state: &State, headers: &crate::server::Headers) -> listener::Fields {
+    let Some(origin) = headers.get("origin") else { return Vec::new() };
+    let any = state.cors_origins.iter().any(|allowed| allowed == "*");
+    if !any && state.cors_origins.iter().all(|allowed| allowed != origin) {
+        return Vec::new();
+    }
+    let allowed = if any { "*" } else { origin };
+    vec![("Access-Control-Allow-Origin", allowed.to_owned()), ("Vary", "Origin".to_owned())]
+}
+
+/// JSON of a type of ours; such types always have one.
+fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

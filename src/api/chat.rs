@@ -1,0 +1,111 @@
+//! The endpoints that reach a provider: open the words, ask the gateway, word the answer.
+
+use super::errors::Problem;
+use super::listener::{Ear, trail_headers};
+use super::table::{Endpoint, Row};
+use super::told::{Asked, Told};
+use super::{Api, State};
+use crate::dialect::{self, Wording};
+use crate::domain::words::{Dialect, Gist, Words};
+use crate::gateway::cancel::{Cancel, Reason};
+use crate::gateway::ports::{Outcome, Question, Trail};
+use crate::server::{Exchange, Headers, Response};
+
+/// Serves one request to a provider, whole or streamed.
+pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
+    let dialect = spoken(asked.row, &body);
+    let opened = json(asked.headers).and_then(|()| open(dialect, body)).and_then(|(gist, words)| {
+        allowed(asked, &gist)?;
+        Ok((gist, words))
+    });
+    let (gist, words) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return Told::problem(problem, dialect),
+    };
+    let standing = match state.gateway.admit(&asked.caller) {
+        Ok(standing) => standing,
+        Err(limited) => return Told::limited(&limited, dialect),
+    };
+    let question = Question {
+        caller: asked.caller.clone(),
+        endpoint: asked.row.label,
+        gist,
+        words,
+        pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
+        deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
+        request_id: asked.request_id.to_owned(),
+    };
+    let wording = Wording {
+        request_id: asked.request_id.to_owned(),
+        created: api.seconds_since_1970(),
+        include_usage: question.gist.include_usage,
+        ..Wording::default()
+    };
+    let leave = Cancel::new();
+    let leaving = leave.clone();
+    exchange.on_leave(Box::new(move || leaving.fire(Reason::CallerLeft)));
+    let stream = question.gist.stream;
+    let mut ear = Ear::new(exchange, dialect, wording, standing);
+    let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
+    let told = conclude(outcome, &trail, ear, dialect);
+    Told { stream, trail, standing, ..told }
+}
+
+/// Ends the answer the way the question ended.
+fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dialect) -> Told {
+    match outcome {
+        Outcome::Whole(answer) => {
+            let mut headers = vec![("Content-Type", "application/json".to_owned())];
+            headers.extend(trail_headers(trail));
+            let body = dialect::write_answer(dialect, &answer, &ear.wording_for(trail));
+            Told::response(Response { status: 200, headers, body })
+        }
+        Outcome::Streamed => {
+            ear.end();
+            Told::streamed(None)
+        }
+        Outcome::Broken(failure) => {
+            let problem = Problem::of_failure(&failure);
+            ear.broken(&problem);
+            Told::streamed(Some(problem))
+        }
+        Outcome::Failed(failure) => Told::problem(Problem::of_failure(&failure), dialect),
+    }
+}
+
+/// The dialect of a request: `/v1/completions` carries two.
+fn spoken(row: &Row, body: &[u8]) -> Dialect {
+    if row.endpoint == Endpoint::Completions && dialect::names_prompt(body) {
+        return Dialect::OpenAiCompletion;
+    }
+    row.dialect
+}
+
+/// A body must say that it is JSON, or say nothing (RFC 9110, section 8.3). Parameters do not matter.
+fn json(headers: &Headers) -> Result<(), Problem> {
+    let Some(media) = headers.get("content-type") else { return Ok(()) };
+    let essence = media.split(';').next().unwrap_or(media).trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(415, "send Content-Type: application/json").code("unsupported_media_type"))
+}
+
+fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Problem> {
+    dialect::open(dialect, body).map_err(|invalid| Problem {
+        param: invalid.param,
+        ..Problem::new(400, invalid.message).code("invalid_request")
+    })
+}
+
+/// What this caller's key allows.
+fn allowed(asked: &Asked<'_>, gist: &Gist) -> Result<(), Problem> {
+    let Some(key) = asked.key else { return Ok(()) };
+    if gist.model.as_deref().is_some_and(|model| !key.may_use(model)) {
+        return Err(Problem::new(403, "this API key may not use this model").code("model_not_allowed"));
+    }
+    if asked.headers.get("x-hapax-provider").is_some() && !key.may_pin {
+        return Err(Problem::new(403, "this API key may not choose a provider").code("provider_not_allowed"));
+    }
+    Ok(())
+}

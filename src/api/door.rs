@@ -1,0 +1,152 @@
+//! Who is asking: the request's id, the caller's key, the caller's address.
+
+use super::errors::Problem;
+use crate::domain::key::{Key, Keyring, Unrecognised};
+use crate::server::Headers;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+/// Longest request id taken over from a caller.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Longest `X-Forwarded-For` looked at, in addresses.
+const FORWARDED_MAX: usize = 32;
+
+/// Makes request ids that differ within a process by a counter, and between processes by chance.
+#[derive(Debug)]
+pub(super) struct Ids {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(super) fn new() -> Self {
+        Self { process: RandomState::new().build_hasher().finish(), next: AtomicU64::new(1) }
+    }
+
+    /// The caller's own id where it is a proper one, else a new one.
+    pub(super) fn of(&self, headers: &Headers) -> String {
+        match headers.get("x-request-id") {
+            Some(id) if proper(id) => id.to_owned(),
+            _ => format!("req_{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+}
+
+fn proper(id: &str) -> bool {
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// The key a request shows: `Authorization: Bearer K` (RFC 6750) or `X-API-Key: K`, never the query string.
+fn shown(headers: &Headers) -> Option<&str> {
+    let bearer = headers.get("authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_start())
+    });
+    bearer.or_else(|| headers.get("x-api-key")).filter(|key| !key.is_empty())
+}
+
+/// Recognises the caller; `None` when no key is configured and so none is needed.
+///
+/// # Errors
+/// 401 when a key is needed and none, an unknown or an expired one is shown.
+pub(super) fn caller<'a>(
+    keyring: &'a Keyring,
+    headers: &Headers,
+    today: SystemTime,
+) -> Result<Option<&'a Key>, Problem> {
+    if keyring.is_empty() {
+        return Ok(None);
+    }
+    let Some(key) = shown(headers) else {
+        let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
+        return Err(Problem::new(401, how).code("missing_api_key"));
+    };
+    keyring.recognise(key, today).map(Some).map_err(|reason| match reason {
+        Unrecognised::Unknown => Problem::new(401, "this API key is not known").code("invalid_api_key"),
+        Unrecognised::Expired => Problem::new(401, "this API key has expired").code("expired_api_key"),
+    })
+}
+
+/// An address range whose members may say for whom they speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The network's address.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+impl Network {
+    fn holds(&self, address: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
+            IpAddr::V6(v6) => (v6.to_bits(), 128),
+        };
+        let ((ours, width), (theirs, other)) = (bits(self.address), bits(address));
+        let prefix = self.prefix.min(width);
+        width == other && (prefix == 0 || (ours ^ theirs) >> (128 - u32::from(prefix)) == 0)
+    }
+}
+
+/// The caller's address: the last one in `X-Forwarded-For` that is not a trusted proxy's own.
+pub(super) fn address(peer: IpAddr, headers: &Headers, trusted: &[Network]) -> IpAddr {
+    let trusts = |address: IpAddr| trusted.iter().any(|network| network.holds(address));
+    let mut client = peer.to_canonical();
+    if trusted.is_empty() || !trusts(client) {
+        return client;
+    }
+    let Some(forwarded) = headers.get("x-forwarded-for") else { return client };
+    for hop in forwarded.rsplit(',').take(FORWARDED_MAX) {
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+        client = hop.to_canonical();
+        if !trusts(client) {
+            break;
+        }
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        fields.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_callers_request_id_is_kept_if_it_is_proper() {
+        let ids = Ids::new();
+        assert_eq!(ids.of(&headers(&[("X-Request-ID", "a.B-9_")])), "a.B-9_");
+        let long = "x".repeat(REQUEST_ID_BYTES_MAX + 1);
+        for wrong in ["", "a b", "a\u{e9}", "a;b", &long] {
+            assert!(ids.of(&headers(&[("X-Request-ID", wrong)])).starts_with("req_"), "{wrong:?}");
+        }
+        assert_eq!(ids.of(&headers(&[("x-request-id", &long[1..])])).len(), REQUEST_ID_BYTES_MAX);
+        assert_ne!(ids.of(&headers(&[])), ids.of(&headers(&[])));
+    }
+
+    #[test]
+    fn a_key_is_shown_in_two_ways_and_no_other() {
+        assert_eq!(shown(&headers(&[("Authorization", "bearer  k")])), Some("k"));
+        assert_eq!(shown(&headers(&[("X-API-Key", "k")])), Some("k"));
+        assert_eq!(shown(&headers(&[("Authorization", "Basic k")])), None);
+        assert_eq!(shown(&headers(&[("Authorization", "Bearer ")])), None);
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_may_say_for_whom_it_speaks() {
+        let at = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let proxies = [Network { address: at("10.0.0.0"), prefix: 8 }];
+        let said = headers(&[("X-Forwarded-For", "6.6.6.6, 203.0.113.7, 10.1.2.3")]);
+        assert_eq!(address(at("10.9.9.9"), &said, &proxies), at("203.0.113.7"));
+        assert_eq!(address(at("192.0.2.1"), &said, &proxies), at("192.0.2.1"));
+        assert_eq!(address(at("10.9.9.9"), &said, &[]), at("10.9.9.9"));
+        assert_eq!(address(at("::ffff:10.9.9.9"), &headers(&[]), &proxies), at("10.9.9.9"));
+        let broken = headers(&[("X-Forwarded-For", "6.6.6.6, nonsense")]);
+        assert_eq!(address(at("10.9.9.9"), &broken, &proxies), at("10.9.9.9"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The caller's end of a stream: frames are worded in his dialect and flushed one by one.
+
+use super::errors::Problem;
+use crate::dialect::{Wording, Writer};
+use crate::domain::chat::SharedFrame;
+use crate::domain::limit::Left;
+use crate::domain::words::Dialect;
+use crate::gateway::ports::{self, Listener, Trail};
+use crate::server::Exchange;
+
+/// Header fields of an answer, as the server takes them.
+pub(super) type Fields = Vec<(&'static str, String)>;
+
+/// Writes a stream to one caller.
+pub(super) struct Ear<'a, 'b> {
+    exchange: &'a mut Exchange<'b>,
+    dialect: Dialect,
+    wording: Wording,
+    standing: Option<Left>,
+    writer: Option<Writer>,
+    /// One frame's bytes; kept between frames for its room.
+    buffer: Vec<u8>,
+}
+
+impl<'a, 'b> Ear<'a, 'b> {
+    pub(super) fn new(
+        exchange: &'a mut Exchange<'b>,
+        dialect: Dialect,
+        wording: Wording,
+        standing: Option<Left>,
+    ) -> Self {
+        Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new() }
+    }
+
+    /// What the wording of an answer needs, now that it is known who answers.
+    pub(super) fn wording_for(&self, trail: &Trail) -> Wording {
+        let (provider, model) = trail.served.clone().unwrap_or_default();
+        Wording { provider, model, ..self.wording.clone() }
+    }
+
+    /// The stream is complete: what the dialect still owes, and the end.
+    pub(super) fn end(&mut self) {
+        self.buffer.clear();
+        if let Some(writer) = &mut self.writer {
+            writer.end(&mut self.buffer);
+        }
+        // A caller who left in this moment has no use for the news.
+        if self.exchange.write(&self.buffer).is_ok() {
+            let _ = self.exchange.finish();
+        }
+    }
+
+    /// The stream could not be saved: an error frame, and no end mark.
+    pub(super) fn broken(&mut self, problem: &Problem) {
+        self.buffer.clear();
+        if let Some(writer) = &mut self.writer {
+            let complaint = problem.complaint(self.dialect, &self.wording.request_id);
+            writer.failure(&complaint, &mut self.buffer);
+        }
+        if self.exchange.write(&self.buffer).is_ok() {
+            let _ = self.exchange.finish();
+        }
+    }
+}
+
+impl Listener for Ear<'_, '_> {
+    fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
+        let mut headers = vec![
+            ("Content-Type", Writer::content_type(self.dialect).to_owned()),
+            ("Cache-Control", "no-cache".to_owned()),
+            ("X-Request-ID", self.wording.request_id.clone()),
+        ];
+        headers.extend(trail_headers(trail));
+        headers.extend(limit_headers(self.standing.as_ref()));
+        self.exchange.begin(200, headers);
+        self.writer = Some(Writer::new(self.dialect, self.wording_for(trail)));
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &SharedFrame) -> Result<(), ports::Left> {
+        self.buffer.clear();
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.frame(frame, &mut self.buffer);
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+}
+
+/// The fields that tell who answered, and after what.
+pub(super) fn trail_headers(trail: &Trail) -> Fields {
+    let mut fields = Vec::with_capacity(5);
+    if let Some((provider, model)) = &trail.served {
+        fields.push(("X-Hapax-Provider", provider.clone()));
+        fields.push(("X-Hapax-Model", visible(model)));
+    }
+    if !trail.attempts.is_empty() {
+        let mut story = String::new();
+        for tried in &trail.attempts {
+            let separator = if story.is_empty() { "" } else { ", " };
+            let took = tried.took.as_millis();
+            story.push_str(&format!("{separator}{}:{}:{took}ms", tried.provider, tried.outcome));
+        }
+        fields.push(("X-Hapax-Attempts", story));
+    }
+    if trail.deduplicated {
+        fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
+    }
+    if !trail.dropped.is_empty() {
+        fields.push(("X-Hapax-Dropped-Params", visible(&trail.dropped.join(", "))));
+    }
+    fields
+}
+
+/// The fields that tell where the caller stands with his limit.
+pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
+    standing.map_or_else(Vec::new, |left| {
+        let reset = format!("{}s", left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+        vec![
+            ("x-ratelimit-limit-requests", left.limit.to_string()),
+            ("x-ratelimit-remaining-requests", left.remaining.to_string()),
+            ("x-ratelimit-reset-requests", reset),
+        ]
+    })
+}
+
+/// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.
+fn visible(word: &str) -> String {
+    word.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}

@@ -1,0 +1,135 @@
+//! `/v1/status` and the page that shows it: providers, circuits, and the last requests with their attempts, never their text.
+
+use super::told::Told;
+use super::{Api, State};
+use crate::domain::calendar::rfc3339;
+use crate::domain::event::Record;
+use crate::gateway::SlotStatus;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+/// Requests remembered for the page.
+const RECENT_MAX: usize = 50;
+/// Attempts shown of one request.
+const STORY_MAX: usize = 8;
+
+/// The last requests that reached a provider, newest first.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// Guards the ring; held to push or to copy.
+    ring: Mutex<VecDeque<Remembered>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Remembered {
+    at: String,
+    request_id: String,
+    endpoint: &'static str,
+    status: u16,
+    duration_ms: u64,
+    stream: bool,
+    deduplicated: bool,
+    provider: Option<String>,
+    model: Option<String>,
+    attempts: Vec<String>,
+}
+
+impl Recent {
+    /// Remembers a request, if a provider was asked for it or its answer was shared.
+    pub(super) fn add(&self, record: &Record<'_>, at: SystemTime) {
+        if record.attempts.is_empty() && !record.deduplicated {
+            return;
+        }
+        let story = |tried: &crate::domain::event::Tried| {
+            format!("{}/{}: {} after {} ms", tried.provider, tried.model, tried.outcome, tried.took.as_millis())
+        };
+        let remembered = Remembered {
+            at: rfc3339(at),
+            request_id: record.request_id.to_owned(),
+            endpoint: record.endpoint,
+            status: record.status,
+            duration_ms: milliseconds(record.took),
+            stream: record.stream,
+            deduplicated: record.deduplicated,
+            provider: record.served.map(|(provider, _)| provider.to_owned()),
+            model: record.served.map(|(_, model)| model.to_owned()),
+            attempts: record.attempts.iter().take(STORY_MAX).map(story).collect(),
+        };
+        let mut ring = self.ring.lock();
+        ring.truncate(RECENT_MAX - 1);
+        ring.push_front(remembered);
+    }
+
+    fn newest_first(&self) -> Vec<Remembered> {
+        self.ring.lock().iter().cloned().collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    draining: bool,
+    providers: Vec<Provider>,
+    recent: Vec<Remembered>,
+}
+
+#[derive(Serialize)]
+struct Provider {
+    name: String,
+    healthy: bool,
+    circuit: &'static str,
+    usable: bool,
+    latency_ms: Option<u64>,
+    in_flight: usize,
+    request_count: u64,
+    error_count: u64,
+    last_check: Option<String>,
+    last_failure: Option<String>,
+    models: Vec<(String, &'static str)>,
+}
+
+impl From<SlotStatus> for Provider {
+    fn from(slot: SlotStatus) -> Self {
+        Self {
+            healthy: slot.healthy,
+            circuit: slot.circuit.word(),
+            usable: slot.usable(),
+            latency_ms: slot.latency.map(milliseconds),
+            in_flight: slot.in_flight,
+            request_count: slot.request_count,
+            error_count: slot.error_count,
+            last_check: slot.last_check.map(rfc3339),
+            models: slot.models.iter().map(|model| (model.model.clone(), model.circuit.word())).collect(),
+            last_failure: slot.last_failure,
+            name: slot.name,
+        }
+    }
+}
+
+/// The state of everything, for machines and for the page.
+pub(super) fn json(api: &Api, state: &State) -> Told {
+    Told::json(super::to_json(&Status {
+        version: env!("CARGO_PKG_VERSION"),
+        draining: api.draining(),
+        providers: state.gateway.snapshot().into_iter().map(Provider::from).collect(),
+        recent: api.recent.newest_first(),
+    }))
+}
+
+/// The page: one file, no request to any other host (the policy holds it to that).
+pub(super) fn page() -> Told {
+    let mut told = Told::text(200, "text/html; charset=utf-8", include_bytes!("page.html").to_vec());
+    if let Some(response) = &mut told.response {
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        response.headers.push(("Content-Security-Policy", policy.to_owned()));
+        response.headers.push(("X-Content-Type-Options", "nosniff".to_owned()));
+        response.headers.push(("Cache-Control", "no-cache".to_owned()));
+    }
+    told
+}
+
+fn milliseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}

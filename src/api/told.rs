@@ -1,0 +1,78 @@
+//! What an endpoint is asked and what it tells back: the answer, and what the record needs to know of it.
+
+use super::errors::Problem;
+use super::table::Row;
+use crate::domain::key::Key;
+use crate::domain::limit::{Left, Retry};
+use crate::domain::words::Dialect;
+use crate::gateway::ports::{Caller, Trail};
+use crate::server::{Headers, Response};
+
+/// A request that passed the door.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// The endpoint's row.
+    pub row: &'static Row,
+    /// What followed the endpoint's path.
+    pub argument: &'a str,
+    /// The request's header fields.
+    pub headers: &'a Headers,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The caller's key; `None` when none is configured.
+    pub key: Option<&'a Key>,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The answer still to be sent; `None` when it was streamed already.
+    pub response: Option<Response>,
+    /// The error the caller reads, whole or in-band.
+    pub problem: Option<Problem>,
+    /// The dialect errors are worded in.
+    pub dialect: Option<Dialect>,
+    /// Whether it was a stream.
+    pub stream: bool,
+    /// The story of the attempts.
+    pub trail: Trail,
+    /// Where the caller stands with his limit.
+    pub standing: Option<Left>,
+}
+
+impl Told {
+    /// A whole answer.
+    pub fn response(response: Response) -> Self {
+        Self { response: Some(response), ..Self::default() }
+    }
+
+    /// JSON with status 200.
+    pub fn json(body: Vec<u8>) -> Self {
+        Self::text(200, "application/json", body)
+    }
+
+    /// A whole answer of any type.
+    pub fn text(status: u16, media: &'static str, body: Vec<u8>) -> Self {
+        Self::response(Response { status, headers: vec![("Content-Type", media.to_owned())], body })
+    }
+
+    /// An answer that was streamed, perhaps to an error at its end.
+    pub fn streamed(problem: Option<Problem>) -> Self {
+        Self { problem, ..Self::default() }
+    }
+
+    /// An error in the caller's dialect.
+    pub fn problem(problem: Problem, dialect: Dialect) -> Self {
+        Self { problem: Some(problem), dialect: Some(dialect), ..Self::default() }
+    }
+
+    /// A refusal by a limit.
+    pub fn limited(retry: &Retry, dialect: Dialect) -> Self {
+        let words = format!("the limit of {} requests per minute is reached", retry.limit);
+        let problem = Problem::new(429, words).code("rate_limit_exceeded").retry_after(retry.after);
+        let standing = Left { limit: retry.limit, remaining: 0, reset: retry.reset };
+        Self { standing: Some(standing), ..Self::problem(problem, dialect) }
+    }
+}
