@@ -1,8 +1,77 @@
-//! One file per command; `main` picks it.
+//! One file per command; `main` picks it. Exit status: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.
+
+mod args;
+pub mod assemble;
+mod check;
+mod demo;
+mod health;
+mod help;
+mod keys;
+mod serve;
+mod simulate;
+
+use args::Command;
 use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+/// Why a command did not succeed, as its exit status (sysexits.h).
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// 1: at run time.
+    Running(String),
+    /// 64: wrong usage.
+    Usage(String),
+    /// 78: the configuration is wrong; one line per problem.
+    Config(String),
+}
+
 /// Runs the command line and returns the exit status.
-pub fn main(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let done = args::parse(arguments).and_then(|command| match command {
+        Command::Serve { config } => serve::run(config.as_deref()),
+        Command::Demo { listen } => demo::run(&listen),
+        Command::Check { config, live, egress } => check::run(config.as_deref(), live, egress),
+        Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
+        Command::Health { url, providers } => health::run(url.as_deref(), providers),
+        Command::NewKey { name } => keys::new(&name),
+        Command::Validate { config } => check::validate(config.as_deref()),
+        Command::Help(topic) => print(help::of(topic.as_deref())),
+        Command::Version => print(concat!("hapax ", env!("CARGO_PKG_VERSION"))),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            let (status, words) = match failed {
+                Failed::Running(words) => (1, format!("hapax: {words}")),
+                Failed::Usage(words) => (64, format!("hapax: {words}\nTry 'hapax --help'.")),
+                Failed::Config(words) => (78, words),
+            };
+            // Nobody is left to tell if standard error is gone too.
+            let _ = writeln!(std::io::stderr(), "{words}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Writes one text to standard output. A reader who left early is no failure.
+fn print(text: &str) -> Result<(), Failed> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failed::Running(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The settings a command works with: `--config`, else `$CONFIG_PATH`, else `./config.yaml`, else built in.
+fn settings(explicit: Option<&Path>) -> Result<crate::config::Settings, Failed> {
+    use crate::config;
+    let environment = |name: &str| std::env::var(name).ok();
+    match config::find(explicit, &environment) {
+        Some(path) => config::load(&path, &environment),
+        None => config::defaults(&environment),
+    }
+    .map_err(|problems| Failed::Config(problems.to_string()))
 }

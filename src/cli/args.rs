@@ -1,0 +1,152 @@
+//! The command line as typed, made into one command.
+
+use super::Failed;
+use lexopt::prelude::*;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Serve { config: Option<PathBuf> },
+    Demo { listen: String },
+    Check { config: Option<PathBuf>, live: bool, egress: bool },
+    Simulate { listen: String, script: Option<PathBuf> },
+    Health { url: Option<String>, providers: bool },
+    NewKey { name: String },
+    Validate { config: Option<PathBuf> },
+    Help(Option<String>),
+    Version,
+}
+
+/// The commands, for help and for suggestions.
+pub(super) const COMMANDS: &[&str] = &["serve", "demo", "check", "simulate", "health", "keys", "help"];
+
+/// Everything any command may be given; each takes what it knows and refuses the rest.
+#[derive(Default)]
+struct Options {
+    config: Option<PathBuf>,
+    listen: Option<String>,
+    script: Option<PathBuf>,
+    url: Option<String>,
+    live: bool,
+    egress: bool,
+    providers: bool,
+    validate: bool,
+    given: Vec<&'static str>,
+    words: Vec<String>,
+}
+
+/// Parses everything after the program's name.
+///
+/// # Errors
+/// Usage, in words.
+pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, Failed> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut options = Options::default();
+    while let Some(argument) = parser.next().map_err(usage)? {
+        let mut text = || parser.value().and_then(ValueExt::string).map_err(usage);
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Help(options.words.into_iter().next())),
+            Long("version") | Short('V') => return Ok(Command::Version),
+            Long("config") | Short('c') => {
+                options.given.push("--config");
+                options.config = Some(parser.value().map_err(usage)?.into());
+            }
+            Long("listen") => {
+                options.given.push("--listen");
+                options.listen = Some(text()?);
+            }
+            Long("url") => {
+                options.given.push("--url");
+                options.url = Some(text()?);
+            }
+            Long("script") => {
+                options.given.push("--script");
+                options.script = Some(parser.value().map_err(usage)?.into());
+            }
+            Long("live") => flag(&mut options.live, &mut options.given, "--live"),
+            Long("egress") => flag(&mut options.egress, &mut options.given, "--egress"),
+            Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
+            Long("validate") => flag(&mut options.validate, &mut options.given, "--validate"),
+            Value(word) => options.words.push(word.string().map_err(usage)?),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    command(options)
+}
+
+fn flag(flag: &mut bool, given: &mut Vec<&'static str>, name: &'static str) {
+    *flag = true;
+    given.push(name);
+}
+
+fn command(options: Options) -> Result<Command, Failed> {
+    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
+    let takes: &[&str] = match words.first().copied() {
+        None | Some("serve") => &["--config", "--validate"],
+        Some("demo") => &["--listen"],
+        Some("check") => &["--config", "--live", "--egress"],
+        Some("simulate") => &["--listen", "--script"],
+        Some("health") => &["--url", "--providers"],
+        Some(_) => &[],
+    };
+    if let Some(stray) = options.given.iter().find(|given| !takes.contains(given)) {
+        let of = words.first().map_or("hapax".to_owned(), |word| format!("hapax {word}"));
+        return Err(Failed::Usage(format!("{of} takes no {stray}")));
+    }
+    match words.as_slice() {
+        [] | ["serve"] if options.validate => Ok(Command::Validate { config: options.config }),
+        [] | ["serve"] => Ok(Command::Serve { config: options.config }),
+        ["demo"] => Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) }),
+        ["check"] => Ok(Command::Check { config: options.config, live: options.live, egress: options.egress }),
+        ["simulate"] => {
+            let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
+            Ok(Command::Simulate { listen, script: options.script })
+        }
+        ["health"] => Ok(Command::Health { url: options.url, providers: options.providers }),
+        ["keys", "new", name] => Ok(Command::NewKey { name: (*name).to_owned() }),
+        ["keys", ..] => Err(Failed::Usage("say: hapax keys new NAME".to_owned())),
+        ["help"] => Ok(Command::Help(None)),
+        ["help", topic] => Ok(Command::Help(Some((*topic).to_owned()))),
+        [known, stray, ..] if COMMANDS.contains(known) => {
+            Err(Failed::Usage(format!("hapax {known} takes no '{stray}'")))
+        }
+        [unknown, ..] => {
+            let known = COMMANDS.join(", ");
+            Err(Failed::Usage(format!("there is no command '{unknown}'; there are {known}")))
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the shape map_err wants")]
+fn usage(error: lexopt::Error) -> Failed {
+    Failed::Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, Failed> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_old_spelling_and_the_new_one_mean_the_same() {
+        let config = Some(PathBuf::from("x.yaml"));
+        for line in ["--config x.yaml", "serve --config=x.yaml", "-c x.yaml"] {
+            assert_eq!(parsed(line).expect(line), Command::Serve { config: config.clone() });
+        }
+        assert_eq!(parsed("--validate --config x.yaml").expect("valid"), Command::Validate { config });
+        assert_eq!(parsed("demo --help").expect("valid"), Command::Help(Some("demo".to_owned())));
+        assert_eq!(parsed("keys new bot").expect("valid"), Command::NewKey { name: "bot".to_owned() });
+    }
+
+    #[test]
+    fn what_a_command_does_not_know_is_refused() {
+        for line in ["demo --config x", "serve --live", "frobnicate", "keys", "keys new", "check now", "--wat", "--config"] {
+            assert!(matches!(parsed(line), Err(Failed::Usage(_))), "{line}");
+        }
+    }
+}

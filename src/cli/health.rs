@@ -1,0 +1,71 @@
+//! `hapax health`: asks a running gateway whether it serves; the container's health check.
+
+use super::Failed;
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// How long the whole question may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes read of the answer; its first line is all that counts.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+pub(super) fn run(url: Option<&str>, providers: bool) -> Result<(), Failed> {
+    let authority = match url {
+        Some(url) => of_url(url)?,
+        None => of_settings(),
+    };
+    let path = if providers { "/health" } else { "/health/live" };
+    match status(&authority, path) {
+        Ok(200) => Ok(()),
+        Ok(status) => Err(Failed::Running(format!("{path} at {authority} answers {status}"))),
+        Err(error) => Err(Failed::Running(format!("no answer from {authority}: {error}"))),
+    }
+}
+
+/// The host and port of a plain `http://` URL.
+fn of_url(url: &str) -> Result<String, Failed> {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    if authority.is_empty() || rest.contains("://") {
+        return Err(Failed::Usage(format!("'{url}' is not of the form http://HOST:PORT")));
+    }
+    let ported = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(if ported { authority.to_owned() } else { format!("{authority}:80") })
+}
+
+/// Where a gateway of this configuration listens, seen from this host.
+fn of_settings() -> String {
+    let listen = super::settings(None).map_or_else(|_| "127.0.0.1:8080".to_owned(), |settings| settings.server.listen);
+    match listen.rsplit_once(':') {
+        Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
+        _ => listen,
+    }
+}
+
+fn status(authority: &str, path: &str) -> std::io::Result<u16> {
+    let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let line = String::from_utf8_lossy(answer.get(..12).unwrap_or_default());
+    line.strip_prefix("HTTP/1.1 ")
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| std::io::Error::other("that is no HTTP answer"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_url;
+
+    #[test]
+    fn a_url_names_host_and_port() {
+        assert_eq!(of_url("http://localhost:9000/x").expect("fine"), "localhost:9000");
+        assert_eq!(of_url("http://gateway").expect("fine"), "gateway:80");
+        assert!(of_url("https://gateway").is_err());
+        assert!(of_url("http://").is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! What `--help` says; it ends with two examples.
+
+const GENERAL: &str = "\
+Hapax: a small, calm gateway for language models.
+
+Usage: hapax [COMMAND] [OPTIONS]
+
+Commands:
+  serve     run the gateway (the default)
+  demo      two simulated providers and a gateway before them: no key, no network, no file needed
+  check     validate the configuration and print what is in effect, secrets redacted
+  simulate  a provider that speaks every upstream dialect and misbehaves on request
+  health    exit 0 when the gateway serves: a container's health check
+  keys new  print a new caller's key once, and the line with its hash for the configuration
+  help      this, or 'hapax help COMMAND'
+
+Options:
+  -c, --config FILE  the configuration; else $CONFIG_PATH, else ./config.yaml, else built-in defaults:
+                     every provider whose key is in the environment, and a local Ollama
+      --validate     only say whether the configuration is valid
+  -V, --version
+  -h, --help
+
+Exit status: 0 done, 1 failed at run time, 64 wrong usage, 78 the configuration is wrong.
+
+Examples:
+  hapax demo
+  OPENAI_API_KEY=sk-... hapax serve
+";
+
+const DEMO: &str = "\
+Usage: hapax demo [--listen ADDRESS]
+
+Starts two simulated providers and a gateway before them on ADDRESS (127.0.0.1:8080). The preferred provider
+fails for ten seconds out of every twenty; no request does. Prints curl lines to paste and the status page's address.
+
+Examples:
+  hapax demo
+  hapax demo --listen 127.0.0.1:9000
+";
+
+const CHECK: &str = "\
+Usage: hapax check [--config FILE] [--live] [--egress]
+
+Validates the configuration and prints what is in effect, with every secret redacted. All problems are listed.
+  --live    also ask each provider, unbilled, whether it is reachable and the key is accepted
+  --egress  list every host:port this configuration can make Hapax connect to, and nothing else
+
+Examples:
+  hapax check --config config.yaml
+  hapax check --live
+";
+
+const SIMULATE: &str = "\
+Usage: hapax simulate [--listen ADDRESS] [--script FILE]
+
+A provider on ADDRESS (127.0.0.1:9100) that speaks OpenAI, Anthropic and Ollama, whole and streamed, and misbehaves
+as the script or the model's name says: 'gpt-4o!status=503', 'gpt-4o!cut_after=5', 'gpt-4o!first=2s,pace=50ms'.
+The script is JSON: {\"default\": \"pace=20ms\", \"models\": {\"gpt-4o\": \"status=503\"}, \"key\": \"sk-test\"}
+
+Examples:
+  hapax simulate
+  hapax simulate --listen 127.0.0.1:9101 --script faults.json
+";
+
+const HEALTH: &str = "\
+Usage: hapax health [--url URL] [--providers]
+
+Exit 0 when the gateway at URL (default: the port the configuration says, on this host) answers /health/live;
+with --providers when /health says that a provider can be used; else 1.
+
+Examples:
+  hapax health
+  hapax health --url http://127.0.0.1:9000 --providers
+";
+
+const KEYS: &str = "\
+Usage: hapax keys new NAME
+
+Prints a new key once, and the line with its hash to put under auth.keys. Only the hash is kept anywhere.
+
+Examples:
+  hapax keys new billing-bot
+  hapax keys new laptop >> keys.txt
+";
+
+/// The text for a command, or the general one.
+pub(super) fn of(topic: Option<&str>) -> &'static str {
+    match topic {
+        Some("demo") => DEMO,
+        Some("check") => CHECK,
+        Some("simulate") => SIMULATE,
+        Some("health") => HEALTH,
+        Some("keys") => KEYS,
+        _ => GENERAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_help_ends_with_two_examples() {
+        for command in super::super::args::COMMANDS {
+            let text = super::of(Some(command));
+            let examples = text.split("Examples:\n").nth(1).expect("it has examples");
+            assert_eq!(examples.lines().count(), 2, "{command}");
+        }
+    }
+}
