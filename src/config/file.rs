@@ -63,10 +63,21 @@ pub(super) fn read(text: &str) -> Result<Node, (At, String)> {
     let nodes = Cell::new(0);
     NodeSeed { nodes: &nodes }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let at = error.location().map_or(At::default(), |l| At { line: l.line(), column: l.column() });
-        let words = error.to_string();
-        let plain = words.rfind(" at line ").map_or(words.as_str(), |end| &words[..end]);
+        let plain = without_places(&error.to_string());
         (at, format!("is not valid YAML: {plain}"))
     })
+}
+
+/// The library's words without its ` at line 3 column 5`, which our own line says better.
+fn without_places(words: &str) -> String {
+    let mut parts = words.split(" at line ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let after = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let after = after.strip_prefix(" column ").unwrap_or(after);
+        plain.push_str(after.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    plain
 }
 
 /// Reads the place from the end of the library's error: `... at line 3 column 5`, absent for the first character.

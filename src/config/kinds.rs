@@ -111,6 +111,7 @@ impl Kind {
         match self {
             _ if words.is_empty() => Ok(Parsed::Nothing),
             Self::Texts(_) | Self::Secrets => Ok(Parsed::Texts(Vec::new())),
+            Self::Listed => Ok(Parsed::Nothing),
             _ => self.parse(&Value::Text(words.to_owned())),
         }
     }
