@@ -70,7 +70,9 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Section<'_>) -> Found {
 
 fn add(reading: &mut Reading<'_>, found: &mut Found, section: &Section<'_>, name: &str, given: &Given) {
     found.names.push((name.to_owned(), section.at, section.path.clone()));
-    found.providers.extend(provider(reading, section, name, given));
+    if !section.is_no_section() {
+        found.providers.extend(provider(reading, section, name, given));
+    }
 }
 
 /// What the original's `llm:` says about its provider; `LLM_MODEL` stands for `llm.model`.

@@ -247,6 +247,11 @@ impl<'t> Section<'t> {
         text
     }
 
+    /// Whether this section itself is not one; that was reported before.
+    pub(super) fn is_no_section(&self) -> bool {
+        self.node.is_some_and(|node| node.value == Value::Wrong)
+    }
+
     /// Whether a key was written, but wrong; that was reported before.
     pub(super) fn is_wrong(&self, key: &str) -> bool {
         let entries = match self.node.map(|node| &node.value) {
@@ -301,7 +306,7 @@ impl<'t> Section<'t> {
             let path = format!("{}[{index}]", self.path_of(key));
             Section { node: Some(item), row: row.clone(), path, at: item.at }
         };
-        items.iter().enumerate().map(below).collect()
+        items.iter().enumerate().filter(|(_, item)| item.value != Value::Wrong).map(below).collect()
     }
 
     /// The value of a key or its default. Wrong values were reported and emptied before.

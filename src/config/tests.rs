@@ -167,6 +167,9 @@ fn a_wrong_value_is_reported_once_and_drags_nothing_along() {
         ("auth: {keys: [{name: ~}]}", 2),
         ("models: {fast: 7}\nproviders: {ollama: {}}", 1),
         ("llm: {provider: 7}", 1),
+        ("providers: {site: 7}\nprovider_preference: [site]", 1),
+        ("auth: {keys: [7]}", 1),
+        ("auth: 7\nllm: 7\nserver: 7\nproviders: 7\nmodels: 7", 5),
         ("server: {listen: nowhere}", 1),
     ] {
         assert_eq!(bad(text).len(), count, "{text}: {:#?}", bad(text));
@@ -721,5 +724,35 @@ fn dates_are_the_calendars() {
         "tomorrow",
     ] {
         assert!(seconds(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn no_file_however_mangled_causes_a_panic_or_points_outside_itself() {
+    let example = repository("config.yaml").into_bytes();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).expect("small")
+    };
+    const BYTES: &[u8] = b"{}[]:,-#&*!|>'\"%@`$ \n\t\r~0x\x00\xc3";
+    for _ in 0..400 {
+        let mut bytes = example.clone();
+        for _ in 0..=random(3) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes[at] = BYTES[random(BYTES.len())],
+                1 => bytes.insert(at, BYTES[random(BYTES.len())]),
+                _ => drop(bytes.drain(at..(at + random(40)).min(bytes.len()))),
+            }
+        }
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let lines = text.split(['\n', '\r']).count();
+        if let Err(problems) = read_in(&text, &[]) {
+            assert!(!problems.0.is_empty());
+            assert!(problems.0.iter().all(|p| p.line <= lines + 1), "{problems}\n{text}");
+        }
     }
 }
