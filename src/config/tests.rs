@@ -610,7 +610,7 @@ fn the_effective_configuration_loads_and_means_the_same() {
     let texts = [
         repository("config.yaml"),
         String::new(),
-        "system_prompt: \"a \\\"b\\\" $$x ${Y:-z} \\\\ \\n\\t\\u0007 é: # -\"\nproviders:\n  'no': {type: ollama, keep_alive: -1, num_ctx: 8}\n  \
+        "system_prompt: \"a \\\"b\\\" $$x ${Y:-z} $${Y} $$$$ \\\\ \\n\\t\\u0007 é: # -\"\nproviders:\n  'no': {type: ollama, keep_alive: -1, num_ctx: 8}\n  \
          x: {type: vllm, base_url: 'http://h:1/v1', model: 'a:b', timeouts: {idle: 1500ms}, headers: {A: b}}\n\
          models: {'my model/1': ['no/x', x/y/z], '7': x/1}\nstreams: {on_failure: end}\ndeduplicate: off\n\
          server: {listen: '[::1]:1', body_bytes_max: 1000000, trusted_proxies: ['10.0.0.0/8', '::1'], shutdown_timeout: 0s}\n\
