@@ -1,5 +1,25 @@
 //! What we were told: settings that cannot be wrong. `file.rs` is the YAML as typed, `env.rs` expands it.
 
+mod env;
+mod file;
+mod keys;
+mod kinds;
+mod load;
+mod presets;
+mod problem;
+mod providers;
+mod reading;
+mod render;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use env::{Env, process as process_environment};
+pub use load::{defaults, find, load, parse};
+pub use problem::{Problem, Problems};
+pub use render::{effective, egress};
+
 use crate::domain::key::Secret;
 use std::net::IpAddr;
 use std::path::PathBuf;

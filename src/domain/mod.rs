@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod chat;
+pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod key;

@@ -1,0 +1,381 @@
+//! The table of keys: every key that loads, what it holds, its default, and whether it has an effect.
+//!
+//! Unknown keys, suggestions, ranges, defaults, warnings and the check of `docs/configuration.md` all read this
+//! table. `*` stands for a name of the operator's own, `[]` for an item of a list.
+
+use super::kinds::Kind::{self, *};
+use super::value;
+
+/// Whether a key changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Used,
+    /// Loads, checked, but nothing reads it in this version.
+    NotYet,
+    /// A key of the Go original, or of its documentation, that has no effect; why, or what to use instead.
+    Gone(&'static str),
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    /// As one would write it; empty: none.
+    pub(super) default: &'static str,
+    pub(super) effect: Effect,
+}
+
+/// Finds a key by its path in the table.
+pub(super) fn row(path: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.path == path)
+}
+
+/// Finds `key` below `parent` (empty: the top), as itself or as one of the operator's names.
+pub(super) fn child(parent: &str, key: &str) -> Option<&'static Row> {
+    let join = |key: &str| if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
+    row(&join(key)).or_else(|| row(&join("*")))
+}
+
+/// The keys directly below `parent`.
+pub(super) fn children(parent: &str) -> impl Iterator<Item = &'static str> + '_ {
+    ROWS.iter().filter_map(move |row| {
+        let below =
+            if parent.is_empty() { row.path } else { row.path.strip_prefix(parent)?.strip_prefix('.')? };
+        (!below.contains('.') && !matches!(below, "*" | "[]")).then_some(below)
+    })
+}
+
+const fn used(path: &'static str, kind: Kind, default: &'static str) -> Row {
+    Row { path, kind, default, effect: Effect::Used }
+}
+
+const fn later(path: &'static str, kind: Kind, default: &'static str) -> Row {
+    Row { path, kind, default, effect: Effect::NotYet }
+}
+
+const fn gone(path: &'static str, default: &'static str, why: &'static str) -> Row {
+    Row { path, kind: Any, default, effect: Effect::Gone(why) }
+}
+
+fn any_text(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
+fn listen(text: &str) -> Result<(), String> {
+    value::listen(text).map(drop)
+}
+
+fn host(text: &str) -> Result<(), String> {
+    value::host(text).map(drop)
+}
+
+fn network(text: &str) -> Result<(), String> {
+    value::network(text).map(drop)
+}
+
+fn base_url(text: &str) -> Result<(), String> {
+    value::base_url(text).map(drop)
+}
+
+fn proxy(text: &str) -> Result<(), String> {
+    match value::url(text)? {
+        url if url.https || !url.path.is_empty() => {
+            Err("must be a proxy such as http://proxy:3128".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn header(text: &str) -> Result<(), String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    const OURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
+    if text.is_empty() || !text.bytes().all(token) {
+        return Err("is not a header's name".to_owned());
+    }
+    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(text)) {
+        return Err("is a header that only Hapax itself sets".to_owned());
+    }
+    Ok(())
+}
+
+fn target(text: &str) -> Result<(), String> {
+    match text.split_once('/') {
+        Some((provider, model)) if value::name(provider).is_ok() => value::model(model),
+        _ => Err("must be provider/model".to_owned()),
+    }
+}
+
+fn hash(text: &str) -> Result<(), String> {
+    let digits = text.strip_prefix("sha256:").and_then(crate::domain::digest::unhex);
+    digits
+        .map(drop)
+        .ok_or_else(|| "must be sha256: and 64 hexadecimal digits (hapax keys new prints one)".to_owned())
+}
+
+fn date(text: &str) -> Result<(), String> {
+    value::date(text).map(drop)
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MINUTE_MAX: u64 = 1_000_000; // requests per minute; more is no limit at all
+const ONE: u64 = 1; // millisecond: no duration of zero
+
+const NO_HTTP3: &str = "HTTP/3 is not offered";
+const NO_RETRY: &str = "a failing provider is left for the next one at once; see retry.wait_max";
+const NO_ROUTES: &str = "the endpoints are fixed";
+const CALLERS_DO: &str = "callers set this in their requests";
+const SEE_SERVER_QUEUE: &str = "the queue is never written to disk; see server.queue";
+const ALWAYS: &str = "health checks cost nothing and always run";
+
+/// Every key that loads.
+#[rustfmt::skip] // one row, one line
+pub(super) static ROWS: &[Row] = &[
+    used("server", Section, ""),
+    used("server.listen", Text(listen), "127.0.0.1:8080"),
+    used("server.host", Text(host), ""),
+    used("server.port", Count(0, 65535), ""),
+    used("server.workers", Count(1, 65_536), "256"),
+    used("server.queue", Count(1, 1_000_000), "512"),
+    used("server.connections_max", Count(1, 1_000_000), "4096"),
+    used("server.header_bytes_max", Size(KIB, 16 * MIB), "16KiB"),
+    used("server.body_bytes_max", Size(KIB, GIB), "16MiB"),
+    used("server.memory_max", Size(MIB, 1024 * GIB), "256MiB"),
+    used("server.header_timeout", Duration(ONE), "10s"),
+    used("server.body_timeout", Duration(ONE), "30s"),
+    used("server.idle_timeout", Duration(ONE), "75s"),
+    used("server.write_timeout", Duration(ONE), "30s"),
+    used("server.request_timeout", Duration(ONE), "10m"),
+    used("server.shutdown_timeout", Duration(0), "30s"),
+    used("server.trusted_proxies", Texts(network), "[]"),
+    used("server.cors_origins", Texts(value::origin), ""),
+    used("server.read_timeout", Duration(ONE), ""),
+    used("server.max_header_bytes", Size(KIB, 16 * MIB), ""),
+    gone("server.http3", "", NO_HTTP3),
+    used("providers", Named(value::name), ""),
+    used("providers.*", Section, ""),
+    used("providers.*.type", Text(any_text), ""),
+    used("providers.*.base_url", Text(base_url), ""),
+    used("providers.*.api_key", Secret, ""),
+    used("providers.*.api_keys", Secrets, "[]"),
+    used("providers.*.model", Text(value::model), ""),
+    used("providers.*.models", Texts(value::model), ""),
+    used("providers.*.max_concurrency", Count(1, 65_536), "64"),
+    used("providers.*.timeouts", Section, ""),
+    used("providers.*.timeouts.connect", Duration(ONE), "5s"),
+    used("providers.*.timeouts.first_token", Duration(ONE), "60s"),
+    used("providers.*.timeouts.idle", Duration(ONE), "60s"),
+    used("providers.*.timeouts.total", Duration(ONE), "10m"),
+    used("providers.*.retries", Count(0, 10), "1"),
+    used("providers.*.ca_file", Text(value::existing_file), ""),
+    used("providers.*.proxy", Text(proxy), ""),
+    used("providers.*.headers", Named(header), ""),
+    used("providers.*.headers.*", SecretLine, ""),
+    used("providers.*.max_tokens", Count(1, 10_000_000), "4096"),
+    used("providers.*.version", Text(value::name), "2023-06-01"),
+    used("providers.*.num_ctx", Count(1, 100_000_000), ""),
+    used("providers.*.keep_alive", KeepAlive, ""),
+    later("providers.*.weight", Count(0, 1_000_000), "1"),
+    used("provider_preference", Texts(any_text), "[]"),
+    used("routing", Section, ""),
+    later("routing.strategy", Choice(&["preference", "weighted", "least_busy", "fastest"]), "preference"),
+    later("routing.weights", Any, ""),
+    used("models", Named(value::model), ""),
+    used("models.*", Texts(target), ""),
+    used("circuit_breaker", Section, ""),
+    used("circuit_breaker.failure_threshold", Count(1, 1_000_000), "3"),
+    used("circuit_breaker.interval", Duration(ONE), "30s"),
+    used("circuit_breaker.timeout", Duration(ONE), "10s"),
+    used("circuit_breaker.max_requests", Count(1, 1_000_000), "1"),
+    gone("circuit_breaker.test_mode", "false", "it only served the original's own tests"),
+    used("health_check", Section, ""),
+    used("health_check.interval", Duration(100), "1m"),
+    used("health_check.timeout", Duration(ONE), "5s"),
+    used("health_check.failure_threshold", Count(1, 1_000_000), "3"),
+    gone("health_check.enabled", "true", ALWAYS),
+    used("retry", Section, ""),
+    used("retry.wait_max", Duration(0), "2s"),
+    used("streams", Section, ""),
+    used("streams.on_failure", Choice(&["continue", "end"]), "continue"),
+    used("deduplicate", Choice(&["always", "off"]), "always"),
+    used("cache", Section, ""),
+    later("cache.enabled", Flag, "false"),
+    later("cache.ttl", Duration(ONE), "10m"),
+    later("cache.bytes_max", Size(0, 1024 * GIB), "32MiB"),
+    used("auth", Section, ""),
+    used("auth.keys", Listed, "[]"),
+    used("auth.keys.[]", Section, ""),
+    used("auth.keys.[].name", Text(value::name), ""),
+    used("auth.keys.[].hash", Text(hash), ""),
+    used("auth.keys.[].models", Texts(value::model), "[]"),
+    used("auth.keys.[].expires", Text(date), ""),
+    used("auth.keys.[].pin", Flag, "false"),
+    used("auth.keys.[].limits", Section, ""),
+    used("auth.keys.[].limits.requests_per_minute", Count(1, MINUTE_MAX), ""),
+    later("auth.keys.[].limits.tokens_per_minute", Count(1, 1_000_000_000_000), ""),
+    later("auth.keys.[].limits.concurrent", Count(1, 1_000_000), ""),
+    used("auth.keys.[].budget", Section, ""),
+    later("auth.keys.[].budget.usd", Amount, ""),
+    later("auth.keys.[].budget.per", Choice(&["day", "week", "month"]), ""),
+    used("rate_limit", Section, ""),
+    used("rate_limit.requests_per_minute", Count(1, MINUTE_MAX), ""),
+    later("prices", Any, ""),
+    used("usage", Section, ""),
+    later("usage.path", Text(any_text), ""),
+    used("system_prompt", Text(any_text), ""),
+    used("logging", Section, ""),
+    used("logging.level", Choice(&["error", "warn", "info", "debug", "trace"]), "info"),
+    used("logging.format", Choice(&["json", "text"]), "json"),
+    used("logging.prompts", Flag, "false"),
+    used("llm", Section, ""),
+    used("llm.provider", Text(any_text), ""),
+    used("llm.model", Text(value::model), ""),
+    used("llm.api_key", Secret, ""),
+    used("llm.endpoint", Text(base_url), ""),
+    used("llm.system_prompt", Text(any_text), ""),
+    used("llm.options", Named(any_text), ""),
+    used("llm.options.max_tokens", Count(1, 10_000_000), ""),
+    gone("llm.options.*", "", CALLERS_DO),
+    used("llm.retry", Section, ""),
+    used("llm.retry.max_retries", Count(0, 10), ""),
+    gone("llm.retry.initial_delay", "", NO_RETRY),
+    gone("llm.retry.max_delay", "", NO_RETRY),
+    gone("llm.retry.multiplier", "", NO_RETRY),
+    gone("llm.retry.retryable_errors", "", NO_RETRY),
+    used("llm.backup_providers", Listed, "[]"),
+    used("llm.backup_providers.[]", Section, ""),
+    used("llm.backup_providers.[].provider", Text(any_text), ""),
+    used("llm.backup_providers.[].model", Text(value::model), ""),
+    used("llm.backup_providers.[].api_key", Secret, ""),
+    used("llm.health_check", Section, ""),
+    gone("llm.health_check.enabled", "true", ALWAYS),
+    used("llm.health_check.interval", Duration(100), ""),
+    used("llm.health_check.timeout", Duration(ONE), ""),
+    used("llm.health_check.failure_threshold", Count(1, 1_000_000), ""),
+    gone("llm.max_context_tokens", "", "providers judge a prompt's length themselves"),
+    gone("llm.cache", "", "answers are not kept; see deduplicate"),
+    used("queue", Section, ""),
+    used("queue.enabled", Flag, "false"),
+    used("queue.initial_size", Count(1, 1_000_000), ""),
+    gone("queue.state_path", "", SEE_SERVER_QUEUE),
+    gone("queue.save_interval", "", SEE_SERVER_QUEUE),
+    gone("routes", "", NO_ROUTES),
+    gone("processing", "", "answers are passed on as they are"),
+    gone("metrics", "", "metrics are always served at /metrics"),
+];
+
+/// Writes a camelCase key as snake_case: `maxRequests`, `baseURL` and `APIKey` become `max_requests`, `base_url`, `api_key`.
+pub(super) fn snake(key: &str) -> String {
+    let letters: Vec<char> = key.chars().collect();
+    let mut out = String::with_capacity(key.len() + 4);
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|i| letters.get(i));
+        let after = letters.get(index + 1);
+        let starts_word = before.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            || (before.is_some_and(char::is_ascii_uppercase) && after.is_some_and(char::is_ascii_lowercase));
+        if letter.is_ascii_uppercase() && starts_word {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+/// The known key an unknown one below `parent` was probably meant to be: a near neighbour, else one of the same
+/// name elsewhere.
+pub(super) fn suggestion(parent: &str, key: &str) -> Option<String> {
+    let key = snake(key).replace('-', "_");
+    let near = children(parent)
+        .map(|known| (distance(&key, known), known))
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance);
+    let elsewhere = || {
+        let named = |row: &&Row| row.path.rsplit('.').next() == Some(&key) && row.effect == Effect::Used;
+        ROWS.iter().find(named).map(|row| row.path.replace("*", "<name>"))
+    };
+    near.map(|(_, known)| known.to_owned()).or_else(elsewhere)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours between two words.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().take(64).collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=other.len() {
+            let change = usize::from(one[i - 1] != other[j - 1]);
+            let mut best = (row[j - 1] + 1).min(rows[i - 1][j] + 1).min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_valid_value_of_its_key() {
+        for row in ROWS {
+            row.kind.parse_default(row.default).unwrap_or_else(|why| panic!("{}: {why:?}", row.path));
+        }
+    }
+
+    #[test]
+    fn every_key_stands_once_and_below_its_section() {
+        for (index, row) in ROWS.iter().enumerate() {
+            assert!(ROWS[index + 1..].iter().all(|other| other.path != row.path), "{} twice", row.path);
+            if let Some((parent, last)) = row.path.rsplit_once('.') {
+                let kind = super::row(parent).map(|row| row.kind);
+                let fits = match kind {
+                    Some(Section) => last != "*" && last != "[]",
+                    Some(Named(_)) => true,
+                    Some(Listed) => last == "[]",
+                    _ => false,
+                };
+                assert!(fits, "{} has no fitting parent", row.path);
+            }
+            assert_eq!(snake(row.path), row.path, "the table is in snake_case");
+        }
+    }
+
+    #[test]
+    fn camel_case_means_snake_case() {
+        for (camel, expected) in [
+            ("maxRequests", "max_requests"),
+            ("baseURL", "base_url"),
+            ("baseUrl", "base_url"),
+            ("APIKey", "api_key"),
+            ("apiKeys", "api_keys"),
+            ("providerPreference", "provider_preference"),
+            ("http3", "http3"),
+            ("already_snake", "already_snake"),
+            ("numCtx", "num_ctx"),
+        ] {
+            assert_eq!(snake(camel), expected);
+        }
+    }
+
+    #[test]
+    fn a_slip_is_met_with_the_nearest_key() {
+        for (parent, key, expected) in [
+            ("circuit_breaker", "max_request", Some("max_requests")),
+            ("circuit_breaker", "maxRequest", Some("max_requests")),
+            ("circuit_breaker", "failure-threshold", Some("failure_threshold")),
+            ("server", "wrokers", Some("workers")),
+            ("", "provider", Some("providers")),
+            ("", "workers", Some("server.workers")),
+            ("server", "retries", Some("providers.<name>.retries")),
+            ("", "colour", None),
+        ] {
+            assert_eq!(suggestion(parent, key).as_deref(), expected, "{parent} {key}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The effective configuration, as YAML that loads again, with every secret redacted; and where it can connect to.
+
+use super::value::{self, duration_text, size_text};
+use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "\"***\"";
+
+/// The effective configuration as YAML; secrets print as `***`.
+#[must_use]
+pub fn effective(settings: &Settings) -> String {
+    let mut page = Page::default();
+    server(&mut page, settings);
+    page.open("providers");
+    for provider in &settings.providers {
+        provider_section(&mut page, provider);
+    }
+    page.close();
+    page.texts("provider_preference", &settings.preference);
+    page.open("models");
+    for model in &settings.models {
+        let targets: Vec<String> =
+            model.targets.iter().map(|(provider, model)| format!("{provider}/{model}")).collect();
+        page.texts(&quote(&model.name), &targets);
+    }
+    page.close();
+    page.open("circuit_breaker");
+    page.line("failure_threshold", settings.breaker.failure_threshold);
+    page.duration("interval", settings.breaker.interval);
+    page.duration("timeout", settings.breaker.timeout);
+    page.line("max_requests", settings.breaker.max_requests);
+    page.close();
+    page.open("health_check");
+    page.duration("interval", settings.health.interval);
+    page.duration("timeout", settings.health.timeout);
+    page.line("failure_threshold", settings.health.failure_threshold);
+    page.close();
+    page.open("retry");
+    page.duration("wait_max", settings.retry_wait_max);
+    page.close();
+    page.open("streams");
+    page.line(
+        "on_failure",
+        if settings.on_stream_failure == OnStreamFailure::End { "end" } else { "continue" },
+    );
+    page.close();
+    page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    page.open("auth");
+    page.open("keys");
+    for key in &settings.keys {
+        caller_key(&mut page, key);
+    }
+    page.close();
+    page.close();
+    page.open("rate_limit");
+    page.line("requests_per_minute", optional(settings.requests_per_minute));
+    page.close();
+    page.line("system_prompt", settings.system_prompt.as_deref().map_or("null".to_owned(), quote));
+    page.open("logging");
+    page.line("level", level(settings.logging.level));
+    page.line("format", if settings.logging.format == LogFormat::Text { "text" } else { "json" });
+    page.line("prompts", settings.logging.prompts);
+    page.close();
+    page.text
+}
+
+/// Every `host:port` the configuration can make Hapax connect to, once each. A provider behind a proxy is reached
+/// only through it.
+#[must_use]
+pub fn egress(settings: &Settings) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for provider in &settings.providers {
+        let Ok(url) = value::url(provider.proxy.as_ref().unwrap_or(&provider.base_url)) else { continue };
+        let host = format!("{}:{}", url.host, url.port_or_default());
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn server(page: &mut Page, settings: &Settings) {
+    let server = &settings.server;
+    page.open("server");
+    page.line("listen", quote(&server.listen));
+    page.line("workers", server.workers);
+    page.line("queue", server.queue);
+    page.line("connections_max", server.connections_max);
+    page.size("header_bytes_max", server.header_bytes_max);
+    page.size("body_bytes_max", server.body_bytes_max);
+    page.size("memory_max", server.memory_max);
+    page.duration("header_timeout", server.header_timeout);
+    page.duration("body_timeout", server.body_timeout);
+    page.duration("idle_timeout", server.idle_timeout);
+    page.duration("write_timeout", server.write_timeout);
+    page.duration("request_timeout", server.request_timeout);
+    page.duration("shutdown_timeout", server.shutdown_timeout);
+    let networks: Vec<String> =
+        server.trusted_proxies.iter().map(|n| format!("{}/{}", n.address, n.prefix)).collect();
+    page.texts("trusted_proxies", &networks);
+    page.texts("cors_origins", &settings.cors_origins);
+    page.close();
+}
+
+fn provider_section(page: &mut Page, provider: &Provider) {
+    page.open(&quote(&provider.name));
+    let kind = match provider.kind {
+        Kind::OpenAi => "openai",
+        Kind::Anthropic => "anthropic",
+        Kind::Ollama => "ollama",
+        Kind::OpenAiCompatible => "openai_compatible",
+    };
+    page.line("type", kind);
+    page.line("base_url", quote(&provider.base_url));
+    let keys = vec![REDACTED; provider.keys.len()];
+    page.line("api_keys", format!("[{}]", keys.join(", ")));
+    page.line("model", quote(&provider.model));
+    page.texts("models", &provider.models);
+    page.line("max_concurrency", provider.max_concurrency);
+    page.open("timeouts");
+    page.duration("connect", provider.connect_timeout);
+    page.duration("first_token", provider.first_token_timeout);
+    page.duration("idle", provider.idle_timeout);
+    page.duration("total", provider.total_timeout);
+    page.close();
+    page.line("retries", provider.retries);
+    page.line(
+        "ca_file",
+        provider.ca_file.as_ref().map_or("null".to_owned(), |path| quote(&path.to_string_lossy())),
+    );
+    page.line(
+        "proxy",
+        provider.proxy.as_deref().map_or("null".to_owned(), |proxy| quote(&without_user(proxy))),
+    );
+    page.open("headers");
+    for (name, _) in &provider.headers {
+        page.line(&quote(name), REDACTED);
+    }
+    page.close();
+    page.line("max_tokens", provider.max_tokens);
+    page.line("version", quote(&provider.version));
+    page.line("num_ctx", optional(provider.num_ctx));
+    page.line("keep_alive", provider.keep_alive.as_deref().map_or("null".to_owned(), quote));
+    page.close();
+}
+
+fn without_user(proxy: &str) -> String {
+    value::url(proxy).map_or_else(
+        |_| "***".to_owned(),
+        |url| match &url.userinfo {
+            Some(_) => url.plain().replacen("://", "://***@", 1),
+            None => url.plain(),
+        },
+    )
+}
+
+fn caller_key(page: &mut Page, key: &CallerKey) {
+    let expires = key.expires.map_or("null".to_owned(), |at| quote(&value::date_text(at)));
+    let models: Vec<String> = key.models.iter().map(|model| quote(model)).collect();
+    page.item(&format!(
+        "{{name: {}, hash: {REDACTED}, models: [{}], expires: {expires}, pin: {}, limits: {{requests_per_minute: {}}}}}",
+        quote(&key.name),
+        models.join(", "),
+        key.may_pin,
+        optional(key.requests_per_minute),
+    ));
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+fn optional(value: Option<impl ToString>) -> String {
+    value.map_or("null".to_owned(), |value| value.to_string())
+}
+
+/// A double-quoted scalar with a dollar sign that stays one; plain where nothing could misread it.
+fn quote(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+        && !["true", "false", "null", "yes", "no", "on", "off", "inf", "nan"]
+            .contains(&text.to_ascii_lowercase().as_str());
+    if plain {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '$' => quoted.push_str("$$"),
+            other if other.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(other));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Lines at the present depth. A section that stays empty is left out.
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// For each open section: its heading, until something is written below it.
+    open: Vec<Option<String>>,
+}
+
+impl Page {
+    fn open(&mut self, key: &str) {
+        let heading = format!("{}{key}:\n", "  ".repeat(self.open.len()));
+        self.open.push(Some(heading));
+    }
+
+    fn close(&mut self) {
+        self.open.pop();
+    }
+
+    fn raw(&mut self, line: &str) {
+        for heading in self.open.iter_mut().filter_map(Option::take) {
+            self.text.push_str(&heading);
+        }
+        self.text.push_str(&"  ".repeat(self.open.len()));
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.raw(&format!("{key}: {value}"));
+    }
+
+    fn item(&mut self, value: &str) {
+        self.raw(&format!("- {value}"));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.line(key, duration_text(value));
+    }
+
+    fn size(&mut self, key: &str, bytes: usize) {
+        self.line(key, size_text(bytes as u64));
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+        self.line(key, format!("[{}]", quoted.join(", ")));
+    }
+}
