@@ -161,8 +161,8 @@ fn instructions_are_collected_in_order_and_tool_results_come_first() {
         says(Role::System, vec![text("two")]),
         says(Role::Assistant, vec![call("a.1", ""), call("b", "{}")]),
         says(Role::Tool, vec![result("a.1", "x")]),
-        says(Role::Tool, vec![result("b", "y")]),
         says(Role::User, vec![text("and?")]),
+        says(Role::Tool, vec![result("b", "y")]),
     ];
     let (body, _) = encoded(&Chat { messages, ..Chat::default() }, CLASSIC);
     has(&body, r#""system":[{"type":"text","text":"one"},{"type":"text","text":"two"}]"#);
