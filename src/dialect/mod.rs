@@ -5,6 +5,11 @@
 //! ([`write_answer`], [`Writer`]). When caller and provider speak the same dialect the bytes go through and only
 //! `model` and `stream_options.include_usage` are replaced.
 
+pub mod anthropic;
+pub mod ndjson;
+pub mod ollama;
+mod raw;
+
 use crate::domain::chat::{Answer, Frame};
 use crate::domain::failure::Failure;
 use crate::domain::words::{Dialect, Gist, Words};
@@ -29,6 +34,15 @@ pub struct Defaults {
     pub keep_alive: Option<String>,
     /// Instructions put first when the caller gives none, on Hapax's own endpoint.
     pub system_prompt: Option<String>,
+}
+
+/// Whether a frame was the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// More may come.
+    More,
+    /// The end mark: nothing after it matters.
+    End,
 }
 
 /// A request ready to be sent.

@@ -1,0 +1,28 @@
+//! Ollama's native `/api/chat`: callers who speak it and providers who speak it, whole and streamed as NDJSON.
+//!
+//! Source: the project's `docs/api.md` and `api/types.go`. Front: [`open`], [`decode`], [`write_answer`],
+//! [`write_error`], [`Writer`]. Back: [`pass`], [`encode`], [`read_answer`], [`facts`], [`read_error`], [`Events`].
+
+mod answer;
+mod decode;
+mod encode;
+mod open;
+mod pass;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+pub use answer::{Events, facts, read_answer, read_error};
+pub use decode::decode;
+pub use encode::encode;
+pub use open::open;
+pub use pass::pass;
+pub use write::{write_answer, write_error};
+pub use writer::Writer;
+
+/// What a stream's `Content-Type` is.
+pub const STREAM_TYPE: &str = "application/x-ndjson";
+
+/// Below the provider's base URL.
+const PATH: &str = "/api/chat";
