@@ -1,1 +1,271 @@
-//! placeholder
+//! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
+//!
+//! ```text
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ pool ─▶ Ears ─▶ TLS ─▶ Wire
+//!                        ▲                       │ status, headers, body within bounds
+//!                        └── dialect::read_* ◀───┘
+//! ```
+//!
+//! No thread, no lock across a call, no redirect, no proxy of the environment. A call that is cancelled ends
+//! wherever it waits, except in the machine's name resolver.
+
+mod agent;
+mod ears;
+mod faults;
+mod http;
+mod keys;
+mod line;
+mod names;
+mod requests;
+mod sockets;
+mod stream;
+mod wait;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use crate::clock::Clock;
+use crate::config::{Kind, Provider as Settings};
+use crate::dialect::{self, Defaults, Outgoing, Reader};
+use crate::domain::chat::Answer;
+use crate::domain::failure::{Failure, Fault};
+use crate::domain::words::Dialect;
+use crate::gateway::ports::{Attempt, Call, Frames, Provider, Reply};
+use http::Incoming;
+use keys::{Keys, Refused};
+use line::Bound;
+use names::Names;
+use requests::Requests;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use stream::{Manners, Stream, Told};
+use ureq::Agent;
+use ureq::http::header::CONTENT_TYPE;
+use ureq::http::{HeaderMap, HeaderValue, Uri};
+
+/// A complete answer; a long one with images in base64 is a few MiB.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is read of an error's or a check's body.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// A configured provider, reachable over HTTP.
+pub struct Upstream {
+    name: Arc<str>,
+    kind: Kind,
+    target: Dialect,
+    defaults: Defaults,
+    patience: Patience,
+    requests: Requests,
+    keys: Keys,
+    agent: Agent,
+    clock: Arc<dyn Clock>,
+}
+
+/// The configured timeouts that are not ureq's business.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    first_token: Duration,
+    idle: Duration,
+    total: Duration,
+}
+
+/// Makes a provider ready; nothing is connected yet. `system_prompt` is put first on Hapax's own endpoint when
+/// the caller gives no instructions.
+///
+/// # Errors
+/// What in the provider's settings cannot be used: an address, a header, a CA file, a proxy. Names no secret.
+pub fn connect(
+    settings: &Settings,
+    system_prompt: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<Upstream, String> {
+    Upstream::new(settings, system_prompt, clock)
+        .map_err(|problem| format!("providers.{}: {problem}", settings.name))
+}
+
+impl Upstream {
+    fn new(settings: &Settings, system_prompt: Option<&str>, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let requests = Requests::new(settings)?;
+        let keys = Keys::new(requests.keys(&settings.keys)?);
+        let names = Names::new(Arc::clone(&clock));
+        let agent = agent::build(settings, names, Arc::clone(&clock))?;
+        let defaults = Defaults {
+            max_tokens: settings.max_tokens,
+            num_ctx: settings.num_ctx,
+            keep_alive: settings.keep_alive.clone(),
+            system_prompt: system_prompt.map(str::to_owned),
+        };
+        let patience = Patience {
+            first_token: settings.first_token_timeout,
+            idle: settings.idle_timeout,
+            total: settings.total_timeout,
+        };
+        let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
+        let target = requests::dialect(kind);
+        Ok(Self { name, kind, target, defaults, patience, requests, keys, agent, clock })
+    }
+
+    /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
+    /// the bound its first content is under.
+    fn post(
+        &self,
+        outgoing: &Outgoing,
+        request_id: &str,
+        call: &Call,
+        last: Bound,
+    ) -> Result<(Incoming, Bound), Failure> {
+        let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let attempt = |key: Option<&HeaderValue>| {
+            let head = self.first_token_bound().or_earlier(last);
+            let make = || self.requests.post(&uri, key, request_id, &outgoing.body);
+            let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
+                .map_err(|fault| self.failure(fault))?;
+            self.judge(incoming, last).map(|incoming| (incoming, head))
+        };
+        self.keys.try_each(self.clock.now(), attempt).map_err(|refused| match refused {
+            Refused::Before(fault) => self.failure(fault),
+            Refused::Now(failure) => failure,
+        })
+    }
+
+    fn first_token_bound(&self) -> Bound {
+        Bound::new(self.clock.now() + self.patience.first_token, Fault::FirstTokenTimeout)
+    }
+
+    /// Passes a success; every other status becomes the failure it means.
+    fn judge(&self, mut incoming: Incoming, last: Bound) -> Result<Incoming, Failure> {
+        let status = incoming.status;
+        if (200..300).contains(&status) {
+            return Ok(incoming);
+        }
+        let mut failure = if (300..400).contains(&status) {
+            self.failure(Fault::Redirect)
+        } else {
+            let mut body = Vec::new();
+            let soon = Bound::new(self.clock.now() + self.patience.idle, Fault::IdleTimeout);
+            // Otherwise whatever came of it must do: the status is known.
+            if let Err(Fault::CallerLeft) =
+                incoming.read_all(&mut body, ERROR_BYTES_MAX, soon.or_earlier(last))
+            {
+                return Err(self.failure(Fault::CallerLeft));
+            }
+            body.truncate(ERROR_BYTES_MAX);
+            dialect::read_error(self.target, status, &body)
+        };
+        failure.status = Some(status);
+        failure.retry_after = wait::asked_for(&incoming.headers, self.clock.today()).or(failure.retry_after);
+        Err(failure)
+    }
+
+    /// Within a body every wait is bounded by the idle timeout, all together by `last`.
+    fn body_bound(&self, last: Bound) -> Bound {
+        Bound { idle: Some(self.patience.idle), ..last }
+    }
+
+    fn read_answer(
+        &self,
+        mut incoming: Incoming,
+        caller: Dialect,
+        outgoing: &Outgoing,
+        last: Bound,
+    ) -> Result<Answer, Failure> {
+        let mut body = Vec::new();
+        incoming
+            .read_all(&mut body, ANSWER_BYTES_MAX, self.body_bound(last))
+            .map_err(|fault| self.failure(fault))?;
+        dialect::read_answer(self.target, caller, body, outgoing.unwrap_tool)
+    }
+
+    fn stream(
+        &self,
+        incoming: Incoming,
+        caller: Dialect,
+        outgoing: &Outgoing,
+        (head, last): (Bound, Bound),
+    ) -> Result<Box<dyn Frames>, Failure> {
+        if self.answers_at_once(&incoming.headers) {
+            // An error in a body, or a provider that does not stream; then it is told in one frame, for which
+            // the answer must not be verbatim.
+            let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
+            let last =
+                Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
+            let answer = self.read_answer(incoming, told_to, outgoing, last)?;
+            return Ok(Box::new(Told::new(answer)));
+        }
+        let manners = Manners {
+            provider: Arc::clone(&self.name),
+            clock: Arc::clone(&self.clock),
+            first_token: head,
+            idle: self.patience.idle,
+        };
+        let parser = Reader::new(self.target, caller, outgoing.unwrap_tool);
+        Ok(Box::new(Stream::new(incoming, parser, manners)))
+    }
+
+    /// Whether the body is one JSON text. Ollama's streams are sometimes labelled so, and its reader copes.
+    fn answers_at_once(&self, headers: &HeaderMap) -> bool {
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        self.target != Dialect::Ollama && essence.eq_ignore_ascii_case("application/json")
+    }
+
+    /// One free question with one key.
+    fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
+        let last = Bound::new(call.deadline, Fault::TotalTimeout);
+        let make = || self.requests.get(uri, key);
+        let mut incoming = http::send(&self.agent, &self.clock, &call.cancel, last, make)
+            .map_err(|fault| self.failure(fault))?;
+        // A compatible server without a list of models is there all the same.
+        if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
+            return Ok(());
+        }
+        if (200..300).contains(&incoming.status) {
+            // Read so that the connection can be kept; the answer itself says nothing more.
+            let _ = incoming.read_all(&mut Vec::new(), ERROR_BYTES_MAX, last);
+            return Ok(());
+        }
+        self.judge(incoming, last).map(drop)
+    }
+
+    fn failure(&self, fault: Fault) -> Failure {
+        faults::failure(&self.name, fault)
+    }
+}
+
+impl Provider for Upstream {
+    fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        let question = attempt.question;
+        let caller = question.words.dialect;
+        let said = (&question.gist, &question.words);
+        let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
+        if question.gist.stream {
+            let (incoming, head) = self.post(&outgoing, &question.request_id, call, deadline)?;
+            let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
+            return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
+        }
+        let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
+        let last = total.or_earlier(deadline);
+        let (incoming, _) = self.post(&outgoing, &question.request_id, call, last)?;
+        let answer = self.read_answer(incoming, caller, &outgoing, last)?;
+        Ok(Reply::Whole { answer, dropped: outgoing.dropped })
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Failure> {
+        let path = requests::check_path(self.kind);
+        let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
+        self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call))
+    }
+
+    fn keys_left(&self) -> usize {
+        self.keys.left(self.clock.now())
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
+    }
+}

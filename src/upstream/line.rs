@@ -1,0 +1,252 @@
+//! What one call and its socket know of each other: until when to wait, who may end it, how it went.
+//!
+//! A [`Line`] lives as long as one call. The caller's thread tells it how long the present wait may last; the
+//! socket is attached to it while it serves the call, so that a cancellation from another thread can shut it
+//! down; and the socket tells it what a bare I/O error cannot: that it was reused, that nothing was heard, that
+//! the wait was over.
+
+use crate::clock::Clock;
+use crate::domain::failure::Fault;
+use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::time::Duration as UreqDuration;
+use ureq::{Error, Timeout};
+
+/// The shortest wait: what has arrived is read even when the time is up.
+pub(super) const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// Until when a wait may last, and what it means when it lasted longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bound {
+    /// The last moment.
+    pub(super) until: Instant,
+    /// What it means when it passes.
+    pub(super) fault: Fault,
+    /// Besides: each single wait lasts at most this, else it is [`Fault::IdleTimeout`].
+    pub(super) idle: Option<Duration>,
+}
+
+impl Bound {
+    /// A bound without an idle clock.
+    pub(super) fn new(until: Instant, fault: Fault) -> Self {
+        Self { until, fault, idle: None }
+    }
+
+    /// The earlier of two.
+    pub(super) fn or_earlier(self, other: Self) -> Self {
+        if other.until < self.until { other } else { self }
+    }
+
+    /// How long a wait that begins now may last, and what it means when it does.
+    fn left(self, now: Instant) -> (Duration, Fault) {
+        let left = self.until.saturating_duration_since(now);
+        match self.idle {
+            Some(idle) if idle < left => (idle, Fault::IdleTimeout),
+            _ => (left, self.fault),
+        }
+    }
+}
+
+/// How a call went, as its socket saw it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Story {
+    /// It was cancelled.
+    pub(super) cut: bool,
+    /// Its wait was over, and this is what that means.
+    pub(super) expired: Option<Fault>,
+    /// It ran on a connection that had served another call.
+    pub(super) reused: bool,
+    /// Something of an answer came.
+    pub(super) heard: bool,
+}
+
+/// One call's end of the wire. Shared by the call, its socket and the cancellation's hook.
+pub(super) struct Line {
+    clock: Arc<dyn Clock>,
+    /// Guards everything below; held for a few assignments or one `shutdown`, which does not block.
+    state: Mutex<State>,
+}
+
+struct State {
+    bound: Bound,
+    story: Story,
+    /// The socket serving the call at present.
+    socket: Option<Arc<TcpStream>>,
+    /// Pooled connections are not to be used: one has just proved stale.
+    fresh_only: bool,
+}
+
+thread_local! {
+    /// The call this thread is connecting for. ureq asks its pool and its connectors on the calling thread.
+    static CALLING: RefCell<Option<Arc<Line>>> = const { RefCell::new(None) };
+}
+
+impl Line {
+    /// A line for a call that has not begun.
+    pub(super) fn new(clock: Arc<dyn Clock>, bound: Bound) -> Arc<Self> {
+        let state = State { bound, story: Story::default(), socket: None, fresh_only: false };
+        Arc::new(Self { clock, state: Mutex::new(state) })
+    }
+
+    /// Makes this the line of whatever connection the present thread takes, until the guard is dropped.
+    pub(super) fn dial(self: &Arc<Self>) -> Dialling {
+        CALLING.with(|calling| calling.replace(Some(Arc::clone(self))));
+        Dialling
+    }
+
+    /// The line of the call this thread is connecting for.
+    pub(super) fn calling() -> Option<Arc<Self>> {
+        CALLING.with(|calling| calling.borrow().clone())
+    }
+
+    /// Ends the call from any thread: what is blocked on the socket returns, and nothing further begins.
+    pub(super) fn cut(&self) {
+        let mut state = self.state.lock();
+        state.story.cut = true;
+        if let Some(socket) = &state.socket {
+            // An error means that it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// A socket begins to serve this call; `false`: the call has been cut, do not begin.
+    pub(super) fn attach(&self, socket: &Arc<TcpStream>, reused: bool) -> bool {
+        let mut state = self.state.lock();
+        state.story.reused = reused;
+        if state.story.cut {
+            return false;
+        }
+        state.socket = Some(Arc::clone(socket));
+        true
+    }
+
+    /// The socket has served this call; `false`: it was cut meanwhile and is of no further use.
+    pub(super) fn release(&self) -> bool {
+        let mut state = self.state.lock();
+        state.socket = None;
+        !state.story.cut
+    }
+
+    /// Sets how long the waits from now on may last.
+    pub(super) fn bind(&self, bound: Bound) {
+        self.state.lock().bound = bound;
+    }
+
+    /// How long a wait that begins now may last, and what it means when it does.
+    fn left(&self) -> (Duration, Fault) {
+        let bound = self.state.lock().bound;
+        bound.left(self.clock.now())
+    }
+
+    /// The wait was over.
+    fn expire(&self, fault: Fault) {
+        self.state.lock().story.expired = Some(fault);
+    }
+
+    /// Something of an answer came.
+    pub(super) fn hear(&self) {
+        self.state.lock().story.heard = true;
+    }
+
+    /// How it went so far.
+    pub(super) fn story(&self) -> Story {
+        self.state.lock().story
+    }
+
+    /// Whether pooled connections may be used.
+    pub(super) fn takes_reused(&self) -> bool {
+        !self.state.lock().fresh_only
+    }
+
+    /// Once more, on a fresh connection.
+    pub(super) fn start_over(&self) {
+        let mut state = self.state.lock();
+        state.fresh_only = true;
+        state.story = Story { cut: state.story.cut, ..Story::default() };
+    }
+}
+
+/// One wait: how much of it is left, and whose limit it is.
+pub(super) struct Patience<'a> {
+    line: &'a Line,
+    left: Duration,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    /// ureq's own, while it connects.
+    Connecting(Timeout),
+    /// The call's.
+    Call(Fault),
+}
+
+impl<'a> Patience<'a> {
+    /// For a wait that begins now.
+    pub(super) fn new(line: &'a Line, timeout: NextTimeout) -> Self {
+        let (left, fault) = line.left();
+        let (left, limit) = match timeout.after {
+            UreqDuration::Exact(after) if after < left => (after, Limit::Connecting(timeout.reason)),
+            _ => (left, Limit::Call(fault)),
+        };
+        Self { line, left: left.max(WAIT_MIN), limit }
+    }
+
+    /// What is left of it; never zero.
+    pub(super) fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// This much was waited in vain. Counted here besides asking the clock: a clock that stands still in a test
+    /// must not make a wait endless.
+    ///
+    /// # Errors
+    /// The wait is over; the line knows why.
+    pub(super) fn spend(&mut self, waited: Duration) -> Result<(), Error> {
+        let left = self.left.saturating_sub(waited);
+        if left.is_zero() {
+            return Err(self.over());
+        }
+        self.left = left;
+        self.look();
+        Ok(())
+    }
+
+    /// The wait was interrupted and goes on.
+    pub(super) fn look(&mut self) {
+        if let Limit::Call(_) = self.limit {
+            self.left = self.left.min(self.line.left().0).max(WAIT_MIN);
+        }
+    }
+
+    /// The wait is over.
+    pub(super) fn over(&self) -> Error {
+        match self.limit {
+            Limit::Connecting(reason) => Error::Timeout(reason),
+            Limit::Call(fault) => {
+                self.line.expire(fault);
+                Error::Io(io::ErrorKind::TimedOut.into())
+            }
+        }
+    }
+}
+
+/// The error of a call that was ended by us.
+pub(super) fn aborted() -> Error {
+    Error::Io(io::ErrorKind::ConnectionAborted.into())
+}
+
+/// While it lives, the thread connects for its line.
+#[must_use = "the line is dialled until this is dropped"]
+pub(super) struct Dialling;
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        CALLING.with(|calling| calling.replace(None));
+    }
+}

@@ -1,0 +1,146 @@
+//! What a request to one provider looks like: its address and its headers.
+//!
+//! | kind | address | key |
+//! |---|---|---|
+//! | OpenAI, compatible | `{base_url}/v1{path}` | `Authorization: Bearer KEY` |
+//! | Anthropic | `{base_url}/v1{path}` | `x-api-key: KEY`, with `anthropic-version` |
+//! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
+
+use crate::config::{Kind, Provider};
+use crate::domain::key::Secret;
+use crate::domain::words::Dialect;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
+
+/// Headers that are HTTP's business, not the configuration's.
+const FORBIDDEN: [&str; 6] =
+    ["accept-encoding", "connection", "content-length", "expect", "transfer-encoding", "upgrade"];
+
+/// The shape of requests to one provider.
+pub(super) struct Requests {
+    /// `base_url`, with `/v1` where the kind has it.
+    root: String,
+    /// Where the kind wants the key.
+    key_header: HeaderName,
+    /// On every request.
+    headers: HeaderMap,
+}
+
+impl Requests {
+    /// As configured.
+    ///
+    /// # Errors
+    /// An address or a header that cannot be sent; no secret is in the words.
+    pub(super) fn new(settings: &Provider) -> Result<Self, String> {
+        let version = if settings.kind == Kind::Ollama { "" } else { "/v1" };
+        let root = format!("{}{version}", settings.base_url.trim_end_matches('/'));
+        let uri: Uri = root.parse().map_err(|_| "base_url: is not an address".to_owned())?;
+        if !matches!(uri.scheme_str(), Some("http" | "https"))
+            || uri.host().is_none()
+            || uri.query().is_some()
+        {
+            return Err("base_url: must be an http:// or https:// address without a query".to_owned());
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if settings.kind == Kind::Anthropic {
+            let version = HeaderValue::from_str(&settings.version)
+                .map_err(|_| "version: cannot be sent as a header")?;
+            headers.insert(HeaderName::from_static("anthropic-version"), version);
+        }
+        for (name, value) in &settings.headers {
+            let header = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| format!("headers: {name:?} is not a header's name"))?;
+            if FORBIDDEN.contains(&header.as_str()) {
+                return Err(format!("headers: {name} is set by the connection itself"));
+            }
+            headers.insert(header, sensitive(value.reveal()).ok_or_else(|| unsendable(name))?);
+        }
+        let key_header = match settings.kind {
+            Kind::Anthropic => HeaderName::from_static("x-api-key"),
+            Kind::OpenAi | Kind::OpenAiCompatible | Kind::Ollama => AUTHORIZATION,
+        };
+        Ok(Self { root, key_header, headers })
+    }
+
+    /// The header values of the configured keys.
+    ///
+    /// # Errors
+    /// A key that cannot be sent as a header.
+    pub(super) fn keys(&self, keys: &[Secret]) -> Result<Vec<HeaderValue>, String> {
+        let prefix = if self.key_header == AUTHORIZATION { "Bearer " } else { "" };
+        let value = |key: &Secret| {
+            sensitive(&format!("{prefix}{}", key.reveal())).ok_or_else(|| unsendable("the key"))
+        };
+        keys.iter().map(value).collect()
+    }
+
+    /// The address of a path below the API's root.
+    pub(super) fn uri(&self, path: &str) -> Option<Uri> {
+        Uri::try_from(format!("{}{path}", self.root)).ok()
+    }
+
+    /// A `POST` of a JSON body.
+    pub(super) fn post<'a>(
+        &self,
+        uri: &Uri,
+        key: Option<&HeaderValue>,
+        request_id: &str,
+        body: &'a [u8],
+    ) -> Request<&'a [u8]> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.headers(key, request_id);
+        request
+    }
+
+    /// A `GET`.
+    pub(super) fn get(&self, uri: &Uri, key: Option<&HeaderValue>) -> Request<()> {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.headers(key, "");
+        request.headers_mut().remove(CONTENT_TYPE);
+        request
+    }
+
+    fn headers(&self, key: Option<&HeaderValue>, request_id: &str) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(key) = key {
+            headers.insert(self.key_header.clone(), key.clone());
+        }
+        if !request_id.is_empty()
+            && let Ok(id) = HeaderValue::from_str(request_id)
+        {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        headers
+    }
+}
+
+/// The free question of a kind: below the root.
+pub(super) fn check_path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::OpenAi | Kind::OpenAiCompatible | Kind::Anthropic => "/models",
+        Kind::Ollama => "/api/version",
+    }
+}
+
+/// What a kind speaks.
+pub(super) fn dialect(kind: Kind) -> Dialect {
+    match kind {
+        Kind::OpenAi | Kind::OpenAiCompatible => Dialect::OpenAiChat,
+        Kind::Anthropic => Dialect::Anthropic,
+        Kind::Ollama => Dialect::Ollama,
+    }
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn unsendable(what: &str) -> String {
+    format!("{what} holds a character that no header can carry")
+}

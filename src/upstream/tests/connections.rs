@@ -1,0 +1,285 @@
+//! Connections: kept, replaced, closed, never handed on in a doubtful state.
+
+use super::rig::{Client, Server, answering, settings};
+use crate::clock::{Clock, SystemClock};
+use crate::domain::failure::Fault;
+use crate::gateway::cancel::Reason;
+use crate::upstream::agent;
+use crate::upstream::http;
+use crate::upstream::names::Names;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use ureq::http::Request;
+
+#[test]
+fn a_connection_read_to_its_end_serves_the_next_call() {
+    let server = Server::new(vec![answering("hello")]);
+    let client = Client::to(&server);
+    for _ in 0..5 {
+        assert_eq!(client.call().unwrap(), "hello");
+    }
+    assert_eq!(server.accepted(), 1);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn bodies_of_every_size_arrive_whole() {
+    for size in [0, 1, 7 * 1024, 8 * 1024, 16 * 1024, 17 * 1024, 3_000_000] {
+        let server = Server::new(vec![Box::new(move |peer| {
+            let request = peer.request().unwrap();
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            peer.answer("200 OK", &format!("{} {}", body.len(), body.bytes().all(|byte| byte == b'x')));
+        })]);
+        let mut client = Client::to(&server);
+        client.body = vec![b'x'; size];
+        assert_eq!(client.call().unwrap(), format!("{size} true"));
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_kept_connection_that_died_is_replaced_once_and_silently() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.answer("200 OK", "first");
+            peer.request().unwrap();
+        }),
+        answering("second"),
+    ]);
+    let client = Client::to(&server);
+    assert_eq!(client.call().unwrap(), "first");
+    assert_eq!(client.call().unwrap(), "second");
+    assert_eq!(server.accepted(), 2);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn the_replacement_of_a_dead_connection_is_not_replaced() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.answer("200 OK", "first");
+            peer.request().unwrap();
+        }),
+        Box::new(|peer| drop(peer.request())),
+        answering("never"),
+    ]);
+    let client = Client::to(&server);
+    assert_eq!(client.call().unwrap(), "first");
+    assert_eq!(client.call(), Err(Fault::Reset));
+    assert_eq!(server.accepted(), 2);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn a_dead_connection_is_not_replaced_by_another_kept_one() {
+    // Two kept connections; both end at their second request.
+    let once_more = || -> super::rig::Script {
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.answer("200 OK", "kept");
+            peer.request();
+        })
+    };
+    let server = Server::new(vec![once_more(), once_more(), answering("fresh")]);
+    let client = Client::to(&server);
+    let (mut one, mut two) = (client.send().unwrap(), client.send().unwrap());
+    for incoming in [&mut one, &mut two] {
+        incoming.read_all(&mut Vec::new(), 64, client.bound(super::rig::LONG, Fault::TotalTimeout)).unwrap();
+    }
+    assert_eq!(client.call().unwrap(), "fresh");
+    assert_eq!(server.accepted(), 3);
+    drop((one, two, client));
+    server.finish();
+}
+
+#[test]
+fn a_connection_that_died_after_a_first_byte_or_was_fresh_is_not_replaced() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.answer("200 OK", "first");
+            peer.request().unwrap();
+            peer.say("HTTP/1.1 2");
+        }),
+        Box::new(|peer| drop(peer.request())),
+    ]);
+    let client = Client::to(&server);
+    assert_eq!(client.call().unwrap(), "first");
+    assert_eq!(client.call(), Err(Fault::Reset), "a byte had come");
+    assert_eq!(client.call(), Err(Fault::Reset), "it was fresh");
+    assert_eq!(server.accepted(), 2);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn an_answer_dropped_before_its_end_closes_the_connection() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbegin");
+            peer.expect_close();
+        }),
+        answering("other"),
+    ]);
+    let client = Client::to(&server);
+    let mut incoming = client.send().unwrap();
+    let bound = client.bound(super::rig::LONG, Fault::TotalTimeout);
+    assert_eq!(incoming.read(&mut [0; 64], bound), Ok(5));
+    drop(incoming);
+    assert_eq!(client.call().unwrap(), "other");
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn a_cancellation_after_the_end_does_not_touch_the_kept_connection() {
+    let server = Server::new(vec![answering("hello")]);
+    let mut client = Client::to(&server);
+    let mut incoming = client.send().unwrap();
+    let bound = client.bound(super::rig::LONG, Fault::TotalTimeout);
+    incoming.read_all(&mut Vec::new(), 64, bound).unwrap();
+    client.cancel.fire(Reason::CallerLeft);
+    drop(incoming);
+    client.cancel = crate::gateway::cancel::Cancel::new();
+    assert_eq!(client.call().unwrap(), "hello");
+    assert_eq!(server.accepted(), 1);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn an_answer_given_before_the_question_was_heard_out_is_heard() {
+    let server = Server::new(vec![Box::new(|peer| {
+        peer.head().unwrap();
+        peer.answer("413 Payload Too Large", "too much");
+    })]);
+    let mut client = Client::to(&server);
+    client.body = vec![b'x'; 8 * 1024 * 1024];
+    let incoming = client.send().unwrap();
+    assert_eq!(incoming.status, 413);
+    drop((incoming, client));
+    server.finish();
+}
+
+#[test]
+fn a_redirect_is_an_answer_and_is_not_followed() {
+    let elsewhere = Server::new(vec![answering("secrets, please")]);
+    let location = format!("http://{}/", elsewhere.address);
+    let server = Server::new(vec![Box::new(move |peer| {
+        peer.request().unwrap();
+        peer.say(&format!("HTTP/1.1 307 Look\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"));
+    })]);
+    let client = Client::to(&server);
+    assert_eq!(client.send().unwrap().status, 307);
+    assert_eq!(elsewhere.accepted(), 0);
+    drop(client);
+    server.finish();
+    elsewhere.finish();
+}
+
+#[test]
+fn a_body_that_ends_too_early_is_truncated() {
+    for body in ["content-length: 100\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
+        let server = Server::new(vec![Box::new(move |peer| {
+            peer.request().unwrap();
+            peer.say(&format!("HTTP/1.1 200 OK\r\n{body}"));
+        })]);
+        let client = Client::to(&server);
+        assert_eq!(client.call(), Err(Fault::Truncated));
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_head_or_body_over_its_limit_is_refused() {
+    let large_head = format!("HTTP/1.1 200 OK\r\nx-large: {}\r\n\r\n", "x".repeat(agent::HEAD_BYTES_MAX));
+    let large_body = "content-length: 2000000\r\n\r\n".to_owned();
+    let endless = format!("transfer-encoding: chunked\r\n\r\n200000\r\n{}", "x".repeat(0x0020_0000));
+    for answer in
+        [large_head, format!("HTTP/1.1 200 OK\r\n{large_body}"), format!("HTTP/1.1 200 OK\r\n{endless}")]
+    {
+        let server = Server::new(vec![Box::new(move |peer| {
+            peer.request().unwrap();
+            peer.say(&answer);
+            peer.expect_close();
+        })]);
+        let client = Client::to(&server);
+        assert_eq!(client.call(), Err(Fault::AnswerTooLarge));
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn what_is_not_http_is_garbage() {
+    let server = Server::new(vec![Box::new(|peer| {
+        peer.request().unwrap();
+        peer.say("220 mail.example ESMTP\r\n\r\n");
+    })]);
+    let client = Client::to(&server);
+    assert_eq!(client.call(), Err(Fault::Garbage));
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn nobody_listening_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::new(&address, super::rig::LONG, Arc::new(SystemClock));
+    assert_eq!(client.call(), Err(Fault::Refused));
+}
+
+#[test]
+fn a_server_without_tls_is_a_fault_of_tls() {
+    let server = Server::new(vec![Box::new(|peer| {
+        peer.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+        peer.ignore();
+    })]);
+    let address = format!("https://{}", server.address);
+    let client = Client::new(&address, super::rig::LONG, Arc::new(SystemClock));
+    assert_eq!(client.call(), Err(Fault::Tls));
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn an_unknown_name_is_said_to_be_one() {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let names =
+        Names::with_lookup(Arc::clone(&clock), Box::new(|_, _| Err(io::Error::other("no such name"))));
+    let agent = agent::build(&settings("http://models.example"), names, Arc::clone(&clock)).unwrap();
+    let bound = crate::upstream::line::Bound::new(clock.now() + super::rig::LONG, Fault::TotalTimeout);
+    let make = || Request::get("http://models.example/").body(()).unwrap();
+    let outcome = http::send(&agent, &clock, &crate::gateway::cancel::Cancel::new(), bound, make);
+    assert_eq!(outcome.err(), Some(Fault::NameNotFound));
+}
+
+#[test]
+fn every_option_that_matters_is_as_written() {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let agent =
+        agent::build(&settings("https://models.example"), Names::new(Arc::clone(&clock)), clock).unwrap();
+    let config = agent.config();
+    assert!(config.proxy().is_none(), "none is taken from the environment");
+    assert_eq!(config.max_redirects(), 0);
+    assert!(!config.max_redirects_will_error() && !config.http_status_as_error());
+    assert!(config.max_response_header_size() < config.input_buffer_size());
+    assert_eq!(config.max_idle_connections_per_host(), 4);
+    let timeouts = config.timeouts();
+    assert_eq!(
+        (timeouts.global, timeouts.per_call, timeouts.resolve),
+        (None, None, None),
+        "each of these starts a thread per call"
+    );
+}

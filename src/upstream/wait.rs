@@ -1,0 +1,65 @@
+//! How long a provider asks us to wait: `retry-after-ms` (OpenAI's), else `Retry-After` (RFC 9110, 10.2.3).
+
+use std::time::{Duration, SystemTime};
+use ureq::http::HeaderMap;
+
+/// A longer wait is not believed.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The wait the headers ask for, at most [`WAIT_MAX`]; `None` when they ask for none that can be understood.
+pub(super) fn asked_for(headers: &HeaderMap, today: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let milliseconds = text("retry-after-ms").and_then(|text| seconds(text, 0.001));
+    milliseconds.or_else(|| {
+        let text = text("retry-after")?;
+        seconds(text, 1.0).or_else(|| {
+            let at = httpdate::parse_http_date(text).ok()?;
+            Some(at.duration_since(today).unwrap_or_default().min(WAIT_MAX))
+        })
+    })
+}
+
+/// A number, not always whole, of units.
+fn seconds(text: &str, unit: f64) -> Option<Duration> {
+    let number: f64 = text.parse().ok()?;
+    let wait = (number * unit).clamp(0.0, WAIT_MAX.as_secs_f64());
+    Duration::try_from_secs_f64(wait).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ureq::http::HeaderValue;
+
+    fn wait(headers: &[(&'static str, &str)]) -> Option<Duration> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        // 1994-11-06 08:49:30 GMT
+        asked_for(&map, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
+    }
+
+    #[test]
+    fn seconds_milliseconds_and_dates_are_understood() {
+        assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
+        assert_eq!(
+            wait(&[("retry-after", "7"), ("retry-after-ms", "250")]),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(wait(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")]), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn absurd_waits_are_capped_and_nonsense_is_none() {
+        assert_eq!(wait(&[("retry-after", "99999999999")]), Some(WAIT_MAX));
+        assert_eq!(wait(&[("retry-after", "inf")]), Some(WAIT_MAX));
+        assert_eq!(wait(&[("retry-after", "Sat, 06 Nov 2094 08:49:37 GMT")]), Some(WAIT_MAX));
+        assert_eq!(wait(&[("retry-after", "-5")]), Some(Duration::ZERO));
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[("retry-after", "NaN")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! The socket below ureq: it can be ended from another thread, never waits past the call's bound, and knows
+//! whether it was reused.
+//!
+//! ```text
+//!   ureq's pool ─▶ Ears ─▶ [TLS] ─▶ Wire (the socket) ◀─ Line::cut, from any thread
+//! ```
+//!
+//! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
+//! it that it changes from one to the other. Writes are gathered until the next read or until they are large, so
+//! that head and body of a call leave together: a kept connection costs one send and one receive per call.
+
+use super::line::{Line, Patience, WAIT_MIN, aborted};
+use crate::clock::Clock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use std::fmt;
+use std::io::{self, IoSlice, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+/// A connection that rested longer is asked once whether it still lives.
+const TRUSTED_FOR: Duration = Duration::from_millis(5);
+/// A socket's timeout is not raised as long as it is at least this: waking up once a second costs nothing.
+const ARMED_ENOUGH: Duration = Duration::from_secs(1);
+/// Writes up to this are gathered; larger ones leave at once, together with what was gathered.
+const GATHERED_BYTES_MAX: usize = 8 * 1024;
+
+/// A socket under ureq.
+pub(super) struct Wire {
+    /// Shared with the line of the call it serves, which may shut it down.
+    socket: Arc<TcpStream>,
+    buffers: LazyBuffers,
+    /// Written by ureq, not yet sent; at most [`GATHERED_BYTES_MAX`].
+    gathered: Vec<u8>,
+    /// The socket's present read timeout.
+    armed: Option<Duration>,
+    /// The other side takes no more bytes; what it has said can still be read.
+    deaf: bool,
+    /// The line of the call it serves; `None` at rest.
+    line: Option<Arc<Line>>,
+    rested_since: Instant,
+    clock: Arc<dyn Clock>,
+}
+
+impl Wire {
+    /// A fresh connection, serving its first call.
+    pub(super) fn new(
+        socket: Arc<TcpStream>,
+        buffers: LazyBuffers,
+        line: Arc<Line>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let rested_since = clock.now();
+        let line = Some(line);
+        Self { socket, buffers, gathered: Vec::new(), armed: None, deaf: false, line, rested_since, clock }
+    }
+
+    /// Sends what was gathered and `amount` bytes of the output buffer.
+    fn send(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.deaf {
+            self.gathered.clear();
+            return Ok(());
+        }
+        let line = self.line.as_ref().ok_or_else(aborted)?;
+        let output: &[u8] = if amount == 0 { &[] } else { &self.buffers.output()[..amount] };
+        let mut parts = [IoSlice::new(&self.gathered), IoSlice::new(output)];
+        let mut rest = &mut parts[..];
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&*self.socket, rest, &mut control, SendFlags::DONTWAIT) {
+                Ok(sent) => IoSlice::advance_slices(&mut rest, sent),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    let patience = Patience::new(line, timeout);
+                    if !wait_writable(&self.socket, patience.left())? {
+                        return Err(patience.over());
+                    }
+                }
+                // It may have answered before it stopped listening (413, 401): let the read find out.
+                Err(Errno::PIPE | Errno::CONNRESET) => {
+                    self.deaf = true;
+                    break;
+                }
+                Err(error) => return Err(Error::Io(error.into())),
+            }
+        }
+        self.gathered.clear();
+        Ok(())
+    }
+
+    /// Sets the socket's read timeout, unless the present one will do.
+    fn arm(&mut self, left: Duration) -> io::Result<Duration> {
+        let slack = (left / 32).clamp(WAIT_MIN, ARMED_ENOUGH);
+        if let Some(armed) = self.armed
+            && armed <= left + slack
+            && armed >= left.min(ARMED_ENOUGH)
+        {
+            return Ok(armed);
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        self.armed = Some(left);
+        Ok(left)
+    }
+
+    /// Whether a resting connection still lives: nothing to read, and no end.
+    fn lives(&self) -> bool {
+        let mut byte = [0_u8];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(&*self.socket, &mut byte, flags), Err(Errno::AGAIN))
+    }
+
+    /// From serving to rest: whether it is fit for another call.
+    fn rest(&mut self, line: &Line) -> bool {
+        self.rested_since = self.clock.now();
+        line.release() && !self.deaf && self.gathered.is_empty()
+    }
+
+    /// From rest to serving the call this thread connects for: whether it can.
+    fn serve(&mut self) -> bool {
+        let Some(line) = Line::calling() else { return false };
+        if !line.takes_reused() {
+            return false;
+        }
+        let rested = self.clock.now().saturating_duration_since(self.rested_since);
+        if rested >= TRUSTED_FOR && !self.lives() {
+            return false;
+        }
+        let attached = line.attach(&self.socket, true);
+        self.line = Some(line);
+        attached
+    }
+}
+
+/// Waits until the socket takes bytes or is broken; `false`: neither happened in time.
+pub(super) fn wait_writable(socket: &TcpStream, patience: Duration) -> Result<bool, Error> {
+    let timeout = Timespec::try_from(patience).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+    let mut waiting = [PollFd::new(socket, PollFlags::OUT)];
+    loop {
+        match poll(&mut waiting, Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            // Waiting anew is right within a factor: signals are rare.
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(Error::Io(error.into())),
+        }
+    }
+}
+
+impl Transport for Wire {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.gathered.len() + amount <= GATHERED_BYTES_MAX {
+            self.gathered.extend_from_slice(&self.buffers.output()[..amount]);
+            return Ok(());
+        }
+        self.send(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        if !self.gathered.is_empty() {
+            self.send(0, timeout)?;
+        }
+        let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
+        let mut patience = Patience::new(&line, timeout);
+        loop {
+            let armed = self.arm(patience.left())?;
+            match (&*self.socket).read(self.buffers.input_append_buf()) {
+                Ok(amount) => {
+                    self.buffers.input_appended(amount);
+                    return Ok(amount > 0);
+                }
+                // The socket's own timeout, which may be shorter than our patience.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => patience.spend(armed)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => patience.look(),
+                Err(error) => return Err(Error::Io(error)),
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        match self.line.take() {
+            Some(line) => self.rest(&line),
+            None => self.serve(),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.release();
+        }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
