@@ -1,1 +1,181 @@
 //! HTTP in: accepts, reads, bounds, times and parses HTTP/1.1, and writes answers. Knows nothing of language models.
+//!
+//! ```text
+//! poller: accepts; owns every connection that is idle or still sending; reads without blocking; deadlines; departures
+//!   └─ a complete request, within limits ─▶ lane ─▶ worker: blocking from here on: handle, write, flush
+//!                                            └─ keep-alive: the connection goes back to the poller
+//! ```
+//!
+//! In scope: HTTP/1.0 and 1.1 on TCP, strictly; limits on everything; two lanes; streams; hang-ups; drain.
+//! Out of scope: TLS, HTTP/2, upgrades, content codings, routing. Linux only.
+//!
+//! The server does not wait for a handler that ignores [`Exchange::on_leave`] when it ends.
+
+mod body;
+mod connection;
+mod encode;
+mod exchange;
+mod gauges;
+mod head;
+mod hub;
+mod lane;
+mod limits;
+mod line;
+mod message;
+mod poller;
+mod refusal;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use connection::{Connection, Ready, Step};
+pub use exchange::{Exchange, Gone};
+pub use gauges::Gauges;
+pub use limits::{HEADERS_CEILING, Limits};
+pub use message::{Head, Headers, Manner, Method, Request, Response};
+pub use refusal::{REASONS, Refusal};
+pub use target::{Target, normal_form};
+
+use crate::clock::Clock;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use encode::DateCache;
+use hub::Hub;
+use lane::{Pool, Size};
+use parking_lot::Mutex;
+use poller::Poller;
+use rustix::event::{EventfdFlags, eventfd};
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// Which workers serve a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// The many, who may be busy.
+    Work,
+    /// The few who are kept for probes and the like.
+    Control,
+}
+
+/// Who answers. Everything but [`Handler::handle`] runs on the thread that watches all connections: it must be quick
+/// and must not block. A panic in any of it is caught.
+pub trait Handler: Send + Sync + 'static {
+    /// Which lane a request belongs to, by its method and the normal form of its path.
+    fn lane(&self, method: &str, path: &str) -> Lane;
+
+    /// Asked when a head is complete, before the rest of the body is waited for and before `100 Continue`: `Some`
+    /// answers at once; the connection closes unless there is no body.
+    fn screen(&self, head: &Head) -> Option<Response> {
+        let _ = head;
+        None
+    }
+
+    /// Answers a request, on a worker of its lane. An end without an answer counts as a panic.
+    fn handle(&self, request: Request, exchange: &mut Exchange<'_>);
+
+    /// Words a refusal. `path` is `None` when it was not understood.
+    fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response;
+}
+
+/// A front door in service. Dropping it ends everything without waiting; [`Server::join`] waits.
+pub struct Server {
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    poller: Option<JoinHandle<()>>,
+    /// Disconnected when the poller has ended.
+    ended: Receiver<Infallible>,
+}
+
+/// After the patience is used up, handlers have this long to notice.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Opens the door.
+    ///
+    /// # Errors
+    /// When the listener cannot be used, or no thread or descriptor is left.
+    pub fn start(
+        listener: TcpListener,
+        limits: Limits,
+        handler: Arc<dyn Handler>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let gauges = Arc::<Gauges>::default();
+        let Limits { workers, queue, control_workers, control_queue, stack_bytes, worker_idle: idle, .. } =
+            limits;
+        let work = Size { workers: workers.max(1), queue, stack_bytes, idle };
+        let control = Size { workers: control_workers.max(1), queue: control_queue, stack_bytes, idle };
+        let hub = Arc::new(Hub {
+            limits: Arc::new(limits),
+            handler,
+            epoch: clock.now(),
+            clock,
+            dates: DateCache::default(),
+            work: Pool::new("work", work, Arc::clone(&gauges)),
+            control: Pool::new("control", control, Arc::clone(&gauges)),
+            gauges,
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            leaving: Mutex::new(Vec::new()),
+            draining: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+        });
+        let poller = Poller::new(Arc::clone(&hub), listener)?;
+        let (alive, ended) = bounded::<Infallible>(0);
+        let body = move || {
+            let _alive = alive;
+            poller.run();
+        };
+        let poller = Some(Builder::new().name("door".to_owned()).spawn(body)?);
+        Ok(Self { hub, address, poller, ended })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its numbers.
+    #[must_use]
+    pub fn gauges(&self) -> Arc<Gauges> {
+        Arc::clone(&self.hub.gauges)
+    }
+
+    /// Stops listening and closes idle connections; requests under way are served, and are the last ones of their
+    /// connections.
+    pub fn drain(&self) {
+        self.hub.draining.store(true, Ordering::Release);
+        self.hub.ring();
+    }
+
+    /// Drains, waits for requests under way until `patience` is used up, then ends them: their hooks run, their
+    /// connections close. True when nothing had to be ended, and every thread is joined.
+    #[must_use]
+    pub fn join(mut self, patience: Duration) -> bool {
+        self.drain();
+        let drained = self.ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
+        self.end();
+        let poller = self.poller.take().is_none_or(|poller| poller.join().is_ok());
+        let work = self.hub.work.join(LAST_GRACE);
+        let control = self.hub.control.join(LAST_GRACE);
+        drained && poller && work && control
+    }
+
+    fn end(&self) {
+        self.hub.ending.store(true, Ordering::Release);
+        self.drain();
+        self.hub.work.close();
+        self.hub.control.close();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,120 @@
+//! Heads and chunks of answers as bytes.
+
+use super::message::Manner;
+use crate::clock::Clock;
+use parking_lot::Mutex;
+use std::io::Write;
+use std::time::UNIX_EPOCH;
+
+/// How the caller learns where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// There can be none: 204 and 304.
+    Nothing,
+    /// After this many bytes.
+    Length(usize),
+    /// With a last chunk.
+    Chunked,
+    /// With the connection: HTTP/1.0.
+    UntilClose,
+}
+
+/// The `Date` field's value, made once a second.
+#[derive(Debug, Default)]
+pub(super) struct DateCache {
+    /// Guards the second and its text.
+    text: Mutex<(u64, String)>,
+}
+
+impl DateCache {
+    fn append(&self, out: &mut Vec<u8>, clock: &dyn Clock) {
+        let today = clock.today();
+        let second = today.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut text = self.text.lock();
+        if text.0 != second || text.1.is_empty() {
+            *text = (second, httpdate::fmt_http_date(today));
+        }
+        out.extend_from_slice(text.1.as_bytes());
+    }
+
+    /// Appends a whole head.
+    pub(super) fn head(
+        &self,
+        out: &mut Vec<u8>,
+        clock: &dyn Clock,
+        (status, headers): (u16, &[(&'static str, String)]),
+        (extent, manner): (Extent, Manner),
+    ) {
+        let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+        self.append(out, clock);
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            // A line break in a value would begin a field of somebody else's making.
+            out.extend(value.bytes().map(|byte| if byte < b' ' && byte != b'\t' { b' ' } else { byte }));
+            out.extend_from_slice(b"\r\n");
+        }
+        match extent {
+            Extent::Length(length) => {
+                let _ = write!(out, "Content-Length: {length}\r\n");
+            }
+            Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Extent::Nothing | Extent::UntilClose => {}
+        }
+        match manner {
+            Manner { keep_alive: false, .. } => out.extend_from_slice(b"Connection: close\r\n\r\n"),
+            Manner { old: true, .. } => out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
+            _ => out.extend_from_slice(b"\r\n"),
+        }
+    }
+}
+
+/// The fields the server itself writes.
+fn is_ours(name: &str) -> bool {
+    ["content-length", "transfer-encoding", "connection", "date"]
+        .iter()
+        .any(|ours| name.eq_ignore_ascii_case(ours))
+}
+
+/// Appends one chunk.
+pub(super) fn chunk(out: &mut Vec<u8>, bytes: &[u8]) {
+    let _ = write!(out, "{:x}\r\n", bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 9110, section 15.
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Status",
+    }
+}

@@ -1,0 +1,363 @@
+//! Where a line goes next: what poller and workers both do with the connection they own.
+
+use super::connection::{Ready, Step};
+use super::encode::{DateCache, Extent};
+use super::exchange::{End, Exchange};
+use super::gauges::Gauges;
+use super::lane::Pool;
+use super::limits::Limits;
+use super::line::{Line, Linger, Work};
+use super::message::{Manner, Response};
+use super::refusal::Refusal;
+use super::{Handler, Lane};
+use crate::clock::Clock;
+use parking_lot::Mutex;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What all threads of a server share.
+pub(super) struct Hub {
+    pub(super) limits: Arc<Limits>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) dates: DateCache,
+    pub(super) work: Pool<Arc<Line>>,
+    pub(super) control: Pool<Arc<Line>>,
+    /// The start of the hub's time.
+    pub(super) epoch: Instant,
+    /// An eventfd: wakes the poller.
+    pub(super) bell: OwnedFd,
+    /// Lines that workers are done with; at most one entry per connection. Guards nothing else.
+    pub(super) leaving: Mutex<Vec<u64>>,
+    pub(super) draining: AtomicBool,
+    pub(super) ending: AtomicBool,
+}
+
+/// What became of a line.
+pub(super) enum After {
+    /// It waits for bytes, or somebody else has it.
+    Elsewhere,
+    /// It is to be closed.
+    Remove,
+    /// It has more to read, but others should have their turn.
+    Again(Box<Work>),
+}
+
+/// A worker's own buffers.
+#[derive(Default)]
+pub(super) struct Bench {
+    out: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+/// What a worker reads at once.
+const WORKER_SCRATCH_BYTES: usize = 16 << 10;
+/// What one line may read before others have their turn.
+const TURN_BYTES_MAX: usize = 256 << 10;
+
+impl Hub {
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the poller.
+    pub(super) fn ring(&self) {
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// Goes on with a line that the calling thread owns, until it waits for something.
+    pub(super) fn go_on(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        mut work: Box<Work>,
+        mut step: Step,
+        scratch: &mut [u8],
+    ) -> After {
+        let mut read = 0;
+        loop {
+            work = match self.follow(line, work, step) {
+                Ok(work) => work,
+                Err(after) => return after,
+            };
+            step = Step::Wait;
+            if work.more {
+                if read >= TURN_BYTES_MAX {
+                    return After::Again(work);
+                }
+                match self.receive(line, &mut work, scratch) {
+                    Ok((count, next)) => {
+                        read += count;
+                        step = next;
+                    }
+                    Err(Errno::AGAIN) => work.more = false,
+                    Err(Errno::INTR) => {}
+                    Err(_) => return After::Remove,
+                }
+            } else {
+                if self.is_draining() && work.lingering.is_none() && work.connection.is_idle() {
+                    return After::Remove;
+                }
+                let deadline = work.deadline().map_or(0, |at| self.moment(at));
+                line.deadline.store(deadline, Ordering::Release);
+                work = match line.release(work) {
+                    None => return After::Elsewhere,
+                    Some(work) => work,
+                };
+                work.more = true;
+            }
+        }
+    }
+
+    /// A point of time as the hub's time, at least 1.
+    pub(super) fn moment(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.epoch).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// Takes steps until more bytes are needed.
+    fn follow(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        mut work: Box<Work>,
+        mut step: Step,
+    ) -> Result<Box<Work>, After> {
+        loop {
+            step = match step {
+                Step::Wait => {
+                    if !work.account(0) || !self.is_full() {
+                        return Ok(work);
+                    }
+                    Step::Refuse(Refusal::MemoryFull)
+                }
+                Step::Head => self.screen(line, &mut work)?,
+                Step::Request(ready) => match self.dispatch(line, work, ready) {
+                    Some((back, manner, refusal)) => {
+                        work = back;
+                        let response =
+                            self.word(refusal, work.ready.take().as_ref().map(|ready| &*ready.request.path));
+                        self.reply(line, &mut work, &response, manner)?
+                    }
+                    None => return Err(After::Elsewhere),
+                },
+                Step::Refuse(refusal) => {
+                    let response = self.word(refusal, work.connection.path());
+                    self.reply(line, &mut work, &response, Manner::LAST)?
+                }
+                Step::Close => return Err(After::Remove),
+            };
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.gauges.memory_bytes.load(Ordering::Relaxed) > self.limits.memory_max
+    }
+
+    /// Asks the handler about a complete head.
+    fn screen(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
+        let Some((head, manner)) = work.connection.head() else { return Err(After::Remove) };
+        let response = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
+            .unwrap_or_else(|_| Some(self.word(Refusal::Panicked, Some(&head.path))));
+        if let Some(response) = response {
+            // With a body still to come, or come and not looked at, the connection cannot go on.
+            let keep_alive = manner.keep_alive && head.content_length == Some(0);
+            return self.reply(line, work, &response, Manner { keep_alive, ..manner });
+        }
+        if work.connection.wants_continue() {
+            self.send_once(line, b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        Ok(work.connection.screened(self.clock.now()))
+    }
+
+    /// Puts a request into its lane. When that is impossible, its work comes back with the reason.
+    fn dispatch(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        mut work: Box<Work>,
+        ready: Box<Ready>,
+    ) -> Option<(Box<Work>, Manner, Refusal)> {
+        let Ready { request, manner } = &*ready;
+        let (manner, until) = (*manner, request.received + self.limits.queue_wait_max);
+        let lane = catch_unwind(AssertUnwindSafe(|| self.handler.lane(&request.method, &request.path)));
+        let grown = work.account(request.body.capacity());
+        work.ready = Some(ready);
+        let lane = match lane {
+            Ok(_) if grown && self.is_full() => return Some((work, manner, Refusal::MemoryFull)),
+            Err(_) => return Some((work, manner, Refusal::Panicked)),
+            Ok(Lane::Work) => &self.work,
+            Ok(Lane::Control) => &self.control,
+        };
+        line.deadline.store(self.moment(until), Ordering::Release);
+        self.gauges.queue_depth.fetch_add(1, Ordering::Relaxed);
+        line.keep(work);
+        let hub = Arc::clone(self);
+        let refusal = lane
+            .offer(Arc::clone(line), move || {
+                let mut bench = Bench::default();
+                Box::new(move |line| hub.serve(&line, &mut bench))
+            })
+            .err()?;
+        let work = self.take_queued(line)?;
+        Some((work, manner, refusal))
+    }
+
+    /// Takes a request out of the queue, if it is still there.
+    pub(super) fn take_queued(&self, line: &Line) -> Option<Box<Work>> {
+        let work = line.take_queued()?;
+        self.gauges.queue_depth.fetch_sub(1, Ordering::Relaxed);
+        Some(work)
+    }
+
+    /// No worker came in time.
+    pub(super) fn waited_too_long(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
+        let Some(ready) = work.ready.take() else { return Err(After::Remove) };
+        let response = self.word(Refusal::QueueWait, Some(&ready.request.path));
+        self.reply(line, work, &response, ready.manner)
+    }
+
+    /// A worker's turn: the handler answers, then the line goes on.
+    fn serve(self: &Arc<Self>, line: &Arc<Line>, bench: &mut Bench) {
+        let Some(mut work) = self.take_queued(line) else { return };
+        line.deadline.store(0, Ordering::Release);
+        let step = if self.clock.now() > self.queue_end(&work) {
+            self.waited_too_long(line, &mut work)
+        } else {
+            self.handle(line, &mut work, &mut bench.out)
+        };
+        let mut after = match step {
+            Ok(step) => self.go_on(line, work, step, scratch(bench)),
+            Err(after) => after,
+        };
+        while let After::Again(work) = after {
+            after = self.go_on(line, work, Step::Wait, scratch(bench));
+        }
+        if let After::Remove = after {
+            self.leaving.lock().push(line.id);
+            self.ring();
+        }
+    }
+
+    fn queue_end(&self, work: &Work) -> Instant {
+        let received = work.ready.as_ref().map_or(self.epoch, |ready| ready.request.received);
+        received + self.limits.queue_wait_max
+    }
+
+    fn handle(&self, line: &Line, work: &mut Work, out: &mut Vec<u8>) -> Result<Step, After> {
+        let Some(ready) = work.ready.take() else { return Err(After::Remove) };
+        let Ready { request, manner } = *ready;
+        self.gauges.workers_busy.fetch_add(1, Ordering::Relaxed);
+        let path = request.path.clone();
+        let mut exchange = Exchange::new(self, line, out, manner);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
+        let end = exchange.conclude();
+        self.gauges.workers_busy.fetch_sub(1, Ordering::Relaxed);
+        match end {
+            End::Keep => Ok(work.connection.answered(self.clock.now())),
+            End::Close => {
+                self.linger(line, work);
+                Ok(Step::Wait)
+            }
+            End::Cut => {
+                cut(line);
+                Err(After::Remove)
+            }
+            End::Unanswered => {
+                let response = self.word(Refusal::Panicked, Some(&path));
+                self.reply(line, work, &response, manner)
+            }
+        }
+    }
+
+    /// The handler's words for a refusal, which is counted.
+    pub(super) fn word(&self, refusal: Refusal, path: Option<&str>) -> Response {
+        self.gauges.count(refusal);
+        catch_unwind(AssertUnwindSafe(|| self.handler.refuse(refusal, path)))
+            .unwrap_or_else(|_| Response { status: refusal.status(), ..Response::default() })
+    }
+
+    /// An answer as bytes, in one piece.
+    pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512 + response.body.len());
+        let length = Extent::Length(response.body.len());
+        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (length, manner));
+        if !manner.head_only {
+            out.extend_from_slice(&response.body);
+        }
+        out
+    }
+
+    /// Answers without a worker: in one send, or not at all.
+    fn reply(
+        &self,
+        line: &Line,
+        work: &mut Work,
+        response: &Response,
+        mut manner: Manner,
+    ) -> Result<Step, After> {
+        manner.keep_alive &= !self.is_draining();
+        self.send_once(line, &self.encode(response, manner))?;
+        if manner.keep_alive {
+            return Ok(work.connection.answered(self.clock.now()));
+        }
+        self.linger(line, work);
+        Ok(Step::Wait)
+    }
+
+    fn send_once(&self, line: &Line, bytes: &[u8]) -> Result<(), After> {
+        match send(&line.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            _ => Err(After::Remove),
+        }
+    }
+
+    /// The last answer is given: says so, and goes on reading for a while, because closing with unread bytes would
+    /// take the answer from the caller.
+    fn linger(&self, line: &Line, work: &mut Work) {
+        let _ = shutdown(&line.socket, Shutdown::Write);
+        let until = self.clock.now() + self.limits.linger_timeout;
+        work.lingering = Some(Linger { bytes: self.limits.linger_bytes_max, until });
+        work.more = true;
+    }
+
+    /// Reads once. Says how much came and what to do with it.
+    fn receive(&self, line: &Line, work: &mut Work, scratch: &mut [u8]) -> Result<(usize, Step), Errno> {
+        let now = self.clock.now();
+        if let Some(linger) = &mut work.lingering {
+            let (_, count) = recv(&line.socket, &mut *scratch, RecvFlags::DONTWAIT)?;
+            linger.bytes = linger.bytes.saturating_sub(count);
+            let over = count == 0 || linger.bytes == 0;
+            return Ok((count, if over { Step::Close } else { Step::Wait }));
+        }
+        let (count, room, step) = match work.connection.room() {
+            Some(body) => {
+                let room = body.capacity() - body.len();
+                let (_, count) =
+                    recv(&line.socket, rustix::buffer::spare_capacity(body), RecvFlags::DONTWAIT)?;
+                (count, room, work.connection.filled(count, now))
+            }
+            None => {
+                let (_, count) = recv(&line.socket, &mut *scratch, RecvFlags::DONTWAIT)?;
+                (count, scratch.len(), work.connection.feed(&scratch[..count], now))
+            }
+        };
+        work.more = count == room || line.is_gone();
+        Ok((count, if count == 0 { Step::Close } else { step }))
+    }
+}
+
+fn scratch(bench: &mut Bench) -> &mut [u8] {
+    if bench.scratch.is_empty() {
+        bench.scratch = vec![0; WORKER_SCRATCH_BYTES];
+    }
+    &mut bench.scratch
+}
+
+/// Closing resets the connection: also a stream that ends with its connection then does not look complete.
+fn cut(line: &Line) {
+    let _ = rustix::net::sockopt::set_socket_linger(&line.socket, Some(Duration::ZERO));
+}

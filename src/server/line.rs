@@ -1,0 +1,193 @@
+//! One caller's line: the socket, and who may touch the connection behind it.
+//!
+//! A line has one owner at a time, by the `BUSY` bit: the poller, a worker, or nobody while it waits for bytes. Only
+//! the poller takes it from nobody. Bytes that come while it is owned leave the `PENDING` bit, which the owner finds
+//! when it lets go; so a connection goes back to waiting without a system call and without waking anyone.
+
+use super::connection::{Connection, Ready};
+use super::gauges::Gauges;
+use parking_lot::Mutex;
+use rustix::fd::OwnedFd;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+const BUSY: u32 = 1;
+const PENDING: u32 = 2;
+const GONE: u32 = 4;
+
+/// Runs when the caller hangs up.
+pub(super) type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// What poller and workers share of a connection.
+pub(super) struct Line {
+    pub(super) socket: OwnedFd,
+    pub(super) peer: IpAddr,
+    /// Slot and generation in the poller's table.
+    pub(super) id: u64,
+    state: AtomicU32,
+    /// Milliseconds of the hub's time; 0 is never.
+    pub(super) deadline: AtomicU64,
+    /// Guards what nobody works at: the connection while it waits for bytes or for a worker.
+    seat: Mutex<Option<Box<Work>>>,
+    /// Guards what to run when the caller hangs up; never held while it runs.
+    hooks: Mutex<Vec<Hook>>,
+}
+
+/// The owner's part of a line.
+pub(super) struct Work {
+    pub(super) connection: Connection,
+    /// A request that waits for a worker.
+    pub(super) ready: Option<Box<Ready>>,
+    /// The last answer was given: bytes are read and dropped.
+    pub(super) lingering: Option<Linger>,
+    /// The kernel may hold more bytes than were read.
+    pub(super) more: bool,
+    /// Bytes accounted for in the gauges.
+    held: usize,
+    gauges: Arc<Gauges>,
+}
+
+/// What is left of the patience with a line that is being closed.
+pub(super) struct Linger {
+    pub(super) bytes: usize,
+    pub(super) until: Instant,
+}
+
+/// Whose turn it is after an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The poller's: it owns the line now.
+    Ours,
+    /// Somebody works at it and will see.
+    Theirs,
+    /// Somebody works at it, and the caller has just hung up.
+    TheirsAndGone,
+}
+
+impl Line {
+    pub(super) fn new(socket: OwnedFd, peer: IpAddr, id: u64, work: Box<Work>) -> Self {
+        Self {
+            socket,
+            peer,
+            id,
+            state: AtomicU32::new(0),
+            deadline: AtomicU64::new(0),
+            seat: Mutex::new(Some(work)),
+            hooks: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Something happened at the socket. Only for the poller.
+    pub(super) fn event(&self, gone: bool) -> Turn {
+        let news = BUSY | PENDING | if gone { GONE } else { 0 };
+        let before = self.state.fetch_or(news, Ordering::AcqRel);
+        if before & BUSY == 0 {
+            self.state.fetch_and(!PENDING, Ordering::AcqRel);
+            Turn::Ours
+        } else if gone && before & GONE == 0 {
+            Turn::TheirsAndGone
+        } else {
+            Turn::Theirs
+        }
+    }
+
+    /// Takes the line when nobody has it. Only for the poller.
+    pub(super) fn claim(&self) -> bool {
+        self.state.fetch_or(BUSY, Ordering::AcqRel) & BUSY == 0
+    }
+
+    /// Lets go, with the work on its seat; if bytes have come meanwhile, the work is handed out again.
+    pub(super) fn release(&self, work: Box<Work>) -> Option<Box<Work>> {
+        *self.seat.lock() = Some(work);
+        let released = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+            (state & PENDING == 0).then_some(state & !BUSY)
+        });
+        if released.is_ok() {
+            return None;
+        }
+        self.state.fetch_and(!PENDING, Ordering::AcqRel);
+        self.take()
+    }
+
+    /// The work on its seat. Only for the owner.
+    pub(super) fn take(&self) -> Option<Box<Work>> {
+        self.seat.lock().take()
+    }
+
+    /// Puts work on its seat and keeps the line.
+    pub(super) fn keep(&self, work: Box<Work>) {
+        *self.seat.lock() = Some(work);
+    }
+
+    /// The work on its seat, if it waits for a worker: whoever gets it owns the line.
+    pub(super) fn take_queued(&self) -> Option<Box<Work>> {
+        let mut seat = self.seat.lock();
+        if seat.as_ref().is_some_and(|work| work.ready.is_some()) { seat.take() } else { None }
+    }
+
+    /// Whether the caller has hung up.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.load(Ordering::Acquire) & GONE != 0
+    }
+
+    /// Marks the caller as gone, without an event.
+    pub(super) fn end(&self) {
+        self.state.fetch_or(GONE | PENDING, Ordering::AcqRel);
+        self.run_hooks();
+    }
+
+    /// Runs `hook` when the caller hangs up; at once if it has.
+    pub(super) fn on_leave(&self, hook: Hook) {
+        let mut hooks = self.hooks.lock();
+        if self.is_gone() {
+            drop(hooks);
+            hook();
+        } else {
+            hooks.push(hook);
+        }
+    }
+
+    /// Runs every hook, once. Call it after the line is marked as gone.
+    pub(super) fn run_hooks(&self) {
+        let hooks = std::mem::take(&mut *self.hooks.lock());
+        for hook in hooks {
+            hook();
+        }
+    }
+
+    /// The request is over: nobody is told any more.
+    pub(super) fn forget_hooks(&self) {
+        let hooks = std::mem::take(&mut *self.hooks.lock());
+        drop(hooks);
+    }
+}
+
+impl Work {
+    pub(super) fn new(connection: Connection, gauges: Arc<Gauges>) -> Box<Self> {
+        Box::new(Self { connection, ready: None, lingering: None, more: false, held: 0, gauges })
+    }
+
+    /// Accounts for what the connection holds, and `besides`; true when that became more.
+    pub(super) fn account(&mut self, besides: usize) -> bool {
+        let held = self.connection.held() + besides;
+        let before = std::mem::replace(&mut self.held, held);
+        self.gauges.memory(before, held);
+        held > before
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.lingering {
+            Some(linger) => Some(linger.until),
+            None => self.connection.deadline(),
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.gauges.memory(self.held, 0);
+    }
+}

@@ -1,0 +1,186 @@
+//! Requests and responses as values.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::time::Instant;
+
+/// A request's method, case as sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Method(Cow<'static, str>);
+
+impl Method {
+    /// The method's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Method {
+    fn from(name: &str) -> Self {
+        const KNOWN: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+        match KNOWN.iter().find(|known| **known == name) {
+            Some(known) => Self(Cow::Borrowed(known)),
+            None => Self(Cow::Owned(name.to_owned())),
+        }
+    }
+}
+
+impl Deref for Method {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq<str> for Method {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&str> for Method {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
+/// A request's header fields, in order, as sent: one copy of the bytes and where each field lies in them.
+#[derive(Debug, Clone, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// Where one field lies: start and end of its name and of its value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) name: (u32, u32),
+    pub(super) value: (u32, u32),
+}
+
+impl Headers {
+    pub(super) fn new(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
+        Self { bytes, spans }
+    }
+
+    /// The value of the first field of this name, in any case of letters; `None` also when it is not UTF-8.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let span =
+            self.spans.iter().find(|span| self.cut(span.name).eq_ignore_ascii_case(name.as_bytes()))?;
+        std::str::from_utf8(self.cut(span.value)).ok()
+    }
+
+    /// Every field whose value is UTF-8: name as sent, and value without surrounding blanks.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.spans.iter().filter_map(|span| {
+            let name = std::str::from_utf8(self.cut(span.name)).ok()?;
+            let value = std::str::from_utf8(self.cut(span.value)).ok()?;
+            Some((name, value))
+        })
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    fn cut(&self, (from, to): (u32, u32)) -> &[u8] {
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(fields: I) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in fields {
+            let mut put = |text: &str| {
+                let from = u32::try_from(headers.bytes.len()).unwrap_or(u32::MAX);
+                headers.bytes.extend_from_slice(text.as_bytes());
+                (from, u32::try_from(headers.bytes.len()).unwrap_or(u32::MAX))
+            };
+            let span = Span { name: put(name), value: put(value) };
+            headers.spans.push(span);
+        }
+        headers
+    }
+}
+
+/// A request whose head is complete and whose body is not asked for yet.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The target's path in its one normal form.
+    pub path: String,
+    /// What follows the first `?` of the target, as sent.
+    pub query: Option<String>,
+    /// The header fields.
+    pub headers: Headers,
+    /// Who is connected.
+    pub peer: IpAddr,
+    /// How long the body says it is; `None` when it is chunked.
+    pub content_length: Option<u64>,
+}
+
+/// A complete request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The target's path in its one normal form.
+    pub path: String,
+    /// What follows the first `?` of the target, as sent.
+    pub query: Option<String>,
+    /// The header fields.
+    pub headers: Headers,
+    /// The body, decoded; empty when there was none.
+    pub body: Vec<u8>,
+    /// Who is connected.
+    pub peer: IpAddr,
+    /// When the last byte was there.
+    pub received: Instant,
+}
+
+/// An answer that is known as a whole. `Content-Length`, `Date` and `Connection` are added by the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; not sent in answer to HEAD, but its length is told.
+    pub body: Vec<u8>,
+}
+
+/// What the answer must heed of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// The connection stays open after the answer.
+    pub keep_alive: bool,
+    /// The caller speaks HTTP/1.0: no chunks.
+    pub old: bool,
+    /// HEAD: the head alone.
+    pub head_only: bool,
+}
+
+impl Manner {
+    /// For answers to requests that were not understood.
+    pub(super) const LAST: Self = Self { keep_alive: false, old: false, head_only: false };
+}

@@ -1,0 +1,332 @@
+//! The one thread that owns every connection nobody works at: accepts, reads, keeps deadlines, notices departures.
+
+use super::connection::{Connection, Step};
+use super::hub::{After, Hub};
+use super::line::{Line, Turn, Work};
+use super::message::Manner;
+use super::refusal::Refusal;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, Shutdown, SocketFlags, acceptfrom_with, send, shutdown, sockopt};
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// The poller's state.
+pub(super) struct Poller {
+    hub: Arc<Hub>,
+    epoll: OwnedFd,
+    /// `None` once the server drains.
+    listener: Option<TcpListener>,
+    /// The listener may hold connections.
+    accepting: bool,
+    /// Accepting failed: not before the next tick.
+    paused: bool,
+    connections_max: usize,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    addresses: HashMap<IpAddr, usize>,
+    /// Lines whose turn was over before their bytes were.
+    again: VecDeque<u64>,
+    /// Turned away at the door: closed after a moment, so that the answer is not lost.
+    shed: VecDeque<OwnedFd>,
+    /// Given up when no descriptor is left, to accept and turn away.
+    spare: Option<File>,
+    scratch: Vec<u8>,
+    ticked: Instant,
+}
+
+#[derive(Default)]
+struct Slot {
+    line: Option<Arc<Line>>,
+    generation: u32,
+}
+
+const LISTENER: u64 = u64::MAX;
+const BELL: u64 = u64::MAX - 1;
+/// Deadlines are looked at this often.
+const TICK: Duration = Duration::from_millis(100);
+/// Events taken at once.
+const EVENTS_MAX: usize = 256;
+/// Connections accepted before others have their turn.
+const ACCEPT_MAX: usize = 64;
+/// Connections being turned away at once.
+const SHED_MAX: usize = 64;
+/// What the poller reads at once.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+impl Poller {
+    pub(super) fn new(hub: Arc<Hub>, listener: TcpListener) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        listener.set_nonblocking(true)?;
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
+        epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = descriptors.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
+        let ticked = hub.clock.now();
+        Ok(Self {
+            connections_max: hub.limits.connections_max.min(half).max(1),
+            hub,
+            epoll,
+            listener: Some(listener),
+            accepting: true,
+            paused: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            addresses: HashMap::new(),
+            again: VecDeque::new(),
+            shed: VecDeque::new(),
+            spare: File::open("/dev/null").ok(),
+            scratch: vec![0; SCRATCH_BYTES],
+            ticked,
+        })
+    }
+
+    /// Runs until the server has drained or is ended.
+    pub(super) fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        while self.turn(&mut events) {}
+    }
+
+    /// Waits for events once and sees to them; false when it is over.
+    fn turn(&mut self, events: &mut Vec<epoll::Event>) -> bool {
+        let hurry = !self.again.is_empty() || (self.accepting && !self.paused);
+        let nanoseconds = if hurry { 0 } else { i64::from(TICK.subsec_nanos()) };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let _ = epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout));
+        let quiet = events.is_empty() && !hurry;
+        for event in events.drain(..) {
+            match event.data.u64() {
+                LISTENER => self.accepting = true,
+                BELL => {
+                    let _ = rustix::io::read(&self.hub.bell, &mut [0_u8; 8]);
+                }
+                id => self.event(id, event.flags),
+            }
+        }
+        for _ in 0..self.again.len() {
+            let line = self.again.pop_front().and_then(|id| self.line(id));
+            if let Some((line, work)) = line.and_then(|line| line.take().map(|work| (line, work))) {
+                self.go_on(&line, work, Step::Wait);
+            }
+        }
+        self.take_leave();
+        if self.hub.is_draining() && !self.drain() {
+            return false;
+        }
+        self.accept();
+        let now = self.hub.clock.now();
+        if quiet || now.saturating_duration_since(self.ticked) >= TICK {
+            self.tick(now);
+        }
+        true
+    }
+
+    fn event(&mut self, id: u64, flags: epoll::EventFlags) {
+        let Some(line) = self.line(id) else { return };
+        let gone = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        match line.event(flags.intersects(gone)) {
+            Turn::Ours => {
+                if let Some(mut work) = line.take() {
+                    work.more = true;
+                    self.go_on(&line, work, Step::Wait);
+                }
+            }
+            Turn::Theirs => {}
+            Turn::TheirsAndGone => {
+                let _ = catch_unwind(AssertUnwindSafe(|| line.run_hooks()));
+            }
+        }
+    }
+
+    fn go_on(&mut self, line: &Arc<Line>, work: Box<Work>, step: Step) {
+        match self.hub.go_on(line, work, step, &mut self.scratch) {
+            After::Elsewhere => {}
+            After::Remove => self.remove(line.id),
+            After::Again(work) => {
+                line.keep(work);
+                self.again.push_back(line.id);
+            }
+        }
+    }
+
+    fn line(&self, id: u64) -> Option<Arc<Line>> {
+        let slot = self.slots.get(usize::try_from(id & u64::from(u32::MAX)).ok()?)?;
+        slot.line.as_ref().filter(|line| line.id == id).cloned()
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(line) = self.line(id) else { return };
+        let index = u32::try_from(id & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.line = None;
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(index);
+        }
+        if let Some(count) = self.addresses.get_mut(&line.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&line.peer);
+            }
+        }
+        self.hub.gauges.connections.fetch_sub(1, Ordering::Relaxed);
+        // A worker may hold the line a moment longer; the socket must not wait for that to leave the epoll set.
+        let _ = epoll::delete(&self.epoll, &line.socket);
+    }
+
+    /// Closes what workers are done with.
+    fn take_leave(&mut self) {
+        let leaving = std::mem::take(&mut *self.hub.leaving.lock());
+        for id in leaving {
+            self.remove(id);
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// While draining: the listener and idle lines close. False when no line is left, or when all must end.
+    fn drain(&mut self) -> bool {
+        let ending = self.hub.ending.load(Ordering::Acquire);
+        if self.listener.take().is_some() || ending {
+            for index in 0..self.slots.len() {
+                let Some(line) = self.slots.get(index).and_then(|slot| slot.line.clone()) else { continue };
+                if ending {
+                    let _ = shutdown(&line.socket, Shutdown::Both);
+                    let _ = catch_unwind(AssertUnwindSafe(|| line.end()));
+                    self.remove(line.id);
+                } else if line.claim() {
+                    // Idle lines find out by themselves that the server drains.
+                    if let Some(work) = line.take() {
+                        self.go_on(&line, work, Step::Wait);
+                    }
+                }
+            }
+        }
+        !ending && self.open() > 0
+    }
+
+    /// Looks at the deadlines, and lets go of what was turned away.
+    fn tick(&mut self, now: Instant) {
+        self.ticked = now;
+        self.paused = false;
+        self.shed.clear();
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
+        let moment = self.hub.moment(now);
+        for index in 0..self.slots.len() {
+            let Some(line) = self.slots.get(index).and_then(|slot| slot.line.as_ref()) else { continue };
+            let deadline = line.deadline.load(Ordering::Acquire);
+            if deadline != 0 && deadline <= moment {
+                let line = Arc::clone(line);
+                self.expire(&line);
+            }
+        }
+    }
+
+    fn expire(&mut self, line: &Arc<Line>) {
+        if line.claim() {
+            let Some(mut work) = line.take() else { return };
+            if work.lingering.is_some() {
+                return self.remove(line.id);
+            }
+            let step = work.connection.expired();
+            self.go_on(line, work, step);
+        } else if let Some(mut work) = self.hub.take_queued(line) {
+            line.deadline.store(0, Ordering::Release);
+            match self.hub.waited_too_long(line, &mut work) {
+                Ok(step) => self.go_on(line, work, step),
+                Err(_) => self.remove(line.id),
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPT_MAX {
+            if !self.accepting || self.paused {
+                return;
+            }
+            let Some(listener) = &self.listener else { return };
+            match acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok((socket, address)) => {
+                    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+                    let peer = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+                    self.welcome(socket, peer.to_canonical());
+                }
+                Err(Errno::AGAIN) => self.accepting = false,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => {
+                    self.hub.gauges.accept_failures.fetch_add(1, Ordering::Relaxed);
+                    self.paused = true;
+                    self.shed_with_spare();
+                }
+            }
+        }
+    }
+
+    /// No descriptor is left: those who wait are turned away with the spare one, instead of hanging.
+    fn shed_with_spare(&mut self) {
+        for _ in 0..SHED_MAX {
+            let Some(spare) = self.spare.take() else { return };
+            drop(spare);
+            let Some(listener) = &self.listener else { return };
+            let Ok((socket, _)) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+            else {
+                self.spare = File::open("/dev/null").ok();
+                return;
+            };
+            self.turn_away(&socket);
+            drop(socket);
+            self.spare = File::open("/dev/null").ok();
+        }
+    }
+
+    fn turn_away(&self, socket: &OwnedFd) {
+        let response = self.hub.word(Refusal::TooManyConnections, None);
+        let bytes = self.hub.encode(&response, Manner::LAST);
+        let _ = send(socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let _ = shutdown(socket, Shutdown::Write);
+    }
+
+    fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
+        let mine = self.addresses.get(&peer).copied().unwrap_or(0);
+        if self.open() >= self.connections_max || mine >= self.hub.limits.connections_per_address_max {
+            self.turn_away(&socket);
+            if self.shed.len() == SHED_MAX {
+                self.shed.pop_front();
+            }
+            self.shed.push_back(socket);
+            return;
+        }
+        let _ = sockopt::set_tcp_nodelay(&socket, true);
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let slot = &mut self.slots[index as usize];
+        let id = u64::from(slot.generation) << 32 | u64::from(index);
+        let now = self.hub.clock.now();
+        let connection = Connection::new(Arc::clone(&self.hub.limits), peer, now);
+        let work = Work::new(connection, Arc::clone(&self.hub.gauges));
+        let line = Arc::new(Line::new(socket, peer, id, work));
+        line.deadline.store(self.hub.moment(now + self.hub.limits.idle_timeout), Ordering::Release);
+        slot.line = Some(Arc::clone(&line));
+        *self.addresses.entry(peer).or_default() += 1;
+        self.hub.gauges.connections.fetch_add(1, Ordering::Relaxed);
+        self.hub.gauges.accepted.fetch_add(1, Ordering::Relaxed);
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        if epoll::add(&self.epoll, &line.socket, epoll::EventData::new_u64(id), flags).is_err() {
+            self.remove(id);
+        }
+    }
+}
