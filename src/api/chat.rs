@@ -12,7 +12,13 @@ use crate::gateway::ports::{Outcome, Question, Trail};
 use crate::server::{Exchange, Headers, Response};
 
 /// Serves one request to a provider, whole or streamed.
-pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
+pub(super) fn serve(
+    api: &Api,
+    state: &State,
+    asked: &Asked<'_>,
+    body: Vec<u8>,
+    exchange: &mut Exchange<'_>,
+) -> Told {
     let dialect = spoken(asked.row, &body);
     let opened = json(asked.headers).and_then(|()| open(dialect, body)).and_then(|(gist, words)| {
         allowed(asked, &gist)?;
@@ -22,9 +28,9 @@ pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>, body: Vec<u8>, 
         Ok(opened) => opened,
         Err(problem) => return Told::problem(problem, dialect),
     };
-    let standing = match state.gateway.admit(&asked.caller) {
+    let standing = match state.meter.admit(&asked.caller, api.clock.now()) {
         Ok(standing) => standing,
-        Err(limited) => return Told::limited(&limited, dialect),
+        Err(limited) => return Told::limited(&limited.0, dialect),
     };
     let question = Question {
         caller: asked.caller.clone(),

@@ -96,7 +96,9 @@ impl Problem {
     #[must_use]
     pub fn of_failure(failure: &Failure) -> Self {
         let status = match failure.verdict() {
-            Verdict::Caller | Verdict::Capacity => failure.status.filter(|s| (400..500).contains(s)).unwrap_or(400),
+            Verdict::Caller | Verdict::Capacity => {
+                failure.status.filter(|s| (400..500).contains(s)).unwrap_or(400)
+            }
             Verdict::UnknownModel => 404,
             Verdict::Untranslatable => 400,
             Verdict::Busy => 429,
@@ -145,10 +147,8 @@ impl Problem {
     #[must_use]
     pub fn response(&self, dialect: Dialect, request_id: &str) -> Response {
         let complaint = self.complaint(dialect, request_id);
-        let mut headers = vec![
-            ("Content-Type", "application/json".to_owned()),
-            ("X-Request-ID", request_id.to_owned()),
-        ];
+        let mut headers =
+            vec![("Content-Type", "application/json".to_owned()), ("X-Request-ID", request_id.to_owned())];
         if let Some(seconds) = complaint.retry_after {
             headers.push(("Retry-After", seconds.to_string()));
         } else if matches!(self.status, 429 | 503) {
@@ -178,7 +178,9 @@ fn sentence(refusal: Refusal) -> String {
         Refusal::NotImplemented => "this transfer coding or method is not implemented",
         Refusal::Expectation => "only the expectation 100-continue can be met",
         Refusal::UnsupportedEncoding => "send the body without a Content-Encoding",
-        Refusal::QueueFull | Refusal::QueueWait | Refusal::NoWorker => "every worker is busy: try again shortly",
+        Refusal::QueueFull | Refusal::QueueWait | Refusal::NoWorker => {
+            "every worker is busy: try again shortly"
+        }
         Refusal::MemoryFull => "too much is in flight: try again shortly",
         Refusal::TooManyConnections => "too many connections: try again shortly",
         Refusal::Draining => "this server is shutting down: try again elsewhere",

@@ -5,7 +5,7 @@ use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
 use crate::domain::words::Dialect;
-use crate::gateway::SlotStatus;
+use crate::gateway::status::SlotStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

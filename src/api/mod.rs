@@ -11,14 +11,14 @@ mod table;
 mod told;
 
 pub use door::Network;
-pub use errors::{Class, Problem, class_of};
-pub use table::{Endpoint, Row, TABLE};
+use errors::{Problem, class_of};
 
 use crate::clock::Clock;
 use crate::domain::event::{Event, Record};
 use crate::domain::key::{Key, Keyring};
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
+use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Caller, Observer, Trail};
 use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
 use parking_lot::RwLock;
@@ -33,6 +33,8 @@ use told::{Asked, Told};
 pub struct State {
     /// Who is asked.
     pub gateway: Arc<Gateway>,
+    /// How often each may ask.
+    pub meter: Meter,
     /// Who may ask.
     pub keyring: Keyring,
     /// Who may say for whom he asks.
@@ -118,7 +120,11 @@ impl Api {
     }
 
     /// Finds row and caller, or the reason why there is none.
-    fn admit<'a>(&self, state: &'a State, head: &Facts<'_>) -> Result<(&'static Row, Option<&'a Key>), Problem> {
+    fn admit<'a>(
+        &self,
+        state: &'a State,
+        head: &Facts<'_>,
+    ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(head.method, head.path) {
             Found::Row(row, _) if row.guarded => {
                 Ok((row, door::caller(&state.keyring, head.headers, self.clock.today())?))
@@ -320,7 +326,8 @@ fn preflight(state: &State, request: &Request) -> Response {
     headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
     headers.push((
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider".to_owned(),
+        "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
+            .to_owned(),
     ));
     headers.push(("Access-Control-Max-Age", "600".to_owned()));
     Response { status: 204, headers, body: Vec::new() }

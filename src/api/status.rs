@@ -4,7 +4,7 @@ use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
 use crate::domain::event::Record;
-use crate::gateway::SlotStatus;
+use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -43,7 +43,13 @@ impl Recent {
             return;
         }
         let story = |tried: &crate::domain::event::Tried| {
-            format!("{}/{}: {} after {} ms", tried.provider, tried.model, tried.outcome, tried.took.as_millis())
+            format!(
+                "{}/{}: {} after {} ms",
+                tried.provider,
+                tried.model,
+                tried.outcome,
+                tried.took.as_millis()
+            )
         };
         let remembered = Remembered {
             at: rfc3339(at),

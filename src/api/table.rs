@@ -132,12 +132,16 @@ mod tests {
 
     #[test]
     fn arguments_follow_their_prefix_and_the_root_is_only_itself() {
-        assert!(matches!(find("GET", "/v1/models/gpt-4o"), Found::Row(row, "gpt-4o") if row.endpoint == Endpoint::Model));
+        assert!(
+            matches!(find("GET", "/v1/models/gpt-4o"), Found::Row(row, "gpt-4o") if row.endpoint == Endpoint::Model)
+        );
         assert!(matches!(find("HEAD", "/health"), Found::Row(row, "") if row.endpoint == Endpoint::Health));
         assert!(matches!(find("GET", "/"), Found::Row(row, "") if row.endpoint == Endpoint::Page));
         assert!(matches!(find("GET", "/nothing"), Found::Nothing));
         assert!(matches!(find("GET", "/health/provider/"), Found::Nothing | Found::Row(..)));
-        assert!(matches!(find("GET", "/v1/completions"), Found::WrongMethod(row) if allow(row) == "POST, OPTIONS"));
+        assert!(
+            matches!(find("GET", "/v1/completions"), Found::WrongMethod(row) if allow(row) == "POST, OPTIONS")
+        );
     }
 
     #[test]

@@ -98,8 +98,12 @@ fn command(options: Options) -> Result<Command, Failed> {
     match words.as_slice() {
         [] | ["serve"] if options.validate => Ok(Command::Validate { config: options.config }),
         [] | ["serve"] => Ok(Command::Serve { config: options.config }),
-        ["demo"] => Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) }),
-        ["check"] => Ok(Command::Check { config: options.config, live: options.live, egress: options.egress }),
+        ["demo"] => {
+            Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) })
+        }
+        ["check"] => {
+            Ok(Command::Check { config: options.config, live: options.live, egress: options.egress })
+        }
         ["simulate"] => {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })
@@ -145,7 +149,16 @@ mod tests {
 
     #[test]
     fn what_a_command_does_not_know_is_refused() {
-        for line in ["demo --config x", "serve --live", "frobnicate", "keys", "keys new", "check now", "--wat", "--config"] {
+        for line in [
+            "demo --config x",
+            "serve --live",
+            "frobnicate",
+            "keys",
+            "keys new",
+            "check now",
+            "--wat",
+            "--config",
+        ] {
             assert!(matches!(parsed(line), Err(Failed::Usage(_))), "{line}");
         }
     }

@@ -36,7 +36,8 @@ fn of_url(url: &str) -> Result<String, Failed> {
 
 /// Where a gateway of this configuration listens, seen from this host.
 fn of_settings() -> String {
-    let listen = super::settings(None).map_or_else(|_| "127.0.0.1:8080".to_owned(), |settings| settings.server.listen);
+    let listen =
+        super::settings(None).map_or_else(|_| "127.0.0.1:8080".to_owned(), |settings| settings.server.listen);
     match listen.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
         _ => listen,
@@ -48,7 +49,9 @@ fn status(authority: &str, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes(),
+    )?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     let line = String::from_utf8_lossy(answer.get(..12).unwrap_or_default());

@@ -68,10 +68,11 @@ fn print(text: &str) -> Result<(), Failed> {
 /// The settings a command works with: `--config`, else `$CONFIG_PATH`, else `./config.yaml`, else built in.
 fn settings(explicit: Option<&Path>) -> Result<crate::config::Settings, Failed> {
     use crate::config;
-    let environment = |name: &str| std::env::var(name).ok();
-    match config::find(explicit, &environment) {
-        Some(path) => config::load(&path, &environment),
-        None => config::defaults(&environment),
+    let environment = &config::process_environment;
+    match config::find(explicit, environment) {
+        Some(path) => {
+            config::load(&path, environment).map_err(|problems| Failed::Config(problems.to_string()))
+        }
+        None => Ok(config::defaults(environment)),
     }
-    .map_err(|problems| Failed::Config(problems.to_string()))
 }

@@ -8,7 +8,7 @@ mod sink;
 
 pub use logger::{Logging, start};
 pub use metrics::{Gauges, Metrics};
-pub use sink::Sink;
+pub use sink::{Sink, Writer};
 
 use crate::clock::Clock;
 use crate::domain::event::Event;

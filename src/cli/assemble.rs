@@ -1,0 +1,235 @@
+//! The one place where the rooms are wired together: settings in, a house in service out.
+
+use crate::api::{Api, Network, State};
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::domain::key::{Hash, Key, Keyring};
+use crate::domain::pattern::Pattern;
+use crate::domain::route::VirtualModel;
+use crate::domain::{breaker, health};
+use crate::gateway::meter::Meter;
+use crate::gateway::ports::{Observer, Provider};
+use crate::gateway::{self, Gateway, SlotSettings};
+use crate::server::{Limits, Server};
+use crate::telemetry::{self, Metrics, Telemetry};
+use crate::upstream;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A gateway in service.
+pub struct House {
+    api: Arc<Api>,
+    server: Server,
+    parts: Parts,
+    log: telemetry::Writer,
+}
+
+/// What a reload needs again.
+struct Parts {
+    metrics: Arc<Metrics>,
+    observer: Arc<dyn Observer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl House {
+    /// Opens the house on a bound listener. Log lines go to `log`.
+    ///
+    /// # Errors
+    /// What could not be used or started, in words.
+    pub fn open(
+        settings: &Settings,
+        listener: TcpListener,
+        clock: Arc<dyn Clock>,
+        log: impl Write + Send + 'static,
+    ) -> Result<Self, String> {
+        let (logging, log) = telemetry::start(settings.logging, Arc::clone(&clock), log)
+            .map_err(|error| format!("the log cannot be started: {error}"))?;
+        let sink = logging.sink.clone();
+        let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
+        let observer: Arc<dyn Observer> =
+            Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
+        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
+        let state = parts.state(settings)?;
+        let gauges = Arc::new(std::sync::OnceLock::new());
+        let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
+            let (api, gauges) = (api.clone(), Arc::clone(&gauges));
+            let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
+            Api::new(state, Arc::clone(&parts.observer), Arc::clone(&clock), exposition)
+        });
+        let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
+            .map_err(|error| format!("the front door cannot be opened: {error}"))?;
+        // Set once, here: the cell was made a few lines above.
+        let _ = gauges.set(server.gauges());
+        api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
+        Ok(Self { api, server, parts, log })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The gateway in service.
+    #[must_use]
+    pub fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.api.state().gateway)
+    }
+
+    /// Puts other settings into service, all or nothing: providers, routes, keys, limits. What belongs to the
+    /// front door itself (listen, workers, sizes, timeouts) takes effect at the next start.
+    ///
+    /// # Errors
+    /// What cannot be used; nothing has changed then.
+    pub fn reload(&self, settings: &Settings) -> Result<(), String> {
+        let state = self.parts.state(settings).inspect_err(|_| self.parts.metrics.reloaded(None))?;
+        let gateway = Arc::clone(&state.gateway);
+        let old = self.api.replace(state);
+        self.parts.metrics.reloaded(Some(&settings.hash));
+        old.gateway.stop();
+        gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))
+    }
+
+    /// A reload failed before there were settings.
+    pub fn reload_failed(&self) {
+        self.parts.metrics.reloaded(None);
+    }
+
+    /// Takes no new work: ready says 503, the listener closes, what is under way goes on.
+    pub fn drain(&self) {
+        self.api.drain();
+        self.server.drain();
+    }
+
+    /// Waits for what is under way, at most this long; whether all of it was finished.
+    pub fn close(self, patience: Duration) -> bool {
+        self.drain();
+        let finished = self.server.join(patience);
+        self.api.state().gateway.stop();
+        self.log.close();
+        finished
+    }
+}
+
+impl Parts {
+    fn state(&self, settings: &Settings) -> Result<State, String> {
+        let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+        for name in &settings.preference {
+            let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
+                continue;
+            };
+            let upstream =
+                upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(&self.clock))?;
+            providers.push((slot(provider), Arc::new(upstream)));
+        }
+        let gateway =
+            Gateway::new(routes(settings), providers, Arc::clone(&self.clock), Arc::clone(&self.observer));
+        let limited =
+            |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
+        let keys = settings.keys.iter().filter_map(limited);
+        Ok(State {
+            gateway: Arc::new(gateway),
+            meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer)),
+            keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+            trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
+            cors_origins: settings.cors_origins.clone(),
+        })
+    }
+}
+
+fn slot(provider: &config::Provider) -> SlotSettings {
+    SlotSettings {
+        name: provider.name.clone(),
+        model: provider.model.clone(),
+        models: provider.models.clone(),
+        max_concurrency: provider.max_concurrency,
+        retries: provider.retries,
+    }
+}
+
+fn routes(settings: &Settings) -> gateway::Settings {
+    let own = |model: &config::VirtualModel| VirtualModel {
+        name: model.name.clone(),
+        targets: model.targets.clone(),
+    };
+    gateway::Settings {
+        breaker: breaker::Settings {
+            failure_threshold: settings.breaker.failure_threshold,
+            interval: settings.breaker.interval,
+            timeout: settings.breaker.timeout,
+            max_requests: settings.breaker.max_requests,
+        },
+        health: health::Settings {
+            interval: settings.health.interval,
+            timeout: settings.health.timeout,
+            failure_threshold: settings.health.failure_threshold,
+        },
+        request_timeout: settings.server.request_timeout,
+        retry_wait_max: settings.retry_wait_max,
+        on_stream_failure: match settings.on_stream_failure {
+            config::OnStreamFailure::Continue => gateway::OnStreamFailure::Continue,
+            config::OnStreamFailure::End => gateway::OnStreamFailure::End,
+        },
+        deduplicate: settings.deduplicate,
+        models: settings.models.iter().map(own).collect(),
+    }
+}
+
+fn key(key: &config::CallerKey) -> Key {
+    Key {
+        name: key.name.clone(),
+        hash: Hash::from_bytes(key.hash),
+        models: key.models.iter().map(|pattern| Pattern::new(pattern)).collect(),
+        expires: key.expires,
+        requests_per_minute: key.requests_per_minute,
+        may_pin: key.may_pin,
+    }
+}
+
+fn network(network: &config::Network) -> Network {
+    Network { address: network.address, prefix: network.prefix }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let server = &settings.server;
+    Limits {
+        workers: server.workers,
+        queue: server.queue,
+        connections_max: server.connections_max,
+        header_bytes_max: server.header_bytes_max,
+        body_bytes_max: server.body_bytes_max,
+        memory_max: server.memory_max,
+        header_timeout: server.header_timeout,
+        body_timeout: server.body_timeout,
+        idle_timeout: server.idle_timeout,
+        write_timeout: server.write_timeout,
+        ..Limits::default()
+    }
+}
+
+/// The text of `/metrics`: what was counted, and what is read off the rooms now.
+fn exposition(
+    metrics: &Metrics,
+    api: &std::sync::Weak<Api>,
+    door: Option<&Arc<crate::server::Gauges>>,
+    sink: &telemetry::Sink,
+) -> String {
+    let mut gauges = telemetry::Gauges { log_dropped: sink.dropped(), ..telemetry::Gauges::default() };
+    if let Some(api) = api.upgrade() {
+        let gateway = Arc::clone(&api.state().gateway);
+        gauges.healthy = gateway.snapshot().into_iter().map(|slot| (slot.name, slot.healthy)).collect();
+        gauges.circuits = gateway.circuits();
+    }
+    if let Some(door) = door {
+        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        gauges.connections = number(door.connections.load(Ordering::Relaxed));
+        gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
+        gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
+        gauges.memory = vec![("requests", number(door.memory_bytes.load(Ordering::Relaxed)))];
+        gauges.rejected = door.rejections().collect();
+    }
+    metrics.render(&gauges)
+}
