@@ -56,6 +56,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
     }
 
+    fn length(&self) -> Option<usize> {
+        let length = self.head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        length.map(|length| length.parse().expect("a length"))
+    }
+
     /// The data of an event stream, or the lines of NDJSON.
     pub(super) fn frames(&self) -> Vec<String> {
         let text = self.text();
@@ -158,11 +163,22 @@ impl Client {
         answer
     }
 
-    /// Reads until nothing more comes for a moment.
-    pub(super) fn until_silence(&mut self) -> Answer {
+    /// Whether nothing more comes for a moment.
+    pub(super) fn is_silent(&mut self) -> bool {
         self.stream.set_read_timeout(Some(SILENCE)).expect("a timeout");
-        let answer = self.answer();
+        let how = self.more();
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        how == Err(How::Silent)
+    }
+
+    /// Reads a head, and of a whole answer's body the first half.
+    pub(super) fn until_half(&mut self) -> Answer {
+        let mut answer =
+            Answer { status: 0, head: String::new(), body: Vec::new(), chunks: 0, how: How::Silent };
+        self.head(&mut answer).expect("a head");
+        let half = answer.length().expect("a length") / 2;
+        self.take(half, &mut answer.body).expect("half a body");
+        assert!(self.buffer.is_empty());
         answer
     }
 
@@ -210,8 +226,9 @@ impl Client {
         }
         if !answer.head.contains("Transfer-Encoding: chunked") {
             loop {
+                answer.body.append(&mut self.buffer);
                 match self.more() {
-                    Ok(()) => answer.body.append(&mut self.buffer),
+                    Ok(()) => {}
                     Err(How::Closed) => return Ok(()),
                     Err(how) => return Err(how),
                 }
