@@ -1,0 +1,6 @@
+//! What the simulator promises, seen through a socket.
+
+mod client;
+mod dialects;
+mod misbehaviour;
+mod rig;
