@@ -1,0 +1,1 @@
+//! OpenAI's rows of the dialect table.

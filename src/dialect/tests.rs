@@ -1,0 +1,1 @@
+//! The public face, from end to end.
