@@ -168,3 +168,111 @@ fn parse(raw: &[u8]) -> Sse<'_> {
     }
     Sse { event, data: data.unwrap_or_default(), raw }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Seen = Vec<(Option<String>, String, Vec<u8>)>;
+
+    fn drain(lines: &mut Lines, seen: &mut Seen) {
+        while let Some(frame) = lines.next().expect("within the limit") {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("whole characters");
+            seen.push((frame.event.map(text), text(&frame.data), frame.raw.to_vec()));
+        }
+    }
+
+    fn read(pieces: &[&[u8]]) -> Seen {
+        let mut lines = Lines::default();
+        let mut seen = Seen::new();
+        for piece in pieces {
+            lines.feed(piece);
+            drain(&mut lines, &mut seen);
+        }
+        seen
+    }
+
+    fn data(seen: &Seen) -> Vec<&str> {
+        seen.iter().map(|(_, data, _)| data.as_str()).collect()
+    }
+
+    const ENDS: [&str; 3] = ["\n", "\r\n", "\r"];
+
+    fn stream(end: &str) -> String {
+        "\u{feff}: hello\n\ndata: grüß 😀\n\nevent: x\ndata:a\ndata:  b\nid: 7\n\n: ping\ndata: c\n\n\n\ndata\n\n"
+            .replace('\n', end)
+    }
+
+    #[test]
+    fn any_split_gives_the_same_frames_whatever_ends_the_lines() {
+        for end in ENDS {
+            let text = stream(end);
+            let whole = read(&[text.as_bytes()]);
+            assert_eq!(data(&whole), ["grüß 😀", "a\n b", "c", ""], "{end:?}");
+            assert_eq!(whole[1].0.as_deref(), Some("x"));
+            for at in 0..=text.len() {
+                let (left, right) = text.as_bytes().split_at(at);
+                assert_eq!(read(&[left, right]), whole, "{end:?} at {at}");
+            }
+            let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            assert_eq!(read(&bytes), whole, "{end:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn mixed_line_ends_do_not_depend_on_the_split() {
+        let text = b"data: a\r\r\ndata: b\n\r\ndata: c\r\n\rdata: d\r\n\r\n";
+        let whole = read(&[text]);
+        assert_eq!(data(&whole), ["a", "b", "c", "d"]);
+        for at in 0..=text.len() {
+            let (left, right) = text.split_at(at);
+            assert_eq!(read(&[left, right]), whole, "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_frame_keeps_the_bytes_it_came_in() {
+        let text = b"event: x\r\ndata: 1\r\n\r\ndata: 2\n\n";
+        let whole = read(&[text]);
+        let raw: Vec<&[u8]> = whole.iter().map(|(_, _, raw)| raw.as_slice()).collect();
+        assert_eq!(raw, [&b"event: x\r\ndata: 1\r\n\r\n"[..], b"data: 2\n\n"]);
+    }
+
+    #[test]
+    fn a_frame_ended_by_cr_alone_is_not_held_back() {
+        assert_eq!(data(&read(&[b"data: 1\r\r"])), ["1"]);
+    }
+
+    #[test]
+    fn a_frame_without_its_blank_line_is_none() {
+        assert_eq!(data(&read(&[b"data: 1\n\ndata: 2\n"])), ["1"]);
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_finished_or_not() {
+        let long = [b"data: ", "x".repeat(FRAME_BYTES_MAX).as_bytes()].concat();
+        let mut lines = Lines::default();
+        lines.feed(&long);
+        assert_eq!(lines.next().expect_err("too long").fault, Fault::AnswerTooLarge);
+        let mut lines = Lines::default();
+        lines.feed(&long);
+        lines.feed(b"\n\n");
+        assert_eq!(lines.next().expect_err("too long").fault, Fault::AnswerTooLarge);
+        let mut lines = Lines::default();
+        lines.feed(&long[..FRAME_BYTES_MAX - 2]);
+        lines.feed(b"\n\n");
+        assert!(lines.next().expect("within the limit").is_some());
+    }
+
+    #[test]
+    fn the_buffer_does_not_grow_with_the_stream() {
+        let mut lines = Lines::default();
+        for _ in 0..10_000 {
+            lines.feed(b"data: some words of an answer\n\ndata: and");
+            lines.feed(b" more\n\nda");
+            lines.feed(b"ta: x\n\n");
+            while lines.next().expect("within the limit").is_some() {}
+        }
+        assert!(lines.buffer.capacity() < 4096);
+    }
+}

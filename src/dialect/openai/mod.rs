@@ -14,6 +14,7 @@ mod offer;
 mod tests;
 mod wire;
 mod write;
+mod writer;
 
 pub use answer::{facts, read_answer};
 pub use decode::{Bounds, decode, messages, parameter};
@@ -21,7 +22,8 @@ pub use door::{names_prompt, open_as};
 pub use encode::{encode, pass};
 pub use errors::{push_error, read_error, write_error};
 pub use events::Events;
-pub use write::{Form, KEEP_ALIVE, Writer, finish_word, push_usage, text_of, write_as};
+pub use write::{Form, finish_word, push_usage, text_of, write_as};
+pub use writer::{KEEP_ALIVE, Writer};
 
 /// How streams travel.
 pub const STREAM_TYPE: &str = "text/event-stream";
