@@ -6,13 +6,27 @@
 //! `model` and `stream_options.include_usage` are replaced.
 
 pub mod anthropic;
+pub mod hapax;
+pub mod json;
 pub mod ndjson;
 pub mod ollama;
+pub mod openai;
 mod raw;
+mod reader;
+pub mod sse;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-use crate::domain::chat::{Answer, Frame};
-use crate::domain::failure::Failure;
+pub use reader::Reader;
+pub use writer::Writer;
+
+use crate::domain::chat::{Answer, Chat, Content, Usage};
+use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::words::{Dialect, Gist, Words};
+
+/// A provider's own words in an error, as far as they are passed on.
+const MESSAGE_CHARS_MAX: usize = 1000;
 
 /// Why a caller's body cannot be read: the path of the field, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +35,20 @@ pub struct Invalid {
     pub param: Option<String>,
     /// One sentence without the caller's data in it.
     pub message: String,
+}
+
+impl Invalid {
+    /// From a field's path and a sentence.
+    #[must_use]
+    pub fn new(param: Option<&str>, message: impl Into<String>) -> Self {
+        Self { param: param.map(str::to_owned), message: message.into() }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self { param: invalid.param, ..Self::new(Fault::BadRequest, invalid.message) }
+    }
 }
 
 /// What a provider's configuration adds to every request.
@@ -96,8 +124,13 @@ pub struct Complaint {
 ///
 /// # Errors
 /// [`Invalid`] names the field.
-pub fn open(_dialect: Dialect, _body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    Err(Invalid { param: None, message: String::new() })
+pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
+    match dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::open_as(dialect, body),
+        Dialect::Anthropic => anthropic::open(body),
+        Dialect::Ollama => ollama::open(body),
+        Dialect::Hapax => hapax::open(body),
+    }
 }
 
 /// Makes a provider's request of a caller's words. Same dialect: the caller's bytes with `model` replaced (and
@@ -106,13 +139,44 @@ pub fn open(_dialect: Dialect, _body: Vec<u8>) -> Result<(Gist, Words), Invalid>
 /// # Errors
 /// `BadRequest` when the words cannot be understood, `Untranslatable` when the target cannot express them.
 pub fn ask(
-    _target: Dialect,
-    _question: (&Gist, &Words),
-    _model: &str,
-    _so_far: Option<&str>,
-    _defaults: &Defaults,
+    target: Dialect,
+    (gist, words): (&Gist, &Words),
+    model: &str,
+    so_far: Option<&str>,
+    defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
-    Err(Failure::new(crate::domain::failure::Fault::Internal, ""))
+    if words.dialect == target {
+        return match target {
+            Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
+            Dialect::Anthropic => anthropic::pass(words, gist, model, so_far),
+            Dialect::Ollama => ollama::pass(words, gist, model, so_far),
+            Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        };
+    }
+    let mut chat = decode(words)?;
+    if words.dialect == Dialect::Hapax {
+        hapax::instruct(&mut chat, defaults.system_prompt.as_deref());
+    }
+    match target {
+        Dialect::OpenAiChat => openai::encode(&chat, gist, model, so_far, defaults),
+        Dialect::Anthropic => anthropic::encode(&chat, gist, model, so_far, defaults),
+        Dialect::Ollama => ollama::encode(&chat, gist, model, so_far, defaults),
+        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+    }
+}
+
+fn decode(words: &Words) -> Result<Chat, Failure> {
+    match words.dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::decode(words),
+        Dialect::Anthropic => anthropic::decode(words).map_err(raw::failure_of),
+        Dialect::Ollama => ollama::decode(words).map_err(raw::failure_of),
+        Dialect::Hapax => hapax::decode(words),
+    }
+}
+
+/// Providers speak chat; the other two dialects are only ever heard from callers.
+fn nobody_speaks() -> Failure {
+    Failure::new(Fault::Internal, "no provider speaks this dialect")
 }
 
 /// Reads a provider's complete answer (status 200). Verbatim when the caller speaks the same dialect.
@@ -120,94 +184,107 @@ pub fn ask(
 /// # Errors
 /// `Garbage`, `Empty`, `Truncated`, `ErrorInBody`.
 pub fn read_answer(
-    _target: Dialect,
-    _caller: Dialect,
-    _body: Vec<u8>,
-    _unwrap_tool: Option<&str>,
+    target: Dialect,
+    caller: Dialect,
+    body: Vec<u8>,
+    unwrap_tool: Option<&str>,
 ) -> Result<Answer, Failure> {
-    Err(Failure::new(crate::domain::failure::Fault::Internal, ""))
+    if target == caller && unwrap_tool.is_none() {
+        let (model, usage) = facts(target, &body)?;
+        return Ok(Answer { model, usage, content: Content::Verbatim { dialect: target, body } });
+    }
+    said(target, &body, unwrap_tool)
+}
+
+fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
+    match target {
+        Dialect::OpenAiChat => openai::facts(body),
+        Dialect::Anthropic => anthropic::facts(body),
+        Dialect::Ollama => ollama::facts(body),
+        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+    }
+}
+
+fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answer, Failure> {
+    match target {
+        Dialect::OpenAiChat => openai::read_answer(body, unwrap_tool),
+        Dialect::Anthropic => anthropic::read_answer(body, unwrap_tool),
+        Dialect::Ollama => ollama::read_answer(body, unwrap_tool),
+        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+    }
 }
 
 /// Reads a provider's error body: which fault a status and body mean. Never fails: garbage is judged by status.
 #[must_use]
-pub fn read_error(_target: Dialect, _status: u16, _body: &[u8]) -> Failure {
-    Failure::new(crate::domain::failure::Fault::Internal, "")
+pub fn read_error(target: Dialect, status: u16, body: &[u8]) -> Failure {
+    match target {
+        Dialect::Anthropic => anthropic::read_error(status, body),
+        Dialect::Ollama => ollama::read_error(status, body),
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Hapax => openai::read_error(status, body),
+    }
 }
 
-/// Reads a provider's stream as it arrives, in pieces of any size.
-pub struct Reader;
-
-impl Reader {
-    /// A reader for a provider's dialect; frames are verbatim when the caller speaks the same.
-    #[must_use]
-    pub fn new(_target: Dialect, _caller: Dialect, _unwrap_tool: Option<&str>) -> Self {
-        Self
-    }
-
-    /// Takes more bytes.
-    pub fn feed(&mut self, _bytes: &[u8]) {}
-
-    /// The next whole frame, if one has arrived. An error frame is `ErrorInBody`.
-    ///
-    /// # Errors
-    /// `ErrorInBody`, `AnswerTooLarge` (a line over the limit), `Garbage` (too many malformed frames).
-    pub fn next(&mut self) -> Result<Option<Frame>, Failure> {
-        Ok(None)
-    }
-
-    /// Whether the end mark has been read: nothing after it matters.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        false
-    }
-
-    /// The connection ended: was that a proper end?
-    ///
-    /// # Errors
-    /// `Empty` when nothing came, `Truncated` when no finish had come.
-    pub fn close(&mut self) -> Result<(), Failure> {
-        Ok(())
+/// A failure as a provider told it. His own words go on only where they are the caller's business: the others may
+/// name keys, paths or addresses.
+fn judged(
+    status: u16,
+    fault: Fault,
+    message: Option<String>,
+    code: Option<String>,
+    param: Option<String>,
+) -> Failure {
+    let ours = match fault {
+        Fault::KeyRefused => "the provider refused our key",
+        Fault::PaymentRequired => "our account at the provider is out of credit",
+        Fault::Busy => "the provider is busy",
+        Fault::Overloaded => "the provider is overloaded",
+        Fault::Redirect => "the provider answered with a redirect, which is never followed",
+        Fault::ErrorInBody => "the provider reported an error",
+        Fault::ServerError => "the provider failed",
+        _ => "the provider rejected the request",
+    };
+    let callers_business = matches!(
+        fault.verdict(),
+        Verdict::Caller | Verdict::Capacity | Verdict::UnknownModel | Verdict::Untranslatable
+    );
+    let message = message.filter(|message| callers_business && !message.is_empty());
+    let message = message.map(|message| message.chars().take(MESSAGE_CHARS_MAX).collect());
+    Failure {
+        status: Some(status),
+        code,
+        param,
+        ..Failure::new(fault, message.unwrap_or_else(|| ours.to_owned()))
     }
 }
 
 /// Words a complete answer for the caller.
 #[must_use]
-pub fn write_answer(_caller: Dialect, _answer: &Answer, _wording: &Wording) -> Vec<u8> {
-    Vec::new()
+pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<u8> {
+    if let Content::Verbatim { dialect, body } = &answer.content {
+        if *dialect == caller {
+            return body.clone();
+        }
+        // A body that was checked when it was read can be read again.
+        if let Ok(answer) = said(*dialect, body, None) {
+            return write_answer(caller, &answer, wording);
+        }
+    }
+    match caller {
+        Dialect::OpenAiChat => openai::write_as(openai::Form::Chat, answer, wording),
+        Dialect::OpenAiCompletion => openai::write_as(openai::Form::Completion, answer, wording),
+        Dialect::Anthropic => anthropic::write_answer(answer, wording),
+        Dialect::Ollama => ollama::write_answer(answer, wording),
+        Dialect::Hapax => hapax::write_answer(answer, wording),
+    }
 }
 
 /// Words an error for the caller, as a whole body.
 #[must_use]
-pub fn write_error(_caller: Dialect, _complaint: &Complaint) -> Vec<u8> {
-    Vec::new()
-}
-
-/// Words a stream for the caller, event by event. Verbatim frames pass as they are (a usage-only frame is
-/// withheld from a caller who did not ask); translated ones continue the ids and indices already sent.
-pub struct Writer;
-
-impl Writer {
-    /// A writer in the caller's dialect.
-    #[must_use]
-    pub fn new(_caller: Dialect, _wording: Wording) -> Self {
-        Self
+pub fn write_error(caller: Dialect, complaint: &Complaint) -> Vec<u8> {
+    match caller {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::write_error(complaint),
+        Dialect::Anthropic => anthropic::write_error(complaint),
+        Dialect::Ollama => ollama::write_error(complaint),
+        Dialect::Hapax => hapax::write_error(complaint),
     }
-
-    /// `text/event-stream` or `application/x-ndjson`.
-    #[must_use]
-    pub fn content_type(_caller: Dialect) -> &'static str {
-        ""
-    }
-
-    /// Appends one frame to `out`.
-    pub fn frame(&mut self, _frame: &Frame, _out: &mut Vec<u8>) {}
-
-    /// Appends the end of a stream that is complete: what is still owed (finish, usage, `[DONE]`, `message_stop`).
-    pub fn end(&mut self, _out: &mut Vec<u8>) {}
-
-    /// Appends the error frame of a stream that could not be saved; no end mark follows it.
-    pub fn failure(&mut self, _complaint: &Complaint, _out: &mut Vec<u8>) {}
-
-    /// Appends something that keeps the connection alive and means nothing; nothing where the dialect has no such thing.
-    pub fn keep_alive(&mut self, _out: &mut Vec<u8>) {}
 }

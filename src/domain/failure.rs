@@ -106,6 +106,25 @@ pub enum Blame {
 }
 
 impl Fault {
+    /// What a provider's status means when its body says nothing better.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::ErrorInBody,
+            300..=399 => Self::Redirect,
+            401 | 403 => Self::KeyRefused,
+            402 => Self::PaymentRequired,
+            404 => Self::NotFound,
+            408 | 409 => Self::ServerError,
+            413 => Self::TooLarge,
+            429 => Self::Busy,
+            400..=499 => Self::BadRequest,
+            529 => Self::Overloaded,
+            500..=599 => Self::ServerError,
+            _ => Self::Garbage,
+        }
+    }
+
     /// The verdict on this fault.
     #[must_use]
     pub fn verdict(self) -> Verdict {
