@@ -1,7 +1,13 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
+pub mod breaker;
 pub mod chat;
 pub mod event;
 pub mod failure;
+pub mod health;
 pub mod key;
+pub mod limit;
+pub mod pattern;
+pub mod route;
+pub mod splice;
 pub mod words;
