@@ -81,7 +81,7 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
 
 /// The dialect of a request: `/v1/completions` carries two.
 fn spoken(row: &Row, body: &[u8]) -> Dialect {
-    if row.endpoint == Endpoint::Completions && dialect::names_prompt(body) {
+    if row.endpoint == Endpoint::Completions && dialect::hapax::names_prompt(body) {
         return Dialect::OpenAiCompletion;
     }
     row.dialect

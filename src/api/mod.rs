@@ -26,7 +26,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use table::Found;
+use table::{Endpoint, Found, Row};
 use told::{Asked, Told};
 
 /// What a reload replaces.

@@ -45,7 +45,6 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut options = Options::default();
     while let Some(argument) = parser.next().map_err(usage)? {
-        let mut text = || parser.value().and_then(ValueExt::string).map_err(usage);
         match argument {
             Long("help") | Short('h') => return Ok(Command::Help(options.words.into_iter().next())),
             Long("version") | Short('V') => return Ok(Command::Version),
@@ -55,11 +54,11 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             }
             Long("listen") => {
                 options.given.push("--listen");
-                options.listen = Some(text()?);
+                options.listen = Some(text(&mut parser)?);
             }
             Long("url") => {
                 options.given.push("--url");
-                options.url = Some(text()?);
+                options.url = Some(text(&mut parser)?);
             }
             Long("script") => {
                 options.given.push("--script");
@@ -74,6 +73,10 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         }
     }
     command(options)
+}
+
+fn text(parser: &mut lexopt::Parser) -> Result<String, Failed> {
+    parser.value().and_then(ValueExt::string).map_err(usage)
 }
 
 fn flag(flag: &mut bool, given: &mut Vec<&'static str>, name: &'static str) {

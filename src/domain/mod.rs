@@ -1,9 +1,15 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
 pub mod calendar;
+pub mod breaker;
 pub mod chat;
 pub mod digest;
 pub mod event;
 pub mod failure;
+pub mod health;
 pub mod key;
+pub mod limit;
+pub mod pattern;
+pub mod route;
+pub mod splice;
 pub mod words;
