@@ -74,7 +74,6 @@ impl Cancel {
     }
 
     /// Runs `hook` when it fires (at once if it has), until the returned guard is dropped. A hook must not block.
-    #[must_use]
     pub fn on_fire(&self, hook: impl Fn() + Send + Sync + 'static) -> Hook {
         let hook: Arc<dyn Fn() + Send + Sync> = Arc::new(hook);
         let id = {
