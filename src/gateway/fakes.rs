@@ -243,7 +243,7 @@ impl Recorder {
 
     pub(super) fn last_usage(&self) -> Option<Usage> {
         let usage = |delta: Delta| if let Delta::Usage(usage) = delta { Some(usage) } else { None };
-        self.deltas().into_iter().filter_map(usage).last()
+        self.deltas().into_iter().rev().find_map(usage)
     }
 }
 

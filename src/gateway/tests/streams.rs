@@ -14,7 +14,7 @@ const TEXT: &str = "It was the best of times, it was the worst of times, it was 
 fn cut(at: usize, fault: Fault) -> Say {
     let mut steps = vec![start(), frame(Vec::new())];
     steps.extend(
-        TEXT[..at].as_bytes().chunks(7).map(|piece| text(std::str::from_utf8(piece).expect("ascii"))),
+        TEXT.as_bytes()[..at].chunks(7).map(|piece| text(std::str::from_utf8(piece).expect("ascii"))),
     );
     steps.push(breaks(fault));
     Say::Stream(steps)
@@ -205,7 +205,7 @@ fn thoughts_told_before_the_cut_do_not_stop_the_continuation_and_late_ones_are_d
     assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", "Hello world"));
     let thoughts = heard.deltas().iter().filter(|delta| matches!(delta, Delta::Reasoning { .. })).count();
     assert_eq!(thoughts, 1);
-    let finish = heard.deltas().into_iter().last();
+    let finish = heard.deltas().pop();
     assert_eq!(finish, Some(Delta::Finish { choice: 0, finish: Finish::Stop }));
 }
 
