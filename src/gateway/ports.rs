@@ -36,6 +36,17 @@ pub enum Caller {
     Address(std::net::IpAddr),
 }
 
+impl Caller {
+    /// The name of the caller's key, if he has one.
+    #[must_use]
+    pub fn key_name(&self) -> Option<&str> {
+        match self {
+            Self::Key(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+}
+
 /// One attempt's bounds: until when, and who may stop it earlier.
 #[derive(Debug, Clone)]
 pub struct Call {

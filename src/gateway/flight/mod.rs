@@ -1,0 +1,358 @@
+//! Flights: identical questions of the same caller, asked at once, share one upstream call.
+//!
+//! The first to ask leads: its thread makes the call and publishes what arrives. Everyone else follows: late
+//! ones get what was already sent, then the rest live. A flight is in the table only while it is in the air;
+//! its end, good or bad, is shared with those on board and never kept.
+//!
+//! The order of locks is table, then flight, then a caller's signal; no hook, call or listener runs under one.
+
+mod seat;
+
+pub(super) use seat::{News, Seat};
+
+use super::cancel::{Cancel, Reason};
+use super::ports::{Question, Trail};
+use crate::domain::chat::{Answer, Delta, Frame, SharedFrame};
+use crate::domain::failure::Failure;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{HashMap, VecDeque, hash_map};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Followers of one flight; past it a caller flies alone.
+pub const FOLLOWERS_MAX: usize = 1_024;
+/// What one flight keeps for those who join late, or lag behind; past it nobody joins any more.
+pub const REPLAY_BYTES_MAX: usize = 8 << 20;
+/// What all flights keep together; past it nobody joins the one that would keep more.
+pub const REPLAY_TOTAL_BYTES_MAX: usize = 64 << 20;
+/// Flights in the air; past it callers fly alone.
+pub const FLIGHTS_MAX: usize = 16_384;
+/// Bodies up to twice this are hashed whole; of longer ones the beginning, the end and [`SAMPLES`] between.
+const HASH_BYTES: usize = 512;
+const SAMPLES: usize = 32;
+
+/// Everything in the air.
+pub(super) struct Flights {
+    /// Guards which flight is in the air under which hash. Bodies are compared without it.
+    table: Mutex<HashMap<u64, Arc<Flight>>>,
+    hasher: RandomState,
+    kept: Arc<AtomicUsize>,
+}
+
+/// One upstream call, shared.
+pub(super) struct Flight {
+    question: Arc<Question>,
+    hash: u64,
+    /// Fires when nobody is left.
+    pub(super) cancel: Cancel,
+    /// Guards who is on board and what has arrived.
+    state: Mutex<State>,
+    news: Condvar,
+    kept: Arc<AtomicUsize>,
+}
+
+struct State {
+    leader: bool,
+    followers: usize,
+    /// Nobody joins any more.
+    sealed: bool,
+    begun: Option<Arc<Trail>>,
+    frames: VecDeque<(SharedFrame, usize)>,
+    /// How many frames were let go before the first one kept.
+    gone: usize,
+    bytes: usize,
+    end: Option<Arc<End>>,
+}
+
+/// How a flight ended, for its followers.
+pub(super) struct End {
+    pub(super) shared: Shared,
+    pub(super) trail: Trail,
+}
+
+/// What followers share of the leader's outcome.
+#[derive(Clone)]
+pub(super) enum Shared {
+    Whole(Arc<Answer>),
+    Streamed,
+    Broken(Failure),
+    Failed(Failure),
+    /// The leader panicked.
+    Lost,
+}
+
+/// Where a caller sits.
+pub(super) enum Boarded<'a> {
+    Lead(Lead<'a>),
+    Follow(Seat),
+    Alone,
+}
+
+impl Flights {
+    pub(super) fn new() -> Self {
+        Self { table: Mutex::default(), hasher: RandomState::new(), kept: Arc::default() }
+    }
+
+    /// Takes a seat on the flight of an identical question, or begins one.
+    pub(super) fn board(&self, question: &Arc<Question>) -> Boarded<'_> {
+        let hash = self.hash(question);
+        let mut departed: Option<Arc<Flight>> = None;
+        // Each round either ends or has met a flight that departed meanwhile; three of those are enough.
+        for _ in 0..3 {
+            let met = {
+                let mut table = self.table.lock();
+                let room = table.len() < FLIGHTS_MAX;
+                match table.entry(hash) {
+                    hash_map::Entry::Occupied(mut place) => {
+                        if departed.as_ref().is_some_and(|old| Arc::ptr_eq(old, place.get())) {
+                            let flight = self.begin(question, hash);
+                            place.insert(Arc::clone(&flight));
+                            return Boarded::Lead(Lead { flights: self, flight, ended: false });
+                        }
+                        Arc::clone(place.get())
+                    }
+                    hash_map::Entry::Vacant(_) if !room => return Boarded::Alone,
+                    hash_map::Entry::Vacant(place) => {
+                        let flight = self.begin(question, hash);
+                        place.insert(Arc::clone(&flight));
+                        return Boarded::Lead(Lead { flights: self, flight, ended: false });
+                    }
+                }
+            };
+            if !identical(&met.question, question) {
+                return Boarded::Alone;
+            }
+            match met.join() {
+                Joined::Seat(seat) => return Boarded::Follow(seat),
+                Joined::Full => return Boarded::Alone,
+                Joined::Departed => departed = Some(met),
+            }
+        }
+        Boarded::Alone
+    }
+
+    fn begin(&self, question: &Arc<Question>, hash: u64) -> Arc<Flight> {
+        Arc::new(Flight {
+            question: Arc::clone(question),
+            hash,
+            cancel: Cancel::new(),
+            state: Mutex::new(State {
+                leader: true,
+                followers: 0,
+                sealed: false,
+                begun: None,
+                frames: VecDeque::new(),
+                gone: 0,
+                bytes: 0,
+                end: None,
+            }),
+            news: Condvar::new(),
+            kept: Arc::clone(&self.kept),
+        })
+    }
+
+    /// Takes a flight out of the table, unless another has taken its place.
+    fn land(&self, flight: &Arc<Flight>) {
+        let mut table = self.table.lock();
+        if let hash_map::Entry::Occupied(place) = table.entry(flight.hash)
+            && Arc::ptr_eq(place.get(), flight)
+        {
+            place.remove();
+        }
+    }
+
+    /// A hash of who asks what; of a long body only samples, since equality compares all of it anyway.
+    fn hash(&self, question: &Question) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        question.endpoint.hash(&mut hasher);
+        question.caller.hash(&mut hasher);
+        question.pinned.hash(&mut hasher);
+        let body = question.words.body.as_slice();
+        hasher.write_usize(body.len());
+        if body.len() <= 2 * HASH_BYTES {
+            hasher.write(body);
+        } else {
+            hasher.write(&body[..HASH_BYTES]);
+            hasher.write(&body[body.len() - HASH_BYTES..]);
+            let step = (body.len() / SAMPLES).max(1);
+            body.iter().step_by(step).for_each(|byte| hasher.write_u8(*byte));
+        }
+        hasher.finish()
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_the_air(&self) -> usize {
+        self.table.lock().len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept.load(Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(super) fn followers(&self) -> usize {
+        let flights: Vec<Arc<Flight>> = self.table.lock().values().map(Arc::clone).collect();
+        flights.iter().map(|flight| flight.state.lock().followers).sum()
+    }
+}
+
+fn identical(one: &Question, other: &Question) -> bool {
+    one.endpoint == other.endpoint
+        && one.caller == other.caller
+        && one.pinned == other.pinned
+        && one.words.dialect == other.words.dialect
+        && (Arc::ptr_eq(&one.words.body, &other.words.body) || one.words.body == other.words.body)
+}
+
+enum Joined {
+    Seat(Seat),
+    Full,
+    Departed,
+}
+
+impl Flight {
+    fn join(self: &Arc<Self>) -> Joined {
+        let mut state = self.state.lock();
+        if state.sealed || state.end.is_some() {
+            // Sealed in full flight means too big to replay; sealed and empty means abandoned.
+            let on_board = state.end.is_none() && (state.leader || state.followers > 0);
+            return if on_board { Joined::Full } else { Joined::Departed };
+        }
+        if state.followers >= FOLLOWERS_MAX {
+            return Joined::Full;
+        }
+        state.followers += 1;
+        drop(state);
+        Joined::Seat(Seat { flight: Arc::clone(self), at: 0, begun: false })
+    }
+
+    /// The leader's caller has left. The flight goes on while anybody is on board and the process lives.
+    pub(super) fn leader_left(&self, reason: Reason) {
+        let abandoned = {
+            let mut state = self.state.lock();
+            state.leader = false;
+            state.sealed |= state.followers == 0;
+            state.followers == 0
+        };
+        if abandoned || reason == Reason::Shutdown {
+            self.cancel.fire(reason);
+        }
+    }
+
+    /// The stream is committed: followers may begin.
+    pub(super) fn begin(&self, trail: &Trail) {
+        let trail = Arc::new(trail.clone());
+        let mut state = self.state.lock();
+        state.begun = Some(trail);
+        let anybody = state.followers > 0;
+        drop(state);
+        if anybody {
+            self.news.notify_all();
+        }
+    }
+
+    /// One more frame for those on board and those to come.
+    pub(super) fn publish(&self, frame: &SharedFrame) {
+        let mut state = self.state.lock();
+        if state.sealed && state.followers == 0 {
+            return;
+        }
+        let size = size_of_frame(frame);
+        state.frames.push_back((Arc::clone(frame), size));
+        state.bytes += size;
+        let total = self.kept.fetch_add(size, Ordering::Relaxed) + size;
+        if state.bytes > REPLAY_BYTES_MAX || total > REPLAY_TOTAL_BYTES_MAX {
+            state.sealed = true;
+        }
+        if state.sealed {
+            // Those on board may lag this far behind and no further.
+            let most = if state.followers == 0 { 0 } else { REPLAY_BYTES_MAX };
+            state.let_go(most, &self.kept);
+        }
+        let anybody = state.followers > 0;
+        drop(state);
+        if anybody {
+            self.news.notify_all();
+        }
+    }
+
+    fn finish(&self, shared: Shared, trail: &Trail) {
+        let mut state = self.state.lock();
+        state.sealed = true;
+        state.leader = false;
+        if state.followers > 0 && state.end.is_none() {
+            state.end = Some(Arc::new(End { shared, trail: trail.clone() }));
+            drop(state);
+            self.news.notify_all();
+        }
+    }
+
+    /// Wakes everyone who waits, to look again.
+    fn wake(&self) {
+        // Under the lock, or a follower between looking and waiting would miss it.
+        let _state = self.state.lock();
+        self.news.notify_all();
+    }
+}
+
+impl State {
+    fn let_go(&mut self, most: usize, kept: &AtomicUsize) {
+        while self.bytes > most
+            && let Some((_, size)) = self.frames.pop_front()
+        {
+            self.bytes -= size;
+            self.gone += 1;
+            kept.fetch_sub(size, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let kept = &self.kept;
+        self.state.get_mut().let_go(0, kept);
+    }
+}
+
+/// What a frame costs to keep, roughly.
+fn size_of_frame(frame: &Frame) -> usize {
+    let said = |delta: &Delta| {
+        size_of::<Delta>()
+            + match delta {
+                Delta::Text { text, .. } | Delta::Reasoning { text, .. } => text.len(),
+                Delta::Arguments { fragment, .. } => fragment.len(),
+                Delta::Start { id, model: name } | Delta::ToolCall { id, name, .. } => id.len() + name.len(),
+                Delta::Finish { .. } | Delta::Usage(_) => 0,
+            }
+    };
+    let deltas: usize = frame.deltas.iter().map(said).sum();
+    size_of::<Frame>() + deltas + frame.verbatim.as_ref().map_or(0, Vec::len)
+}
+
+/// The leader's duty: whatever happens, the flight lands and the followers are told.
+pub(super) struct Lead<'a> {
+    flights: &'a Flights,
+    pub(super) flight: Arc<Flight>,
+    ended: bool,
+}
+
+impl Lead<'_> {
+    /// Lands the flight and shares its end with those on board.
+    pub(super) fn end(mut self, shared: Shared, trail: &Trail) {
+        self.ended = true;
+        // First out of the table, so that whoever comes now asks anew.
+        self.flights.land(&self.flight);
+        self.flight.finish(shared, trail);
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.flights.land(&self.flight);
+            self.flight.finish(Shared::Lost, &Trail::default());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Passing a provider's stream on: held until its first content, then told frame by frame, continued if need be.
+
+use super::ports::{Frames, Left};
+use super::run::{Run, Stint, left};
+use super::slot::Entry;
+use super::told::Told;
+use crate::domain::chat::{Delta, Frame};
+use crate::domain::event::Event;
+use crate::domain::failure::{Failure, Fault};
+use crate::domain::splice::Splice;
+use crate::gateway::cancel::Reason;
+
+/// Frames before the first content: a role chunk and a few pings; a provider that sends more talks nonsense.
+const HELD_FRAMES_MAX: usize = 4_096;
+
+impl<'a> Run<'a> {
+    /// Passes one stream on. Until `stint.heard` a failure is a plain one that the caller never sees.
+    pub(super) fn relay(
+        &mut self,
+        stint: &mut Stint<'a>,
+        entry: &mut Entry<'a>,
+        frames: &mut dyn Frames,
+        dropped: Vec<String>,
+    ) -> Result<(), Failure> {
+        let (held, mut more) = self.hold(stint, frames)?;
+        let mut splice = self.told.as_ref().map(|told| Splice::new(told.so_far().unwrap_or_default()));
+        self.commit(stint, entry, dropped).map_err(gone)?;
+        for frame in held {
+            self.pass(frame, &mut splice).map_err(gone)?;
+        }
+        while more {
+            match frames.next() {
+                Ok(Some(frame)) => {
+                    stint.note(&frame);
+                    self.pass(frame, &mut splice).map_err(gone)?;
+                }
+                Ok(None) => more = false,
+                // Everything was said; only the end mark is missing.
+                Err(_) if self.all_said() && self.audience.cancel.fired().is_none() => more = false,
+                Err(failure) => return Err(failure),
+            }
+        }
+        if self.all_said() {
+            Ok(())
+        } else {
+            Err(Failure::new(Fault::Truncated, "the stream ended before the answer did"))
+        }
+    }
+
+    fn all_said(&self) -> bool {
+        self.told.as_ref().is_some_and(Told::finished)
+    }
+
+    /// Holds frames until the first content, or until a proper end without any. Also says whether more may come.
+    fn hold(&self, stint: &mut Stint<'a>, frames: &mut dyn Frames) -> Result<(Vec<Frame>, bool), Failure> {
+        let mut held = Vec::new();
+        while held.len() < HELD_FRAMES_MAX {
+            let Some(frame) = frames.next()? else {
+                let finished = |frame: &Frame| frame.deltas.iter().any(|d| matches!(d, Delta::Finish { .. }));
+                return if held.iter().any(finished) {
+                    Ok((held, false))
+                } else {
+                    Err(Failure::new(Fault::Empty, "the stream ended without an answer"))
+                };
+            };
+            stint.note(&frame);
+            let content = frame.deltas.iter().any(Delta::is_content);
+            held.push(frame);
+            if content {
+                return Ok((held, true));
+            }
+            if self.gateway.house.now() >= self.deadline {
+                return Err(Failure::new(Fault::FirstTokenTimeout, "no first token in time"));
+            }
+        }
+        Err(Failure::new(Fault::Garbage, "a stream of frames without content"))
+    }
+
+    /// The first content is here: from now on the caller hears this provider.
+    fn commit(
+        &mut self,
+        stint: &mut Stint<'a>,
+        entry: &mut Entry<'a>,
+        dropped: Vec<String>,
+    ) -> Result<(), Left> {
+        let house = &self.gateway.house;
+        let now = house.now();
+        let after = now.saturating_duration_since(stint.began);
+        house.tell(&Event::FirstToken { provider: &stint.slot.name, after });
+        entry.proven();
+        (stint.heard, stint.latency) = (true, Some(after));
+        self.record(stint, "200".to_owned(), after);
+        self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
+        self.trail.dropped = dropped;
+        if self.told.is_some() {
+            if let Some(from) = self.broken_at() {
+                house.tell(&Event::StreamResumed { from: &from.name, to: &stint.slot.name });
+            }
+            return Ok(());
+        }
+        self.trail.upstream = now.saturating_duration_since(self.start);
+        self.told = Some(Told::new(self.resumable));
+        self.audience.begin(&self.trail)
+    }
+
+    /// Tells one frame: as it is, or fitted to what was told before.
+    fn pass(&mut self, frame: Frame, splice: &mut Option<Splice>) -> Result<(), Left> {
+        let Some(told) = &mut self.told else { return Ok(()) };
+        let frame = match splice {
+            None => frame,
+            Some(splice) => match told.fit(frame, splice) {
+                None => return Ok(()),
+                Some(frame) => frame,
+            },
+        };
+        told.note(&frame);
+        self.audience.frame(frame)
+    }
+}
+
+impl Stint<'_> {
+    /// Takes note of the tokens; a later count replaces an earlier one.
+    fn note(&mut self, frame: &Frame) {
+        for delta in &frame.deltas {
+            if let Delta::Usage(usage) = delta {
+                self.usage = Some(*usage);
+            }
+        }
+    }
+}
+
+fn gone(Left: Left) -> Failure {
+    left(Reason::CallerLeft)
+}

@@ -1,0 +1,373 @@
+//! The failover loop: asks the candidates in order until one answers, under one deadline for all of them.
+//!
+//! What a failure means is decided by its verdict alone: [`Tally::again`] says whether the same provider is
+//! asked once more, [`Run::go_on`] whether the next one is.
+
+use super::again::{Again, Tally, weight};
+use super::audience::Audience;
+use super::cancel::Reason;
+use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
+use super::slot::{Ended, Entry, Skip, Slot};
+use super::told::Told;
+use super::{Gateway, OnStreamFailure};
+use crate::domain::chat::Usage;
+use crate::domain::event::Event;
+use crate::domain::failure::{Failure, Fault, Verdict};
+use crate::domain::route::Candidate;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One question on its way through the candidates.
+pub(super) struct Run<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) question: &'a Question,
+    pub(super) audience: Audience<'a>,
+    pub(super) start: Instant,
+    /// No first token, and no whole answer, after this.
+    pub(super) deadline: Instant,
+    pub(super) trail: Trail,
+    /// Present once the stream is committed.
+    pub(super) told: Option<Told>,
+    /// Whether there is a second candidate who could go on with a broken stream.
+    pub(super) resumable: bool,
+    /// The last real cause of failure.
+    cause: Option<Failure>,
+    /// The soonest that anybody who was busy asks us to come back.
+    soonest: Option<Duration>,
+    /// Who failed last, for the one who is asked next.
+    from: Option<(&'a Slot, Fault)>,
+    /// How many were asked since the beginning, or since the stream broke.
+    pub(super) asked: usize,
+}
+
+/// One attempt under way.
+pub(super) struct Stint<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) model: &'a str,
+    pub(super) began: Instant,
+    /// Whether the caller has heard from this attempt; it then has its line in the trail.
+    pub(super) heard: bool,
+    pub(super) latency: Option<Duration>,
+    pub(super) usage: Option<Usage>,
+}
+
+/// What came of one candidate.
+enum Visit {
+    Served(Outcome),
+    /// Ask the next one.
+    Next(Failure),
+    /// Nobody else can help.
+    End(Failure),
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        gateway: &'a Gateway,
+        question: &'a Question,
+        audience: Audience<'a>,
+        start: Instant,
+    ) -> Self {
+        Self {
+            gateway,
+            question,
+            audience,
+            start,
+            deadline: start + gateway.settings.request_timeout,
+            trail: Trail::default(),
+            told: None,
+            resumable: false,
+            cause: None,
+            soonest: None,
+            from: None,
+            asked: 0,
+        }
+    }
+
+    /// Asks until somebody answers or nobody is left. Also says whether the caller himself heard it out.
+    pub(super) fn run(mut self) -> (Outcome, Trail, bool) {
+        let gateway = self.gateway;
+        let pinned = self.question.pinned.as_deref();
+        let candidates = gateway.routes.candidates(self.question.gist.model.as_deref(), pinned);
+        self.resumable =
+            gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
+        let outcome = self.through(&candidates);
+        (outcome, self.trail, self.audience.here)
+    }
+
+    fn through(&mut self, candidates: &[Candidate<'a>]) -> Outcome {
+        let gateway = self.gateway;
+        let mut skipped: Vec<(Candidate<'a>, Skip)> = Vec::new();
+        for candidate in candidates {
+            let slot = &gateway.slots[candidate.offer];
+            match slot.admit(candidate.model, &gateway.house) {
+                Err(skip) => skipped.push((*candidate, skip)),
+                Ok(entry) => {
+                    if let Some(outcome) = self.visit_one(slot, candidate.model, entry) {
+                        return outcome;
+                    }
+                }
+            }
+        }
+        if self.asked == 0
+            && !skipped.is_empty()
+            && let Some(outcome) = self.last_resort(&skipped)
+        {
+            return outcome;
+        }
+        let mut cause = self.cause.take().unwrap_or_else(|| nobody(gateway.slots.is_empty()));
+        if cause.verdict() == Verdict::Busy {
+            cause.retry_after = self.soonest.or(cause.retry_after);
+        }
+        self.fail(cause)
+    }
+
+    /// Visits one candidate; the outcome, if this decides it.
+    pub(super) fn visit_one(&mut self, slot: &'a Slot, model: &'a str, entry: Entry<'a>) -> Option<Outcome> {
+        match self.visit(slot, model, entry) {
+            Visit::Served(outcome) => Some(outcome),
+            Visit::End(failure) => Some(self.fail(failure)),
+            Visit::Next(failure) => {
+                self.remember(failure);
+                None
+            }
+        }
+    }
+
+    /// Asks one candidate, as often as its failures allow.
+    fn visit(&mut self, slot: &'a Slot, model: &'a str, mut entry: Entry<'a>) -> Visit {
+        let house = &self.gateway.house;
+        if let Some((from, fault)) = self.from.filter(|_| self.told.is_none()) {
+            house.tell(&Event::FailedOver { from: &from.name, to: &slot.name, fault });
+        }
+        self.asked += 1;
+        let patience = self.gateway.settings.retry_wait_max;
+        let mut tally = Tally::default();
+        loop {
+            let (failure, heard) = match self.attempt(slot, model, entry) {
+                Ok(outcome) => return Visit::Served(outcome),
+                Err(failed) => failed,
+            };
+            if heard {
+                return self.broke_off(failure);
+            }
+            let pause = match tally.again(slot, &failure, (house, patience)) {
+                Again::No => return self.go_on(slot, failure),
+                Again::AtOnce => Duration::ZERO,
+                Again::After(pause) if house.now() + pause < self.deadline => pause,
+                Again::After(_) => return self.go_on(slot, failure),
+            };
+            if !pause.is_zero() {
+                let until = house.now() + pause;
+                if let Some(reason) = self.audience.cancel.wait(pause) {
+                    return Visit::End(left(reason));
+                }
+                slot.waited(until);
+            }
+            match slot.admit(model, house) {
+                Ok(admitted) => entry = admitted,
+                Err(_) => return self.go_on(slot, failure),
+            }
+            house.tell(&Event::Retried { provider: &slot.name, fault: failure.fault });
+        }
+    }
+
+    /// Whether this failure is worth asking the next provider.
+    fn go_on(&mut self, slot: &'a Slot, failure: Failure) -> Visit {
+        if self.told.is_none() {
+            self.from = Some((slot, failure.fault));
+        }
+        match failure.verdict() {
+            Verdict::CallerLeft => Visit::End(failure),
+            // A beginning that one provider does not accept may suit the next.
+            Verdict::Caller if self.told.is_none() => Visit::End(failure),
+            Verdict::Caller
+            | Verdict::Capacity
+            | Verdict::UnknownModel
+            | Verdict::OurKey
+            | Verdict::Busy
+            | Verdict::Provider
+            | Verdict::Silence
+            | Verdict::StaleConnection
+            | Verdict::Untranslatable
+            | Verdict::Internal => {
+                if self.gateway.house.now() >= self.deadline {
+                    Visit::End(failure)
+                } else {
+                    Visit::Next(failure)
+                }
+            }
+        }
+    }
+
+    /// A committed stream broke: whether another provider can go on.
+    fn broke_off(&mut self, failure: Failure) -> Visit {
+        self.asked = 0;
+        self.cause = Some(failure.clone());
+        let resumable = self.told.as_ref().is_some_and(Told::resumable);
+        if failure.verdict() == Verdict::CallerLeft || !resumable {
+            return Visit::End(failure);
+        }
+        // The first token came in time; the one who goes on has as long as the first had.
+        self.deadline = self.gateway.house.now() + self.gateway.settings.request_timeout;
+        Visit::Next(failure)
+    }
+
+    /// One attempt. On failure also says whether the caller had heard something of it.
+    fn attempt(
+        &mut self,
+        slot: &'a Slot,
+        model: &'a str,
+        mut entry: Entry<'a>,
+    ) -> Result<Outcome, (Failure, bool)> {
+        let house = &self.gateway.house;
+        let began = house.now();
+        let mut stint = Stint { slot, model, began, heard: false, latency: None, usage: None };
+        let call = Call { deadline: self.deadline, cancel: self.audience.cancel.clone() };
+        let so_far = self.told.as_ref().and_then(Told::so_far);
+        let result = match call.cancel.fired() {
+            Some(reason) => Err(left(reason)),
+            None => slot.provider.ask(Attempt { question: self.question, model, so_far }, &call),
+        };
+        let result = match result {
+            Err(failure) => Err(failure),
+            Ok(Reply::Whole { .. }) if self.told.is_some() => {
+                Err(Failure::new(Fault::Garbage, "a stream was to be continued, and the answer is none"))
+            }
+            Ok(Reply::Whole { answer, dropped }) => {
+                stint.usage = answer.usage;
+                self.trail.dropped = dropped;
+                self.trail.upstream = house.now().saturating_duration_since(self.start);
+                Ok(Outcome::Whole(Arc::new(answer)))
+            }
+            Ok(Reply::Stream { mut frames, dropped }) => {
+                self.relay(&mut stint, &mut entry, frames.as_mut(), dropped).map(|()| Outcome::Streamed)
+            }
+        };
+        let result = result.map_err(|failure| self.excuse(failure));
+        self.close(stint, entry, result)
+    }
+
+    /// What broke because we broke it is nobody's fault.
+    fn excuse(&self, failure: Failure) -> Failure {
+        self.audience.cancel.fired().map_or(failure, left)
+    }
+
+    /// Tells everyone how an attempt ended: breakers, trail, observers.
+    fn close(
+        &mut self,
+        stint: Stint<'a>,
+        entry: Entry<'a>,
+        result: Result<Outcome, Failure>,
+    ) -> Result<Outcome, (Failure, bool)> {
+        let house = &self.gateway.house;
+        let took = house.now().saturating_duration_since(stint.began);
+        let failure = result.as_ref().err();
+        let ended = match failure {
+            None => Ended::Well,
+            Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
+            Some(failure) => Ended::Failed(failure),
+        };
+        entry.end(ended, stint.latency.unwrap_or(took));
+        let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
+        if stint.heard {
+            if let Some(line) = self.trail.attempts.last_mut() {
+                (line.outcome, line.took) = (outcome, took);
+            }
+        } else {
+            self.record(&stint, outcome, took);
+        }
+        house.tell(&Event::Attempted {
+            provider: &stint.slot.name,
+            fault: failure.map(|failure| failure.fault),
+            took,
+        });
+        if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
+            house.tell(&Event::KeySetAside { provider: &stint.slot.name });
+        }
+        self.account(&stint);
+        match result {
+            Ok(outcome) => {
+                if !stint.heard {
+                    self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
+                }
+                Ok(outcome)
+            }
+            Err(failure) => {
+                if stint.heard {
+                    self.from = Some((stint.slot, failure.fault));
+                    if let Some(told) = &mut self.told {
+                        told.broke_off(stint.usage);
+                    }
+                }
+                Err((failure, stint.heard))
+            }
+        }
+    }
+
+    /// A line in the trail.
+    pub(super) fn record(&mut self, stint: &Stint<'_>, outcome: String, took: Duration) {
+        let (provider, model) = (stint.slot.name.to_string(), stint.model.to_owned());
+        self.trail.attempts.push(Tried { provider, model, outcome, took });
+    }
+
+    /// Who is asked now because the stream broke elsewhere.
+    pub(super) fn broken_at(&self) -> Option<&'a Slot> {
+        self.from.map(|(slot, _)| slot)
+    }
+
+    fn account(&mut self, stint: &Stint<'_>) {
+        if let Some(usage) = stint.usage {
+            self.trail.usage = Some(self.trail.usage.map_or(usage, |before| before.plus(usage)));
+            let key = self.question.caller.key_name().unwrap_or("none");
+            let model = if self.gateway.known_models.contains(stint.model) { stint.model } else { "other" };
+            self.gateway.house.tell(&Event::Used { key, model, usage });
+        }
+    }
+
+    /// Keeps the failure that says most: what broke at a provider rather than what one of them cannot do, the
+    /// later rather than the earlier; and once a stream broke, only what broke it.
+    pub(super) fn remember(&mut self, failure: Failure) {
+        if self.told.is_some() && self.cause.is_some() {
+            return;
+        }
+        if failure.verdict() == Verdict::Busy {
+            self.soonest = match (self.soonest, failure.retry_after) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        if self.cause.as_ref().is_none_or(|known| weight(&failure) >= weight(known)) {
+            self.cause = Some(failure);
+        }
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) -> Outcome {
+        if self.told.is_none() {
+            return Outcome::Failed(failure);
+        }
+        if failure.verdict() != Verdict::CallerLeft
+            && let Some((slot, fault)) = self.from
+        {
+            self.gateway.house.tell(&Event::StreamAborted { provider: &slot.name, fault });
+        }
+        Outcome::Broken(failure)
+    }
+}
+
+/// What a question ends with when nobody waits for the answer.
+pub(super) fn left(reason: Reason) -> Failure {
+    let words = match reason {
+        Reason::CallerLeft => "the caller left",
+        Reason::Shutdown => "Hapax is shutting down",
+    };
+    Failure::new(Fault::CallerLeft, words)
+}
+
+fn nobody(none_at_all: bool) -> Failure {
+    if none_at_all {
+        Failure::new(Fault::Refused, "no provider is configured")
+    } else {
+        let words = "no provider of that name serves this model";
+        Failure { code: Some("unknown_provider".to_owned()), ..Failure::new(Fault::BadRequest, words) }
+    }
+}

@@ -1,0 +1,135 @@
+//! One request's presence at a provider: taken with leave of both breakers, ended with what came of it.
+
+use super::{BUSY_MAX, Moves, Slot, State, words_of};
+use crate::domain::breaker::{Outcome, Permit};
+use crate::domain::failure::{Blame, Failure, Fault, Verdict};
+use crate::gateway::house::House;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What came of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gateway) enum Ended<'f> {
+    Well,
+    Failed(&'f Failure),
+    CallerLeft,
+    /// We panicked over it: whatever this model answers, we cannot bear it.
+    Panicked,
+}
+
+/// One request's presence at a provider. It must end; one that is dropped in a panic counts as a failure.
+#[must_use = "it must be ended with what came of it"]
+pub(in crate::gateway) struct Entry<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) house: &'a House,
+    pub(super) model: &'a str,
+    pub(super) permits: Option<(Permit, Option<(usize, Permit)>)>,
+}
+
+impl Entry<'_> {
+    /// It works: a trial has succeeded before its answer is complete. From here on it is a request like any other.
+    pub(in crate::gateway) fn proven(&mut self) {
+        let on_trial = |permits: &(Permit, Option<(usize, Permit)>)| {
+            permits.0.on_trial() || permits.1.as_ref().is_some_and(|(_, permit)| permit.on_trial())
+        };
+        if !self.permits.as_ref().is_some_and(on_trial) {
+            return;
+        }
+        let (now, chance) = (self.house.now(), self.house.chance());
+        let mut moves = Moves::new();
+        if let Some((provider, of_model)) = self.permits.take() {
+            let mut state = self.slot.state.lock();
+            let moved = state.breaker.settle(provider, Outcome::Good, now, chance);
+            moves.extend(moved.map(|to| (Arc::clone(&self.slot.name), Some(to))));
+            let of_model = of_model.map(|(place, permit)| {
+                let known = &mut state.models[place];
+                let moved = known.breaker.settle(permit, Outcome::Good, now, chance);
+                moves.extend(moved.map(|to| (Arc::clone(&known.label), Some(to))));
+                (place, known.breaker.admit_anyway())
+            });
+            self.permits = Some((state.breaker.admit_anyway(), of_model));
+        }
+        self.slot.report(self.house, moves);
+    }
+
+    /// Ends it: both breakers, the permits and the statistics are told.
+    pub(in crate::gateway) fn end(mut self, ended: Ended<'_>, took: Duration) {
+        self.settle(ended, took);
+    }
+
+    fn settle(&mut self, ended: Ended<'_>, took: Duration) {
+        let Some((provider, of_model)) = self.permits.take() else { return };
+        let (now, chance) = (self.house.now(), self.house.chance());
+        let blame = match ended {
+            Ended::Well | Ended::CallerLeft => Blame::Nobody,
+            Ended::Panicked => Blame::Model,
+            Ended::Failed(failure) => failure.fault.blame(),
+        };
+        let (of_provider, on_model) = match (ended, blame) {
+            (Ended::Well, _) => (Outcome::Good, Outcome::Good),
+            (_, Blame::Nobody) => (Outcome::Unproven, Outcome::Unproven),
+            (_, Blame::Provider) => (Outcome::Bad, Outcome::Unproven),
+            // It could be reached: that much is proven for the provider.
+            (_, Blame::Model) => (Outcome::Good, Outcome::Bad),
+        };
+        let mut moves = Moves::new();
+        {
+            let mut state = self.slot.state.lock();
+            let state = &mut *state;
+            state.in_flight -= 1;
+            state.note(ended, took, now);
+            if of_provider == Outcome::Bad {
+                moves.push((Arc::clone(&self.slot.name), None));
+            }
+            let moved = state.breaker.settle(provider, of_provider, now, chance);
+            moves.extend(moved.map(|to| (Arc::clone(&self.slot.name), Some(to))));
+            let of_model = of_model.or_else(|| {
+                // The first failure of this model: from here on it is watched.
+                (on_model == Outcome::Bad).then(|| {
+                    let place = state.place_for(self.slot, self.model, now);
+                    (place, state.models[place].breaker.admit_anyway())
+                })
+            });
+            if let Some((place, permit)) = of_model {
+                let known = &mut state.models[place];
+                if on_model == Outcome::Bad {
+                    moves.push((Arc::clone(&known.label), None));
+                }
+                let moved = known.breaker.settle(permit, on_model, now, chance);
+                moves.extend(moved.map(|to| (Arc::clone(&known.label), Some(to))));
+            }
+        }
+        self.slot.report(self.house, moves);
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if self.permits.is_some() {
+            let ended = if std::thread::panicking() { Ended::Panicked } else { Ended::CallerLeft };
+            self.settle(ended, Duration::ZERO);
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, ended: Ended<'_>, took: Duration, now: Instant) {
+        match ended {
+            Ended::Well => self.latency = Some(took),
+            Ended::CallerLeft => {}
+            Ended::Panicked => self.errors += 1,
+            Ended::Failed(failure) => {
+                if failure.verdict() != Verdict::Caller {
+                    self.errors += 1;
+                    self.last_failure = Some(words_of(failure));
+                }
+                if failure.fault == Fault::Busy
+                    && let Some(wait) = failure.retry_after
+                {
+                    let until = now + wait.min(BUSY_MAX);
+                    self.busy_until = Some(self.busy_until.map_or(until, |known| known.max(until)));
+                }
+            }
+        }
+    }
+}
