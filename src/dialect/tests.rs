@@ -128,7 +128,13 @@ fn an_error_frame_is_an_error() {
 
 #[test]
 fn a_spliced_stream_goes_on_under_the_first_ones_id() {
-    let mut read = frames(&mut same(), stream()[..2].concat().as_bytes());
+    for delivered in [1, 2] {
+        splice_after(delivered);
+    }
+}
+
+fn splice_after(delivered: usize) {
+    let mut read = frames(&mut same(), stream()[..delivered].concat().as_bytes());
     let spliced = |deltas| Frame { deltas, verbatim: None };
     read.push(spliced(vec![Delta::Start { id: "other".into(), model: "other".into() }]));
     read.push(spliced(vec![Delta::Text { choice: 0, text: "on".into() }]));
