@@ -1,71 +1,35 @@
-//! Stub; the vendor's room replaces it.
-#![allow(missing_docs, clippy::all, unused_variables, reason = "stub")]
+//! Anthropic's `/v1/messages`: callers who speak it and providers who speak it, whole and streamed.
+//!
+//! Source: the vendor's Messages API reference and its pages on streaming, thinking, tool use and errors.
+//! Front: [`open`], [`decode`], [`write_answer`], [`write_error`], [`Writer`]. Back: [`pass`], [`encode`],
+//! [`read_answer`], [`facts`], [`read_error`], [`Events`].
 
-use super::{Complaint, Defaults, Invalid, Outgoing, Sign, Wording};
-use crate::domain::chat::{Answer, Chat, Delta, Usage};
-use crate::domain::failure::{Failure, Fault};
-use crate::domain::words::{Gist, Words};
+mod answer;
+mod capabilities;
+mod decode;
+mod encode;
+mod events;
+mod messages;
+mod open;
+mod pass;
+mod reasoning;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod write;
+mod writer;
 
-fn none() -> Failure {
-    Failure::new(Fault::Internal, "")
-}
-pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    Err(Invalid::new(None, ""))
-}
-pub fn decode(words: &Words) -> Result<Chat, Invalid> {
-    Err(Invalid::new(None, ""))
-}
-pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
-    Vec::new()
-}
-pub fn write_error(complaint: &Complaint) -> Vec<u8> {
-    Vec::new()
-}
-pub struct Writer;
-impl Writer {
-    pub fn new(wording: Wording) -> Self {
-        Self
-    }
-    pub fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>) {}
-    pub fn saw(&mut self, deltas: &[Delta]) {}
-    pub fn saw_verbatim(&mut self, frame: &[u8], deltas: &[Delta]) {}
-    pub fn end(&mut self, out: &mut Vec<u8>) {}
-    pub fn failure(&mut self, complaint: &Complaint, out: &mut Vec<u8>) {}
-    pub fn keep_alive(&mut self, out: &mut Vec<u8>) {}
-}
+pub use answer::{facts, read_answer, read_error};
+pub use decode::decode;
+pub use encode::encode;
+pub use events::Events;
+pub use open::open;
+pub use pass::pass;
+pub use write::{write_answer, write_error};
+pub use writer::Writer;
+
+/// What a stream's `Content-Type` is.
 pub const STREAM_TYPE: &str = "text/event-stream";
-pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Result<Outgoing, Failure> {
-    Err(none())
-}
-pub fn encode(
-    chat: &Chat,
-    gist: &Gist,
-    model: &str,
-    so_far: Option<&str>,
-    defaults: &Defaults,
-) -> Result<Outgoing, Failure> {
-    Err(none())
-}
-pub fn read_answer(body: &[u8], unwrap_tool: Option<&str>) -> Result<Answer, Failure> {
-    Err(none())
-}
-pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
-    Err(none())
-}
-pub fn read_error(status: u16, body: &[u8]) -> Failure {
-    none()
-}
-pub struct Events;
-impl Events {
-    pub fn new(unwrap_tool: Option<&str>) -> Self {
-        Self
-    }
-    pub fn read(
-        &mut self,
-        event: Option<&str>,
-        data: &str,
-        deltas: &mut Vec<Delta>,
-    ) -> Result<Sign, Failure> {
-        Err(none())
-    }
-}
+
+/// Below the provider's base URL.
+const PATH: &str = "/messages";

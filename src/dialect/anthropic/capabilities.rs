@@ -1,0 +1,144 @@
+//! What a Claude model accepts: the one table that reasoning, sampling and prefill follow.
+//!
+//! Source: the vendor's migration guides and "extended thinking" pages. Versions are read from the model's name,
+//! so that tomorrow's models are treated like the newest known ones.
+
+/// How a model is told to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thinking {
+    /// It cannot.
+    Unable,
+    /// `{"type":"enabled","budget_tokens":n}`.
+    Budget,
+    /// `{"type":"adaptive"}` with `output_config.effort`.
+    Adaptive,
+}
+
+/// What a model accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    /// `temperature`, `top_p`, `top_k`.
+    pub sampling: bool,
+    /// `temperature` and `top_p` in one request.
+    pub both_samplings: bool,
+    /// How it thinks.
+    pub thinking: Thinking,
+    /// A conversation that ends with the assistant's beginning.
+    pub prefill: bool,
+    /// A `tool_choice` that forces a call; refused by models that always think.
+    pub forced_tool: bool,
+    /// An effort above `high`.
+    pub top_effort: &'static str,
+}
+
+const CLASSIC: Capabilities = Capabilities {
+    sampling: true,
+    both_samplings: true,
+    thinking: Thinking::Budget,
+    prefill: true,
+    forced_tool: true,
+    top_effort: "high",
+};
+
+/// From the newest to the oldest: the first row whose version is reached counts.
+const TABLE: &[((u32, u32), Capabilities)] = &[
+    (
+        (4, 7),
+        Capabilities {
+            sampling: false,
+            both_samplings: false,
+            thinking: Thinking::Adaptive,
+            prefill: false,
+            forced_tool: true,
+            top_effort: "xhigh",
+        },
+    ),
+    (
+        (4, 6),
+        Capabilities {
+            sampling: true,
+            both_samplings: false,
+            thinking: Thinking::Adaptive,
+            prefill: false,
+            forced_tool: true,
+            top_effort: "max",
+        },
+    ),
+    ((4, 1), Capabilities { both_samplings: false, ..CLASSIC }),
+    ((3, 7), CLASSIC),
+    ((0, 0), Capabilities { thinking: Thinking::Unable, ..CLASSIC }),
+];
+
+/// What the model of this name accepts. Names that are not Claude's are taken for compatible servers of the
+/// classic kind.
+pub(super) fn of(model: &str) -> Capabilities {
+    let name = model.to_ascii_lowercase();
+    let Some(at) = name.find("claude") else { return CLASSIC };
+    let name = &name[at..];
+    let version = version(name);
+    let row = TABLE.iter().find(|(from, _)| version >= *from);
+    let capabilities = row.map_or(CLASSIC, |(_, capabilities)| *capabilities);
+    let always_thinks = name.contains("mythos") || name.contains("fable");
+    Capabilities { forced_tool: !always_thinks, ..capabilities }
+}
+
+/// `claude-3-5-sonnet-20241022` is (3, 5), `claude-opus-4-7` (4, 7), `claude-sonnet-4-20250514` (4, 0).
+/// A name without a number is as new as can be.
+fn version(name: &str) -> (u32, u32) {
+    let mut parts = name.split(['-', '.', '@', ':', '_', '/']).skip_while(|part| number(part).is_none());
+    let Some(major) = parts.next().and_then(number) else {
+        return if name.contains("instant") { (1, 0) } else { (u32::MAX, 0) };
+    };
+    (major, parts.next().and_then(number).unwrap_or(0))
+}
+
+/// A version number; dates are longer.
+fn number(part: &str) -> Option<u32> {
+    let part = part.strip_prefix('v').unwrap_or(part);
+    if part.len() <= 2 { part.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_every_spelling() {
+        let expected = [
+            ("claude-3-5-sonnet-20241022", (3, 5)),
+            ("claude-3-opus-20240229", (3, 0)),
+            ("claude-3-7-sonnet-latest", (3, 7)),
+            ("claude-sonnet-4-20250514", (4, 0)),
+            ("claude-opus-4-1-20250805", (4, 1)),
+            ("claude-opus-4.7", (4, 7)),
+            ("claude-2.1", (2, 1)),
+            ("claude-instant", (1, 0)),
+            ("claude-sonnet-5", (5, 0)),
+            ("claude-mythos-preview", (u32::MAX, 0)),
+        ];
+        for (name, version_expected) in expected {
+            assert_eq!(version(name), version_expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_models_accept() {
+        // model, sampling, thinking, prefill, forced tool
+        let rows = [
+            ("claude-3-haiku-20240307", true, Thinking::Unable, true, true),
+            ("claude-3-7-sonnet-20250219", true, Thinking::Budget, true, true),
+            ("claude-sonnet-4-5-20250929", true, Thinking::Budget, true, true),
+            ("anthropic/claude-opus-4.6", true, Thinking::Adaptive, false, true),
+            ("us.anthropic.claude-sonnet-4-6-v1:0", true, Thinking::Adaptive, false, true),
+            ("claude-opus-4-7", false, Thinking::Adaptive, false, true),
+            ("claude-opus-5-20270101", false, Thinking::Adaptive, false, true),
+            ("claude-mythos-preview", false, Thinking::Adaptive, false, false),
+            ("glm-4.6", true, Thinking::Budget, true, true),
+        ];
+        for (model, sampling, thinking, prefill, forced_tool) in rows {
+            let is = of(model);
+            let row = (is.sampling, is.thinking, is.prefill, is.forced_tool);
+            assert_eq!(row, (sampling, thinking, prefill, forced_tool), "{model}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Anthropic to Anthropic: the caller's bytes go through, and only the model is replaced.
+
+use super::capabilities;
+use super::messages::CONTINUE;
+use crate::dialect::{Outgoing, raw};
+use crate::domain::failure::Failure;
+use crate::domain::words::{Gist, Words};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+/// The caller's own request for `model`; text already delivered is put at the end of the conversation, to be
+/// continued.
+///
+/// # Errors
+/// `BadRequest` when the body is not text, which the door has excluded.
+pub fn pass(words: &Words, _gist: &Gist, model: &str, so_far: Option<&str>) -> Result<Outgoing, Failure> {
+    let body = words.body.as_slice();
+    let mut edits = vec![raw::model_edit(body, words.marks.model.as_ref(), model)];
+    if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
+        let text = raw::text_of(body).map_err(raw::failure_of)?;
+        let turns = turns(so_far, capabilities::of(model).prefill && !thinks(text));
+        let end = messages.end - 1;
+        edits.push((end..end, turns));
+        edits.sort_by_key(|(range, _)| range.start);
+    }
+    Ok(Outgoing {
+        path: super::PATH,
+        body: raw::splice(body, &edits),
+        dropped: Vec::new(),
+        unwrap_tool: None,
+    })
+}
+
+/// The turns to be added, each with its comma: the assistant's beginning, and where it is not accepted as such
+/// the wish that it be continued.
+fn turns(so_far: &str, prefill: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let content = if prefill { so_far.trim_end() } else { so_far };
+    if content.trim().is_empty() {
+        return out;
+    }
+    out.push(b',');
+    raw::write(&mut out, &Turn { role: "assistant", content });
+    if !prefill {
+        out.push(b',');
+        raw::write(&mut out, &Turn { role: "user", content: CONTINUE });
+    }
+    out
+}
+
+/// Whether the caller asks for thinking or forces a tool: a beginning is refused then.
+fn thinks(body: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        thinking: Option<&'a RawValue>,
+        #[serde(borrow)]
+        tool_choice: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type", default)]
+        kind: Cow<'a, str>,
+    }
+    let kind = |value: Option<&RawValue>| {
+        let typed = value.and_then(|value| serde_json::from_str::<Typed<'_>>(value.get()).ok());
+        typed.map(|typed| typed.kind.into_owned()).unwrap_or_default()
+    };
+    serde_json::from_str::<Head<'_>>(body).is_ok_and(|head| {
+        matches!(kind(head.thinking).as_str(), "enabled" | "adaptive")
+            || matches!(kind(head.tool_choice).as_str(), "any" | "tool")
+    })
+}
