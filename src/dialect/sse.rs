@@ -199,7 +199,7 @@ mod tests {
     const ENDS: [&str; 3] = ["\n", "\r\n", "\r"];
 
     fn stream(end: &str) -> String {
-        "\u{feff}: hello\n\ndata: grüß 😀\n\nevent: x\ndata:a\ndata:  b\nid: 7\n\n: ping\ndata: c\n\n\n\ndata\n\n"
+        "\u{feff}data: grüß 😀\n\n: hello\n\nevent: x\ndata:a\ndata:  b\nid: 7\n\n: ping\ndata: c\n\n\n\ndata\n\n"
             .replace('\n', end)
     }
 

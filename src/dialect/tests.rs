@@ -128,7 +128,13 @@ fn an_error_frame_is_an_error() {
 
 #[test]
 fn a_spliced_stream_goes_on_under_the_first_ones_id() {
-    let mut read = frames(&mut same(), stream()[..2].concat().as_bytes());
+    for delivered in [1, 2] {
+        splice_after(delivered);
+    }
+}
+
+fn splice_after(delivered: usize) {
+    let mut read = frames(&mut same(), stream()[..delivered].concat().as_bytes());
     let spliced = |deltas| Frame { deltas, verbatim: None };
     read.push(spliced(vec![Delta::Start { id: "other".into(), model: "other".into() }]));
     read.push(spliced(vec![Delta::Text { choice: 0, text: "on".into() }]));
@@ -225,4 +231,77 @@ fn a_whole_answer_in_the_callers_dialect_keeps_its_bytes() {
     assert_eq!(write_answer(Dialect::OpenAiChat, &answer, &Wording::default()), body);
     let translated = write_answer(Dialect::OpenAiCompletion, &answer, &Wording::default());
     assert!(String::from_utf8(translated).expect("text").contains(r#""text":"x""#));
+}
+
+const ANTHROPIC: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n\
+event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+event: ping\ndata: {\"type\":\"ping\"}\n\n\
+event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n\
+event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n\
+event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":4}}\n\n\
+event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+const OLLAMA: &str = "{\"model\":\"l\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"done\":false}\n\
+{\"model\":\"l\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":3,\"eval_count\":4}\n";
+
+#[test]
+fn every_vendors_stream_passes_to_a_caller_who_speaks_it_with_one_end_mark() {
+    for (dialect, body) in [(Dialect::Anthropic, ANTHROPIC), (Dialect::Ollama, OLLAMA)] {
+        let mut reader = Reader::new(dialect, dialect, None);
+        let read = frames(&mut reader, body.as_bytes());
+        assert!(reader.ended());
+        assert_eq!(written(dialect, false, &read), body);
+    }
+}
+
+#[test]
+fn every_vendors_stream_is_worded_for_a_caller_of_openai() {
+    for (dialect, body, model) in [(Dialect::Anthropic, ANTHROPIC, "c"), (Dialect::Ollama, OLLAMA, "l")] {
+        let read = frames(&mut Reader::new(dialect, Dialect::OpenAiChat, None), body.as_bytes());
+        let out = written(Dialect::OpenAiChat, true, &read);
+        let head = format!(
+            "{{\"id\":\"chatcmpl-r\",\"object\":\"chat.completion.chunk\",\"created\":9,\"model\":\"{model}\""
+        );
+        assert_eq!(out.matches(&head).count(), 4, "{out}");
+        assert!(out.contains("\"delta\":{\"content\":\"hi\"}") && out.contains("\"finish_reason\":\"stop\""));
+        assert!(out.contains("\"prompt_tokens\":3,\"completion_tokens\":4") && out.ends_with(DONE));
+    }
+}
+
+#[test]
+fn an_openai_stream_is_worded_for_every_caller_and_ends_once() {
+    let body = stream().concat() + USAGE + DONE;
+    for (caller, mark) in [(Dialect::Anthropic, "event: message_stop"), (Dialect::Ollama, "\"done\":true")] {
+        let read = frames(&mut Reader::new(Dialect::OpenAiChat, caller, None), body.as_bytes());
+        let out = written(caller, false, &read);
+        assert_eq!(out.matches(mark).count(), 1, "{out}");
+        assert!(out.contains("grüß ") && out.contains("😀"));
+        let mut again = Reader::new(caller, Dialect::Hapax, None);
+        let text: String = frames(&mut again, out.as_bytes())
+            .into_iter()
+            .flat_map(|frame| frame.deltas)
+            .filter_map(|delta| if let Delta::Text { text, .. } = delta { Some(text) } else { None })
+            .collect();
+        assert!(again.ended() && text == "grüß 😀", "{text}");
+    }
+}
+
+#[test]
+fn a_request_reaches_every_vendor() {
+    let body = r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}],"max_tokens":5,"logit_bias":{}}"#;
+    let (gist, words) = open(Dialect::OpenAiChat, body.as_bytes().to_vec()).expect("good");
+    for (target, path) in [(Dialect::Anthropic, "/messages"), (Dialect::Ollama, "/api/chat")] {
+        let out = ask(target, (&gist, &words), "m2", None, &Defaults::default()).expect("asks");
+        assert_eq!((out.path, out.dropped.as_slice()), (path, &["logit_bias".to_owned()][..]));
+        let (gist, words) = open(target, out.body).expect("their own door opens");
+        assert_eq!(gist.model.as_deref(), Some("m2"));
+        let back = ask(Dialect::OpenAiChat, (&gist, &words), "m3", None, &Defaults::default()).expect("asks");
+        let back = String::from_utf8(back.body).expect("text");
+        assert!(
+            back.starts_with(
+                r#"{"model":"m3","messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}]"#
+            ),
+            "{back}"
+        );
+    }
 }
