@@ -213,7 +213,13 @@ impl Hub {
         Some(work)
     }
 
-    /// No worker came in time.
+    /// No worker came in time; the lanes may drop it.
+    pub(super) fn abandon(&self) {
+        self.work.abandon();
+        self.control.abandon();
+    }
+
+    /// Says that no worker came in time.
     pub(super) fn waited_too_long(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some(ready) = work.ready.take() else { return Err(After::Remove) };
         let response = self.word(Refusal::QueueWait, Some(&ready.request.path));

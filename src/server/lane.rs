@@ -36,6 +36,8 @@ struct Core<J> {
     name: &'static str,
     size: Size,
     gauges: Arc<Gauges>,
+    /// Whether a queued job is still wanted.
+    wanted: fn(&J) -> bool,
     /// Guards who is idle and who exists, and makes "queue it" and "nothing queued, so rest" exclude each other.
     state: Mutex<State<J>>,
     /// Jobs for whom there was no worker.
@@ -51,6 +53,8 @@ struct State<J> {
     started: usize,
     /// Threads that have not taken their first job yet.
     starting: usize,
+    /// Some queued jobs are not wanted any more.
+    stale: bool,
     /// `None` when the lane is closed.
     alive: Option<Sender<Infallible>>,
 }
@@ -62,12 +66,18 @@ enum Letter<J> {
 
 impl<J: Send + 'static> Pool<J> {
     /// A lane without a thread.
-    pub(super) fn new(name: &'static str, size: Size, gauges: Arc<Gauges>) -> Self {
+    pub(super) fn new(name: &'static str, size: Size, gauges: Arc<Gauges>, wanted: fn(&J) -> bool) -> Self {
         let (alive, ended) = bounded(0);
-        let state =
-            State { idle: Vec::new(), handles: Vec::new(), started: 0, starting: 0, alive: Some(alive) };
+        let state = State {
+            idle: Vec::new(),
+            handles: Vec::new(),
+            started: 0,
+            starting: 0,
+            stale: false,
+            alive: Some(alive),
+        };
         let backlog = bounded(size.queue.saturating_add(size.workers).max(1));
-        Self { core: Arc::new(Core { name, size, gauges, state: Mutex::new(state), backlog, ended }) }
+        Self { core: Arc::new(Core { name, size, gauges, wanted, state: Mutex::new(state), backlog, ended }) }
     }
 
     /// Gives the job to a resting worker, a new one or the queue. `work` is asked for when a thread starts.
@@ -94,12 +104,20 @@ impl<J: Send + 'static> Pool<J> {
                 return Err(Refusal::NoWorker);
             }
         }
-        // Those for whom a thread is starting do not count as waiting.
-        let waiting = self.core.backlog.1.len().saturating_sub(state.starting);
-        if waiting >= self.core.size.queue {
-            return Err(Refusal::QueueFull);
+        if self.core.is_full(&state) {
+            if std::mem::take(&mut state.stale) {
+                self.core.sift();
+            }
+            if self.core.is_full(&state) {
+                return Err(Refusal::QueueFull);
+            }
         }
         self.core.backlog.0.try_send(job).map_err(|_| Refusal::QueueFull)
+    }
+
+    /// A queued job is not wanted any more.
+    pub(super) fn abandon(&self) {
+        self.core.state.lock().stale = true;
     }
 
     /// Ends the workers once the queue is empty. No job is taken any more.
@@ -122,6 +140,20 @@ impl<J: Send + 'static> Pool<J> {
 }
 
 impl<J: Send + 'static> Core<J> {
+    /// Those for whom a thread is starting do not count as waiting.
+    fn is_full(&self, state: &State<J>) -> bool {
+        self.backlog.1.len().saturating_sub(state.starting) >= self.size.queue
+    }
+
+    /// Drops the jobs that are not wanted any more. Call it with the state locked: then the order stays.
+    fn sift(&self) {
+        for _ in 0..self.backlog.1.len() {
+            if let Some(job) = self.backlog.1.try_recv().ok().filter(self.wanted) {
+                let _ = self.backlog.0.try_send(job);
+            }
+        }
+    }
+
     fn start(self: &Arc<Self>, alive: Sender<Infallible>, mut work: Work<J>) -> Option<JoinHandle<()>> {
         let core = Arc::clone(self);
         let body = move || {
@@ -178,10 +210,13 @@ impl<J: Send + 'static> Core<J> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam_channel::TryRecvError;
 
     fn pool(workers: usize, queue: usize) -> Pool<Receiver<()>> {
         let size = Size { workers, queue, stack_bytes: 256 << 10, idle: Duration::from_secs(60) };
-        Pool::new("test", size, Arc::default())
+        Pool::new("test", size, Arc::default(), |job| {
+            !job.is_empty() || job.try_recv() != Err(TryRecvError::Disconnected)
+        })
     }
 
     /// A job that lasts until its sender is dropped.
@@ -214,6 +249,23 @@ mod tests {
         pool.close();
         assert!(pool.join(Duration::from_secs(60)));
         assert_eq!(offer(&pool, &begun).err(), Some(Refusal::Draining));
+    }
+
+    #[test]
+    fn a_job_that_is_not_wanted_any_more_makes_room() {
+        let pool = pool(1, 2);
+        let (begun, beginnings) = bounded(8);
+        let first = offer(&pool, &begun).expect("a worker");
+        beginnings.recv().expect("the first begins");
+        let second = offer(&pool, &begun).expect("room in the queue");
+        let third = offer(&pool, &begun).expect("room in the queue");
+        drop(second);
+        pool.abandon();
+        let fourth = offer(&pool, &begun).expect("room again");
+        assert_eq!(offer(&pool, &begun).err(), Some(Refusal::QueueFull));
+        drop((first, third, fourth));
+        pool.close();
+        assert!(pool.join(Duration::from_secs(60)));
     }
 
     #[test]

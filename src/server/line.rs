@@ -127,6 +127,11 @@ impl Line {
         if seat.as_ref().is_some_and(|work| work.ready.is_some()) { seat.take() } else { None }
     }
 
+    /// Whether its request waits for a worker.
+    pub(super) fn is_queued(line: &Arc<Self>) -> bool {
+        line.seat.lock().as_ref().is_some_and(|work| work.ready.is_some())
+    }
+
     /// Whether the caller has hung up.
     pub(super) fn is_gone(&self) -> bool {
         self.state.load(Ordering::Acquire) & GONE != 0

@@ -41,6 +41,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use encode::DateCache;
 use hub::Hub;
 use lane::{Pool, Size};
+use line::Line;
 use parking_lot::Mutex;
 use poller::Poller;
 use rustix::event::{EventfdFlags, eventfd};
@@ -116,8 +117,8 @@ impl Server {
             epoch: clock.now(),
             clock,
             dates: DateCache::default(),
-            work: Pool::new("work", work, Arc::clone(&gauges)),
-            control: Pool::new("control", control, Arc::clone(&gauges)),
+            work: Pool::new("work", work, Arc::clone(&gauges), Line::is_queued),
+            control: Pool::new("control", control, Arc::clone(&gauges), Line::is_queued),
             gauges,
             bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             leaving: Mutex::new(Vec::new()),

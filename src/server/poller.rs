@@ -244,6 +244,7 @@ impl Poller {
             self.go_on(line, work, step);
         } else if let Some(mut work) = self.hub.take_queued(line) {
             line.deadline.store(0, Ordering::Release);
+            self.hub.abandon();
             match self.hub.waited_too_long(line, &mut work) {
                 Ok(step) => self.go_on(line, work, step),
                 Err(_) => self.remove(line.id),
