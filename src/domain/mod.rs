@@ -1,7 +1,7 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
-pub mod calendar;
 pub mod breaker;
+pub mod calendar;
 pub mod chat;
 pub mod digest;
 pub mod event;
