@@ -57,6 +57,20 @@ fn vendors_complain_in_their_own_words() {
 }
 
 #[test]
+fn a_model_that_takes_no_prefill_refuses_it_and_answers_everything_else() {
+    for path in CHATS {
+        let simulator = behaving("no_prefill");
+        assert_eq!(hello(&simulator, path, true).status, 200);
+        let mut asked = question("m", "hello there", true);
+        let prefill = json!({"role": "assistant", "content": "You said"});
+        asked["messages"].as_array_mut().expect("messages").push(prefill);
+        let refused = ask(&simulator, path, &asked);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("prefill"));
+    }
+}
+
+#[test]
 fn no_http_at_all() {
     for (behaviour, how) in [("close", How::Closed), ("reset", How::Reset)] {
         for path in CHATS {
