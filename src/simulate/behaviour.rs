@@ -127,6 +127,8 @@ pub(super) struct Behaviour {
     pub reasoning: usize,
     /// Tokens without end.
     pub endless: bool,
+    /// A conversation that ends with the assistant's words is refused, as newer models do.
+    pub no_prefill: bool,
     /// Where and how it breaks off.
     pub break_off: Option<(Place, Manner)>,
     /// A malformed frame is put before this content frame (counted from 1).
@@ -171,6 +173,7 @@ impl Behaviour {
             ("" | "ok", None) => {}
             ("hold", None) => self.hold = true,
             ("endless", None) => self.endless = true,
+            ("no_prefill", None) => self.no_prefill = true,
             ("no_end", None) => self.ending = Ending::NoSentinel,
             ("no_finish", None) => self.ending = Ending::NoFinish,
             ("delay", Some(value)) => self.delay = duration(value)?,

@@ -11,7 +11,7 @@ use super::ollama;
 use super::openai;
 use super::perform::Turn;
 use super::route::{Endpoint, Vendor, admit, route};
-use super::talk::Question;
+use super::talk::{Question, Role};
 use super::voice::{rfc3339, unix_seconds};
 use serde_json::Value;
 use std::sync::Arc;
@@ -135,11 +135,21 @@ fn choose(
     };
     match choice {
         Err(bad) => refuse(Complaint::invalid(bad.to_string(), None, None)),
+        Ok(behaviour) if behaviour.no_prefill && ends_with_prefill(&asked) => {
+            let words = "This model does not support assistant message prefill. The conversation must end with a \
+                         user message.";
+            refuse(Complaint::invalid(words, None, None))
+        }
         Ok(behaviour) => match Complaint::demanded(behaviour.instead) {
             Some(complaint) => (Err((complaint, model)), behaviour),
             None => (Ok(asked), behaviour),
         },
     }
+}
+
+fn ends_with_prefill(asked: &Asked) -> bool {
+    let Asked::Completion { question, .. } = asked else { return false };
+    question.messages.last().is_some_and(|last| last.role == Role::Assistant)
 }
 
 /// Understands a request as its vendor does.

@@ -21,6 +21,7 @@
 //! | `tokens=50`, `reasoning=3`, `endless` | how much is said |
 //! | `status=503`, `header=Name:value`, `body=...` | this status with the vendor's error body, headers, a literal body (last item) |
 //! | `context_length`, `unknown_model`, `bad_request`, `content_policy`, `insufficient_quota` | the vendor's own error |
+//! | `no_prefill` | 400 for a conversation that ends with the assistant's words |
 //! | `down`, `close`, `reset`, `stall`, `garbage_http` | no HTTP at all: closed when accepted, closed, reset, silent, not HTTP |
 //! | `garbage`, `empty`, `empty=content`, `error_200`, `redirect` | HTTP, but no answer |
 //! | `cut_after=5`, `reset_after=5`, `stall_after=5`, `error_after=5` | break off after 5 content frames |

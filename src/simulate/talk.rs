@@ -368,22 +368,16 @@ fn example(schema: &Value, digest: &str, depth: usize) -> Value {
     }
 }
 
-/// The text of a message's content: a string, or parts of which those with text count. `[[tool]]` works in any.
+/// The text of a message's content: a string, or parts of which those with text count.
 pub(super) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
-            let texts: Vec<String> = parts
-                .iter()
-                .filter_map(|part| match part {
-                    Value::String(text) => Some(text.clone()),
-                    _ => match part["text"].as_str() {
-                        Some(text) => Some(text.to_owned()),
-                        None if part["content"].is_null() => None,
-                        None => Some(text_of(&part["content"])),
-                    },
-                })
-                .collect();
+            let text = |part: &Value| match part["text"].as_str().or_else(|| part.as_str()) {
+                Some(text) => text.to_owned(),
+                None => text_of(&part["content"]),
+            };
+            let texts: Vec<String> = parts.iter().map(text).filter(|text| !text.is_empty()).collect();
             texts.join("\n")
         }
         _ => String::new(),

@@ -57,6 +57,20 @@ fn vendors_complain_in_their_own_words() {
 }
 
 #[test]
+fn a_model_that_takes_no_prefill_refuses_it_and_answers_everything_else() {
+    for path in CHATS {
+        let simulator = behaving("no_prefill");
+        assert_eq!(hello(&simulator, path, true).status, 200);
+        let mut asked = question("m", "hello there", true);
+        let prefill = json!({"role": "assistant", "content": "You said"});
+        asked["messages"].as_array_mut().expect("messages").push(prefill);
+        let refused = ask(&simulator, path, &asked);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("prefill"));
+    }
+}
+
+#[test]
 fn no_http_at_all() {
     for (behaviour, how) in [("close", How::Closed), ("reset", How::Reset)] {
         for path in CHATS {
@@ -218,13 +232,12 @@ fn a_malformed_frame_comes_before_the_third_and_costs_no_token() {
         let answer = hello(&behaving("malformed_at=3"), path, true);
         assert_eq!((answer.tokens().concat(), answer.how), (expected(), How::Complete));
         let frames = answer.frames();
-        let broken: Vec<usize> = (0..frames.len())
-            .filter(|i| frames[*i].starts_with('{') && frames[*i].parse::<Value>().is_err())
-            .collect();
+        let is_broken = |frame: &&String| frame.starts_with('{') && frame.parse::<Value>().is_err();
+        let broken: Vec<&String> = frames.iter().filter(is_broken).collect();
         assert_eq!(broken.len(), 1);
-        let before =
-            frames[..broken[0]].iter().filter(|frame| frame.contains("You") || frame.contains(" said"));
-        assert_eq!(before.count(), 2);
+        let before = answer.text().find(&format!("{}\n", broken[0])).expect("it is there");
+        let before = Answer { body: answer.body[..before].to_vec(), ..answer };
+        assert_eq!(before.tokens().len(), 2);
         let whole = hello(&behaving("malformed_at=3"), path, false);
         assert_eq!((whole.status, whole.how), (200, How::Complete));
         assert!(serde_json::from_slice::<Value>(&whole.body).is_err());
