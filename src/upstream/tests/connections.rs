@@ -283,3 +283,38 @@ fn every_option_that_matters_is_as_written() {
         "each of these starts a thread per call"
     );
 }
+
+#[test]
+fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_like_a_connection() {
+    fn tunnel(peer: &mut super::rig::Peer) {
+        assert!(peer.head().unwrap().starts_with("CONNECT models.example:80 HTTP/1.1\r\n"));
+        peer.say("HTTP/1.1 200 OK\r\n\r\n");
+    }
+    let proxy = Server::new(vec![
+        Box::new(|peer| {
+            tunnel(peer);
+            for body in ["first", "second"] {
+                let request = peer.request().unwrap();
+                assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+                assert!(request.contains("host: models.example\r\n"), "{request}");
+                peer.answer("200 OK", body);
+            }
+            peer.request();
+        }),
+        Box::new(|peer| {
+            tunnel(peer);
+            peer.request().unwrap();
+            peer.answer("200 OK", "third");
+            peer.expect_close();
+        }),
+    ]);
+    let mut settings = settings("http://models.example");
+    settings.proxy = Some(format!("http://{}", proxy.address));
+    let client = Client::of(&settings, Arc::new(SystemClock));
+    for expected in ["first", "second", "third"] {
+        assert_eq!(client.call().unwrap(), expected);
+    }
+    assert_eq!(proxy.accepted(), 2);
+    drop(client);
+    proxy.finish();
+}

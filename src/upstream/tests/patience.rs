@@ -151,7 +151,8 @@ fn a_cancellation_ends_a_call_that_is_connecting() {
     let (begun, begins) = channel();
     let when = move || {
         begins.recv().unwrap();
-        // Now it is about to connect; whether it already does is decided by chance, and must not matter.
+        // Nothing else comes: a moment in which it most likely begins to connect. If not, it must not begin.
+        assert!(begins.recv_timeout(SHORT).is_err());
     };
     let (outcome, took) = cancelled_when(&client.cancel, when, || {
         begun.send(()).unwrap();

@@ -199,14 +199,17 @@ impl Client {
     }
 
     pub(super) fn new(address: &str, connect_timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        let mut settings = settings(address);
-        settings.connect_timeout = connect_timeout;
-        let agent = agent::build(&settings, Names::new(Arc::clone(&clock)), Arc::clone(&clock)).unwrap();
+        let settings = Provider { connect_timeout, ..settings(address) };
+        Self::of(&settings, clock)
+    }
+
+    pub(super) fn of(settings: &Provider, clock: Arc<dyn Clock>) -> Self {
+        let agent = agent::build(settings, Names::new(Arc::clone(&clock)), Arc::clone(&clock)).unwrap();
         Self {
             agent,
             clock,
             cancel: Cancel::new(),
-            uri: address.parse().unwrap(),
+            uri: settings.base_url.parse().unwrap(),
             body: b"question".to_vec(),
         }
     }
