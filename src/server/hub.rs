@@ -27,8 +27,8 @@ pub(super) struct Hub {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) dates: DateCache,
-    pub(super) work: Pool<Arc<Line>>,
-    pub(super) control: Pool<Arc<Line>>,
+    pub(super) work: Pool<Arc<Line>, Self>,
+    pub(super) control: Pool<Arc<Line>, Self>,
     /// The start of the hub's time.
     pub(super) epoch: Instant,
     /// An eventfd: wakes the poller.
@@ -64,6 +64,12 @@ const TURN_BYTES_MAX: usize = 256 << 10;
 impl Hub {
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// What a worker does.
+    pub(super) fn hire(self: Arc<Self>) -> super::lane::Work<Arc<Line>> {
+        let mut bench = Bench::default();
+        Box::new(move |line| self.serve(&line, &mut bench))
     }
 
     /// Wakes the poller.
@@ -195,13 +201,7 @@ impl Hub {
         line.deadline.store(self.moment(until), Ordering::Release);
         self.gauges.queue_depth.fetch_add(1, Ordering::Relaxed);
         line.keep(work);
-        let hub = Arc::clone(self);
-        let refusal = lane
-            .offer(Arc::clone(line), move || {
-                let mut bench = Bench::default();
-                Box::new(move |line| hub.serve(&line, &mut bench))
-            })
-            .err()?;
+        let refusal = lane.offer(Arc::clone(line), self).err()?;
         let work = self.take_queued(line)?;
         Some((work, manner, refusal))
     }

@@ -1,18 +1,22 @@
-//! A bounded queue with its workers: threads start when needed, the most recently used works first, idle ones end.
+//! A bounded queue with its workers: threads start when needed, one is woken at a time, idle ones end.
+//!
+//! Whoever queues a job wakes one worker; a worker that takes a job and leaves others behind wakes the next. So there
+//! is at most one call under way: jobs that are quickly done are done by few threads, without switching between them,
+//! and jobs that block get as many as they need. The most recently used worker is called first: its stack is warm.
 
 use super::gauges::Gauges;
 use super::refusal::Refusal;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle, Thread, current, park_timeout};
 use std::time::Duration;
 
-/// What a worker does with each job; made anew for every thread.
-pub(super) type Work<J> = Box<dyn FnMut(J) + Send>;
+/// What a worker does with each job.
+pub(super) type Work<J> = Box<dyn FnMut(J)>;
 
 /// How large a pool may become.
 #[derive(Debug, Clone, Copy)]
@@ -27,92 +31,103 @@ pub(super) struct Size {
     pub(super) idle: Duration,
 }
 
-/// A lane: its queue and its workers.
-pub(super) struct Pool<J> {
-    core: Arc<Core<J>>,
+/// A lane: its queue and its workers, who share an office of type `O`.
+pub(super) struct Pool<J, O> {
+    core: Arc<Core<J, O>>,
 }
 
-struct Core<J> {
+struct Core<J, O> {
     name: &'static str,
     size: Size,
     gauges: Arc<Gauges>,
+    /// What a new worker does with its jobs.
+    hire: fn(Arc<O>) -> Work<J>,
     /// Whether a queued job is still wanted.
     wanted: fn(&J) -> bool,
     /// Guards who is idle and who exists, and makes "queue it" and "nothing queued, so rest" exclude each other.
-    state: Mutex<State<J>>,
-    /// Jobs for whom there was no worker.
+    state: Mutex<State>,
+    /// Jobs nobody has taken yet.
     backlog: (Sender<J>, Receiver<J>),
     /// Disconnected when the last worker has ended: every worker holds a sender.
     ended: Receiver<Infallible>,
 }
 
-struct State<J> {
-    /// Mailboxes of resting workers, the most recently used last.
-    idle: Vec<Sender<Letter<J>>>,
+struct State {
+    /// Resting workers, the most recently used last.
+    idle: Vec<Arc<Seat>>,
     handles: Vec<JoinHandle<()>>,
+    /// Threads that exist.
     started: usize,
-    /// Threads that have not taken their first job yet.
-    starting: usize,
+    /// Threads that have a job.
+    busy: usize,
+    /// A worker was called or started and has not come yet.
+    calling: bool,
     /// Some queued jobs are not wanted any more.
     stale: bool,
     /// `None` when the lane is closed.
     alive: Option<Sender<Infallible>>,
 }
 
-enum Letter<J> {
-    Job(J),
-    End,
+/// Where a worker rests.
+struct Seat {
+    called: AtomicBool,
+    thread: Thread,
 }
 
-impl<J: Send + 'static> Pool<J> {
+impl<J: Send + 'static, O: Send + Sync + 'static> Pool<J, O> {
     /// A lane without a thread.
-    pub(super) fn new(name: &'static str, size: Size, gauges: Arc<Gauges>, wanted: fn(&J) -> bool) -> Self {
+    pub(super) fn new(
+        (name, size): (&'static str, Size),
+        gauges: Arc<Gauges>,
+        hire: fn(Arc<O>) -> Work<J>,
+        wanted: fn(&J) -> bool,
+    ) -> Self {
         let (alive, ended) = bounded(0);
         let state = State {
             idle: Vec::new(),
             handles: Vec::new(),
             started: 0,
-            starting: 0,
+            busy: 0,
+            calling: false,
             stale: false,
             alive: Some(alive),
         };
         let backlog = bounded(size.queue.saturating_add(size.workers).max(1));
-        Self { core: Arc::new(Core { name, size, gauges, wanted, state: Mutex::new(state), backlog, ended }) }
+        Self {
+            core: Arc::new(Core {
+                name,
+                size,
+                gauges,
+                hire,
+                wanted,
+                state: Mutex::new(state),
+                backlog,
+                ended,
+            }),
+        }
     }
 
-    /// Gives the job to a resting worker, a new one or the queue. `work` is asked for when a thread starts.
+    /// Queues a job and sees to it that somebody comes for it. `office` is for threads that start.
     ///
     /// # Errors
     /// When the queue is full, the lane is closed, or there is no thread at all and none can be started.
-    pub(super) fn offer(&self, job: J, work: impl FnOnce() -> Work<J>) -> Result<(), Refusal> {
+    pub(super) fn offer(&self, job: J, office: &Arc<O>) -> Result<(), Refusal> {
         let mut state = self.core.state.lock();
-        let Some(alive) = state.alive.clone() else { return Err(Refusal::Draining) };
-        if let Some(mailbox) = state.idle.pop() {
-            drop(state);
-            // A resting worker waits at its mailbox, which has room for one letter.
-            return mailbox.send(Letter::Job(job)).map_err(|_| Refusal::NoWorker);
+        if state.alive.is_none() {
+            return Err(Refusal::Draining);
         }
-        if state.started < self.core.size.workers {
-            if let Some(handle) = self.core.start(alive, work()) {
-                state.handles.retain(|handle| !handle.is_finished());
-                state.handles.push(handle);
-                state.started += 1;
-                state.starting += 1;
-                return self.core.backlog.0.try_send(job).map_err(|_| Refusal::QueueFull);
-            }
-            if state.started == 0 {
-                return Err(Refusal::NoWorker);
-            }
+        if self.core.is_full(&state) && std::mem::take(&mut state.stale) {
+            self.core.sift();
         }
-        if self.core.is_full(&state) {
-            if std::mem::take(&mut state.stale) {
-                self.core.sift();
-            }
-            if self.core.is_full(&state) {
-                return Err(Refusal::QueueFull);
-            }
+        if self.core.is_full(&state) || self.core.backlog.0.try_send(job).is_err() {
+            return Err(Refusal::QueueFull);
         }
-        self.core.backlog.0.try_send(job).map_err(|_| Refusal::QueueFull)
+        if state.calling || self.core.call(state, office) {
+            return Ok(());
+        }
+        // Nobody exists who would come later.
+        let _ = self.core.backlog.1.try_recv();
+        Err(Refusal::NoWorker)
     }
 
     /// A queued job is not wanted any more.
@@ -124,8 +139,8 @@ impl<J: Send + 'static> Pool<J> {
     pub(super) fn close(&self) {
         let mut state = self.core.state.lock();
         state.alive = None;
-        for mailbox in state.idle.drain(..) {
-            let _ = mailbox.send(Letter::End);
+        for seat in state.idle.drain(..) {
+            seat.call();
         }
     }
 
@@ -139,10 +154,9 @@ impl<J: Send + 'static> Pool<J> {
     }
 }
 
-impl<J: Send + 'static> Core<J> {
-    /// Those for whom a thread is starting do not count as waiting.
-    fn is_full(&self, state: &State<J>) -> bool {
-        self.backlog.1.len().saturating_sub(state.starting) >= self.size.queue
+impl<J: Send + 'static, O: Send + Sync + 'static> Core<J, O> {
+    fn is_full(&self, state: &State) -> bool {
+        self.backlog.1.len() + state.busy >= self.size.queue + self.size.workers
     }
 
     /// Drops the jobs that are not wanted any more. Call it with the state locked: then the order stays.
@@ -154,56 +168,100 @@ impl<J: Send + 'static> Core<J> {
         }
     }
 
-    fn start(self: &Arc<Self>, alive: Sender<Infallible>, mut work: Work<J>) -> Option<JoinHandle<()>> {
+    /// Calls the most recently used resting worker, or starts one. False when there is none and none can be started.
+    fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>, office: &Arc<O>) -> bool {
+        if let Some(seat) = state.idle.pop() {
+            state.calling = true;
+            drop(state);
+            seat.call();
+            return true;
+        }
+        if state.started < self.size.workers
+            && let Some(alive) = state.alive.clone()
+            && let Ok(handle) = self.start(alive, Arc::clone(office))
+        {
+            state.calling = true;
+            state.started += 1;
+            state.handles.retain(|handle| !handle.is_finished());
+            state.handles.push(handle);
+        }
+        state.started > 0
+    }
+
+    fn start(self: &Arc<Self>, alive: Sender<Infallible>, office: Arc<O>) -> std::io::Result<JoinHandle<()>> {
         let core = Arc::clone(self);
         let body = move || {
             let _alive = alive;
             core.gauges.threads.fetch_add(1, Ordering::Relaxed);
-            let (mailbox, letters) = bounded(1);
-            core.state.lock().starting -= 1;
-            while let Some(job) = core.next(&mailbox, &letters) {
+            let mut work = (core.hire)(Arc::clone(&office));
+            let seat = Arc::new(Seat { called: AtomicBool::new(false), thread: current() });
+            let mut job = core.next(&office, &seat, Came::Called);
+            while let Some(present) = job {
                 // What a job breaks is its own; the worker lives on.
-                let _ = catch_unwind(AssertUnwindSafe(|| work(job)));
+                let _ = catch_unwind(AssertUnwindSafe(|| work(present)));
+                job = core.next(&office, &seat, Came::Done);
             }
             core.gauges.threads.fetch_sub(1, Ordering::Relaxed);
         };
-        Builder::new().name(self.name.to_owned()).stack_size(self.size.stack_bytes).spawn(body).ok()
+        Builder::new().name(self.name.to_owned()).stack_size(self.size.stack_bytes).spawn(body)
     }
 
     /// The next job; `None` when this worker should end.
-    fn next(&self, mailbox: &Sender<Letter<J>>, letters: &Receiver<Letter<J>>) -> Option<J> {
-        {
+    fn next(self: &Arc<Self>, office: &Arc<O>, seat: &Arc<Seat>, mut came: Came) -> Option<J> {
+        loop {
             let mut state = self.state.lock();
+            match came {
+                Came::Called => state.calling = false,
+                Came::Done => state.busy -= 1,
+                Came::Tired => {
+                    let resting = state.idle.iter().position(|other| Arc::ptr_eq(other, seat));
+                    // Nowhere among the resting: the call is on its way.
+                    if let Some(at) = resting {
+                        state.idle.remove(at);
+                        state.started -= 1;
+                        return None;
+                    }
+                    state.calling = false;
+                    seat.called.store(false, Ordering::Release);
+                }
+            }
             if let Ok(job) = self.backlog.1.try_recv() {
+                state.busy += 1;
+                if !state.calling && !self.backlog.1.is_empty() {
+                    self.call(state, office);
+                }
                 return Some(job);
             }
             if state.alive.is_none() {
                 state.started -= 1;
                 return None;
             }
-            state.idle.push(mailbox.clone());
+            state.idle.push(Arc::clone(seat));
+            drop(state);
+            came = seat.rest(self.size.idle);
         }
-        let letter = match letters.recv_timeout(self.size.idle) {
-            Ok(letter) => letter,
-            Err(_) => {
-                let mut state = self.state.lock();
-                if let Some(at) = state.idle.iter().position(|other| other.same_channel(mailbox)) {
-                    state.idle.remove(at);
-                    state.started -= 1;
-                    return None;
-                }
-                drop(state);
-                // Somebody took our mailbox out in order to write: the letter is on its way.
-                letters.recv().ok()?
-            }
-        };
-        match letter {
-            Letter::Job(job) => Some(job),
-            Letter::End => {
-                self.state.lock().started -= 1;
-                None
-            }
-        }
+    }
+}
+
+/// Why a worker asks for a job.
+enum Came {
+    /// It was called or has just started.
+    Called,
+    /// It has finished one.
+    Done,
+    /// It has rested long enough, or was disturbed.
+    Tired,
+}
+
+impl Seat {
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    fn rest(&self, at_most: Duration) -> Came {
+        park_timeout(at_most);
+        if self.called.swap(false, Ordering::AcqRel) { Came::Called } else { Came::Tired }
     }
 }
 
@@ -212,24 +270,30 @@ mod tests {
     use super::*;
     use crossbeam_channel::TryRecvError;
 
-    fn pool(workers: usize, queue: usize) -> Pool<Receiver<()>> {
+    /// A job says when it begins, lasts until its sender is dropped, and then panics.
+    struct Job {
+        hold: Receiver<()>,
+        begun: Sender<()>,
+    }
+
+    fn pool(workers: usize, queue: usize) -> Pool<Job, ()> {
         let size = Size { workers, queue, stack_bytes: 256 << 10, idle: Duration::from_secs(60) };
-        Pool::new("test", size, Arc::default(), |job| {
-            !job.is_empty() || job.try_recv() != Err(TryRecvError::Disconnected)
+        let hire = |_| -> Work<Job> {
+            Box::new(|job| {
+                let _ = job.begun.send(());
+                let _ = job.hold.recv();
+                std::panic::resume_unwind(Box::new("on purpose"));
+            })
+        };
+        Pool::new(("test", size), Arc::default(), hire, |job| {
+            job.hold.try_recv() != Err(TryRecvError::Disconnected)
         })
     }
 
-    /// A job that lasts until its sender is dropped.
-    fn offer(pool: &Pool<Receiver<()>>, begun: &Sender<()>) -> Result<Sender<()>, Refusal> {
-        let (hold, job) = bounded(0);
-        let begun = begun.clone();
-        pool.offer(job, move || {
-            Box::new(move |job: Receiver<()>| {
-                let _ = begun.send(());
-                let _ = job.recv();
-            })
-        })?;
-        Ok(hold)
+    fn offer(pool: &Pool<Job, ()>, begun: &Sender<()>) -> Result<Sender<()>, Refusal> {
+        let (release, hold) = bounded(0);
+        pool.offer(Job { hold, begun: begun.clone() }, &Arc::new(()))?;
+        Ok(release)
     }
 
     #[test]
@@ -271,18 +335,10 @@ mod tests {
     #[test]
     fn a_resting_worker_is_used_again_and_a_panicking_job_does_not_end_it() {
         let pool = pool(8, 8);
-        let (done, ends) = bounded(8);
+        let (begun, beginnings) = bounded(8);
         for _ in 0..20 {
-            let (_, job) = bounded(0);
-            let done = done.clone();
-            let work = move || -> Work<Receiver<()>> {
-                Box::new(move |_| {
-                    let _ = done.send(());
-                    std::panic::resume_unwind(Box::new("on purpose"));
-                })
-            };
-            pool.offer(job, work).expect("taken");
-            ends.recv().expect("every job is done");
+            drop(offer(&pool, &begun).expect("taken"));
+            beginnings.recv().expect("every job is done");
             while pool.core.state.lock().idle.is_empty() {
                 std::thread::yield_now();
             }
