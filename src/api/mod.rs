@@ -126,10 +126,10 @@ impl Api {
         head: &Facts<'_>,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(head.method, head.path) {
-            Found::Row(row, _) if row.guarded => {
+            Found::Row(row) if row.guarded => {
                 Ok((row, door::caller(&state.keyring, head.headers, self.clock.today())?))
             }
-            Found::Row(row, _) => Ok((row, None)),
+            Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
                 allow: Some(table::allow(row)),
                 ..Problem::new(405, "this method is not allowed here").code("method_not_allowed")
@@ -188,9 +188,9 @@ struct Sent {
 impl Handler for Api {
     fn lane(&self, method: &str, path: &str) -> Lane {
         match table::find(method, path) {
-            Found::Row(row, _) if !row.control => Lane::Work,
+            Found::Row(row) if !row.control => Lane::Work,
             // Wrong methods and unknown paths are answered quickly and must not wait for a worker.
-            Found::Row(..) | Found::WrongMethod(_) | Found::Nothing => Lane::Control,
+            Found::Row(_) | Found::WrongMethod(_) | Found::Nothing => Lane::Control,
         }
     }
 

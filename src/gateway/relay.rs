@@ -4,7 +4,7 @@ use super::ports::{Frames, Left};
 use super::run::{Run, Stint, left};
 use super::slot::Entry;
 use super::told::Told;
-use crate::domain::chat::{Delta, Frame};
+use crate::domain::chat::{Delta, Finish, Frame};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::splice::Splice;
@@ -51,13 +51,19 @@ impl<'a> Run<'a> {
         self.told.as_ref().is_some_and(Told::finished)
     }
 
-    /// Holds frames until the first content, or until a proper end without any. Also says whether more may come.
+    /// Holds frames until the first content, or until an end cut short without any. Also says whether more may come.
     fn hold(&self, stint: &mut Stint<'a>, frames: &mut dyn Frames) -> Result<(Vec<Frame>, bool), Failure> {
         let mut held = Vec::new();
         while held.len() < HELD_FRAMES_MAX {
             let Some(frame) = frames.next()? else {
-                let finished = |frame: &Frame| frame.deltas.iter().any(|d| matches!(d, Delta::Finish { .. }));
-                return if held.iter().any(finished) {
+                // A bound or a filter may leave nothing to say, and so may one who told it all before the cut;
+                // "done" without a word is no answer.
+                let proper = |delta: &Delta| match delta {
+                    Delta::Finish { finish: Finish::Length | Finish::ContentFilter, .. } => true,
+                    Delta::Finish { .. } => self.told.is_some(),
+                    _ => false,
+                };
+                return if held.iter().any(|frame: &Frame| frame.deltas.iter().any(proper)) {
                     Ok((held, false))
                 } else {
                     Err(Failure::new(Fault::Empty, "the stream ended without an answer"))

@@ -38,10 +38,10 @@ mod anthropic;
 mod behaviour;
 mod complaint;
 mod connection;
+mod diary;
 mod http;
 mod line;
 mod listen;
-mod log;
 mod ollama;
 mod openai;
 mod perform;
@@ -51,14 +51,14 @@ mod talk;
 mod voice;
 
 pub use behaviour::BadBehaviour;
+pub use diary::{End, Seen};
 pub use line::Gate;
-pub use log::{End, Seen};
 pub use script::{Script, parse_script};
 
 use crate::clock::Clock;
+use diary::Log;
 use line::Line;
 use listen::Listening;
-use log::Log;
 use parking_lot::{Condvar, Mutex};
 use script::Plan;
 use std::collections::HashMap;

@@ -136,11 +136,13 @@ fn a_sick_model_does_not_take_its_providers_other_models_down() {
 
 #[test]
 fn a_stream_cut_half_way_is_finished_by_the_next_provider() {
+    // Both providers are asked for the same model, so that the whole answer is known.
     for kinds in [[OPENAI, OPENAI], [OPENAI, "anthropic"], ["anthropic", "ollama"], ["ollama", OPENAI]] {
-        let rig = Rig::built(&kinds, ", retries: 0, model: one", "");
+        let rig = Rig::built(&kinds, ", retries: 0", "models: {one: [a/one, b/one]}\n");
+        let body = r#"{"model":"one","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
         for fault in ["cut_after=5", "reset_after=3", "error_after=4"] {
             rig.behave(0, fault);
-            let answer = rig.post(CHAT, HELLO_STREAM);
+            let answer = rig.post(CHAT, body);
             assert_eq!(answer.status, 200, "{kinds:?} {fault}");
             assert_eq!(answer.said(), Simulator::expected_text("one", "Hello"), "{kinds:?} {fault}");
             assert!(answer.is_done(), "{kinds:?} {fault}");

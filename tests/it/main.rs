@@ -1,5 +1,11 @@
 //! The one integration binary: a rig (simulator, gateway, raw-socket client) and one file per promise.
+#![allow(clippy::panic, reason = "a failed expectation ends a test")]
 
+mod access;
+mod endpoints;
 mod failover;
+mod flights;
 mod rig;
+mod story;
 mod tidy;
+mod translation;

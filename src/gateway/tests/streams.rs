@@ -174,13 +174,14 @@ fn a_stream_that_ends_without_a_finish_is_truncated_and_one_with_a_finish_is_com
 }
 
 #[test]
-fn an_answer_without_content_is_delivered_when_it_finished_and_failed_over_when_it_did_not() {
+fn an_answer_without_content_is_delivered_when_it_was_cut_short_and_failed_over_when_it_was_not() {
     let b = Scripted::always(streams(&["b"]));
-    let a = Scripted::always(Say::Stream(vec![start(), done(), used(3, 0)]));
+    let full = frame(vec![Delta::Finish { choice: 0, finish: Finish::Length }]);
+    let a = Scripted::always(Say::Stream(vec![start(), full, used(3, 0)]));
     let (outcome, trail, heard) = bench(&[&a, &b]).ask();
     assert_eq!((brief(&outcome).as_str(), heard.frames.len(), b.times()), ("streamed", 3, 0));
     assert_eq!(trail.usage.map(|usage| usage.input), Some(3));
-    for steps in [vec![], vec![start()], vec![start(), used(3, 0)]] {
+    for steps in [vec![], vec![start()], vec![start(), used(3, 0)], vec![start(), done(), used(3, 0)]] {
         let a = Scripted::always(Say::Stream(steps));
         let (outcome, trail, heard) = bench(&[&a, &b]).ask();
         assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", "b"));

@@ -139,6 +139,21 @@ impl Rig {
         self.post(CHAT, HELLO)
     }
 
+    /// Waits until `/metrics` has this line; asking is quick, and bounded by the patience.
+    pub fn wait_for_metric(&self, line: &str) {
+        let mut conversation = self.connect();
+        let start = SystemClock.now();
+        loop {
+            conversation.send("GET", "/metrics", &[], "");
+            let text = conversation.answer().text();
+            if text.lines().any(|other| other == line) {
+                return;
+            }
+            assert!(SystemClock.now() - start < PATIENCE, "{line} never came in {text}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Ends the house, and says what it logged.
     pub fn logged(mut self) -> String {
         self.house.take().expect("it is open").close(PATIENCE);

@@ -1,0 +1,176 @@
+//! What every endpoint answers: statuses, errors in the caller's own dialect, HEAD, CORS, probes under full load.
+
+use crate::rig::{CHAT, HELLO, PATIENCE, Rig, at_once};
+
+const OPENAI: &str = "openai_compatible";
+
+#[test]
+fn errors_come_in_the_endpoints_own_dialect() {
+    let rig = Rig::new(&[OPENAI]);
+    let wrong = r#"{"messages":[{"role":"user"},{"role":"wizard","content":"x"}]}"#;
+    let openai = rig.post(CHAT, wrong);
+    assert_eq!(openai.status, 400);
+    assert_eq!(openai.json()["error"]["param"], "messages[1].role");
+    assert_eq!(openai.json()["error"]["type"], "invalid_request_error");
+    let anthropic = rig.post("/v1/messages", wrong);
+    assert_eq!((anthropic.status, anthropic.json()["type"].clone()), (400, "error".into()));
+    assert_eq!(anthropic.json()["error"]["type"], "invalid_request_error");
+    let ollama = rig.post("/api/chat", wrong);
+    assert!(ollama.status == 400 && ollama.json()["error"].is_string());
+    let flat = rig.post("/v1/completions", r#"{"messages":7}"#);
+    assert_eq!((flat.status, flat.json()["type"].clone()), (400, "validation_error".into()));
+    assert!(flat.json()["error"]["message"].is_string() && flat.json()["request_id"].is_string());
+    for answer in [&openai, &anthropic, &ollama, &flat] {
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    assert!(rig.asked(0).is_empty());
+}
+
+#[test]
+fn a_wrong_path_method_or_media_type_is_said_so() {
+    let rig = Rig::new(&[OPENAI]);
+    assert_eq!(rig.get("/nothing").status, 404);
+    let answer = rig.get(CHAT);
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")));
+    assert_eq!(rig.post("/health", "{}").status, 405);
+    assert_eq!(rig.ask("POST", CHAT, &[("Content-Type", "text/plain")], HELLO).status, 415);
+    for media in ["application/json; charset=utf-8", "Application/JSON"] {
+        assert_eq!(rig.ask("POST", CHAT, &[("Content-Type", media)], HELLO).status, 200);
+    }
+    assert_eq!(rig.ask("POST", CHAT, &[("Content-Encoding", "gzip")], HELLO).status, 415);
+}
+
+#[test]
+fn head_works_wherever_get_does() {
+    let rig = Rig::new(&[OPENAI]);
+    for path in ["/health", "/metrics", "/v1/models", "/health/live", "/"] {
+        let mut conversation = rig.connect();
+        conversation.send("HEAD", path, &[], "");
+        let answer = conversation.answer_to("HEAD");
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("content-length").is_some_and(|length| length != "0"), "{path}");
+        conversation.send("GET", "/health/live", &[], "");
+        assert_eq!(conversation.answer().status, 200, "nothing followed the head of {path}");
+    }
+}
+
+#[test]
+fn a_browser_of_an_allowed_origin_may_ask() {
+    let rig = Rig::with(&[OPENAI], "server: {cors_origins: ['https://app.example']}\n");
+    let origin = ("Origin", "https://app.example");
+    let mut conversation = rig.connect();
+    conversation.send("OPTIONS", CHAT, &[origin, ("Access-Control-Request-Method", "POST")], "");
+    let preflight = conversation.answer();
+    assert_eq!(
+        (preflight.status, preflight.header("access-control-allow-origin")),
+        (204, Some("https://app.example"))
+    );
+    assert!(
+        preflight.header("access-control-allow-headers").is_some_and(|names| names.contains("Authorization"))
+    );
+    let allowed = rig.ask("POST", CHAT, &[origin], HELLO);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://app.example"));
+    let other = rig.ask("POST", CHAT, &[("Origin", "https://evil.example")], HELLO);
+    assert_eq!(other.header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn a_request_id_is_kept_and_travels_upstream() {
+    let rig = Rig::new(&[OPENAI]);
+    let answer = rig.ask("POST", CHAT, &[("X-Request-ID", "trace-7.a_B")], HELLO);
+    assert_eq!(answer.header("x-request-id"), Some("trace-7.a_B"));
+    assert_eq!(rig.asked(0)[0].header("x-request-id"), Some("trace-7.a_B"));
+    let made = rig.ask("POST", CHAT, &[("X-Request-ID", "bad id")], HELLO);
+    assert!(made.header("x-request-id").is_some_and(|id| id.starts_with("req_")));
+}
+
+#[test]
+fn models_are_listed_and_shown() {
+    let rig = Rig::with(&[OPENAI, OPENAI], "models: {fast: [b/b-1, a/a-1]}\n");
+    let list = rig.get("/v1/models").json();
+    let ids: Vec<&str> =
+        list["data"].as_array().expect("a list").iter().filter_map(|m| m["id"].as_str()).collect();
+    assert_eq!(ids, ["fast", "model-a", "model-b"]);
+    assert_eq!(rig.get("/v1/models/fast").json()["object"], "model");
+    assert_eq!(rig.get("/v1/models/slow").json()["error"]["code"], "model_not_found");
+}
+
+#[test]
+fn probes_answer_while_every_worker_is_busy_and_the_rest_is_shed() {
+    let rig = Rig::with(&[OPENAI], "server: {workers: 4, queue: 2}\ndeduplicate: \"off\"\n");
+    rig.behave(0, "hold");
+    let statuses = std::thread::scope(|scope| {
+        let held: Vec<_> = (0..4).map(|_| scope.spawn(|| rig.chat().status)).collect();
+        assert_eq!(rig.provider(0).wait_for(4, PATIENCE).len(), 4, "every worker waits for the provider");
+        for path in ["/health", "/metrics", "/health/live", "/health/ready"] {
+            assert_eq!(rig.get(path).status, 200, "{path}");
+        }
+        let metrics = rig.get("/metrics").text();
+        // The one that asks is served by the control lane.
+        assert!(metrics.contains("hapax_workers_busy 5"), "{metrics}");
+        // Two wait in the queue until their patience ends, the rest is shed at once: all are told to come back.
+        let shed = at_once(8, |_| rig.chat());
+        for answer in &shed {
+            assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+        }
+        rig.provider(0).gate().open();
+        held.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    assert_eq!(statuses, [200; 4]);
+}
+
+#[test]
+fn health_tells_degraded_from_down() {
+    let rig = Rig::built(&[OPENAI, OPENAI], ", retries: 0", "circuit_breaker: {failure_threshold: 1}\n");
+    assert_eq!(rig.get("/health").json()["status"], "ok");
+    rig.provider(0).behave("down").expect("known");
+    assert_eq!(rig.chat().status, 200);
+    let degraded = rig.get("/health");
+    assert_eq!((degraded.status, degraded.json()["status"].clone()), (200, "degraded".into()));
+    assert_eq!(rig.get("/health/provider/a").status, 503);
+    rig.provider(1).behave("down").expect("known");
+    assert_eq!(rig.chat().status, 502);
+    let down = rig.get("/health");
+    assert_eq!((down.status, down.json()["status"].clone()), (503, "down".into()));
+    assert_eq!(rig.get("/health/live").status, 200);
+    assert_eq!(rig.get("/health/provider/nobody").status, 404);
+}
+
+#[test]
+fn a_drained_house_finishes_what_is_under_way_and_takes_nothing_new() {
+    let rig = Rig::new(&[OPENAI]);
+    rig.behave(0, "hold");
+    let answer = std::thread::scope(|scope| {
+        let held = scope.spawn(|| rig.chat());
+        assert_eq!(rig.provider(0).wait_for(1, PATIENCE).len(), 1);
+        let mut idle = rig.connect();
+        idle.send("GET", "/health/ready", &[], "");
+        assert_eq!(idle.answer().status, 200);
+        rig.house().drain();
+        assert!(idle.is_closed(), "an idle connection is closed");
+        rig.provider(0).gate().open();
+        held.join().expect("no panic")
+    });
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(std::net::TcpStream::connect(rig.address()).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn a_reload_refuses_nobody_and_changes_who_is_asked() {
+    let rig = Rig::new(&[OPENAI, OPENAI]);
+    let mut conversation = rig.connect();
+    let mut ask = |rig: &Rig| {
+        conversation.send("POST", CHAT, &[], HELLO);
+        conversation.answer().header("x-hapax-provider").map(str::to_owned)
+    };
+    assert_eq!(ask(&rig).as_deref(), Some("a"));
+    rig.reload(&[OPENAI, OPENAI], "provider_preference: [b, a]\n");
+    assert_eq!(ask(&rig).as_deref(), Some("b"));
+    let metrics = rig.get("/metrics").text();
+    assert!(metrics.contains("hapax_config_reloads_total{result=\"success\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 2"),
+        "{metrics}"
+    );
+}
