@@ -276,9 +276,11 @@ mod tests {
         begun: Sender<()>,
     }
 
-    fn pool(workers: usize, queue: usize) -> Pool<Job, ()> {
+    /// New workers wait at the gate, their office, until its other end is dropped.
+    fn pool(workers: usize, queue: usize) -> Pool<Job, Receiver<()>> {
         let size = Size { workers, queue, stack_bytes: 256 << 10, idle: Duration::from_secs(60) };
-        let hire = |_| -> Work<Job> {
+        let hire = |gate: Arc<Receiver<()>>| -> Work<Job> {
+            let _ = gate.recv();
             Box::new(|job| {
                 let _ = job.begun.send(());
                 let _ = job.hold.recv();
@@ -290,10 +292,35 @@ mod tests {
         })
     }
 
-    fn offer(pool: &Pool<Job, ()>, begun: &Sender<()>) -> Result<Sender<()>, Refusal> {
+    fn offer(pool: &Pool<Job, Receiver<()>>, begun: &Sender<()>) -> Result<Sender<()>, Refusal> {
+        offer_at(pool, begun, &Arc::new(bounded(0).1))
+    }
+
+    fn offer_at(
+        pool: &Pool<Job, Receiver<()>>,
+        begun: &Sender<()>,
+        gate: &Arc<Receiver<()>>,
+    ) -> Result<Sender<()>, Refusal> {
         let (release, hold) = bounded(0);
-        pool.offer(Job { hold, begun: begun.clone() }, &Arc::new(()))?;
+        pool.offer(Job { hold, begun: begun.clone() }, gate)?;
         Ok(release)
+    }
+
+    #[test]
+    fn a_worker_that_leaves_jobs_behind_calls_the_next() {
+        let pool = pool(3, 0);
+        let (begun, beginnings) = bounded(8);
+        let (open, gate) = bounded(0);
+        let gate = Arc::new(gate);
+        let holds: Vec<_> = (0..3).map(|_| offer_at(&pool, &begun, &gate).expect("room")).collect();
+        assert_eq!(pool.core.state.lock().started, 1, "one call at a time");
+        drop(open);
+        for _ in 0..3 {
+            beginnings.recv_timeout(Duration::from_secs(20)).expect("each job begins while the others last");
+        }
+        drop(holds);
+        pool.close();
+        assert!(pool.join(Duration::from_secs(60)));
     }
 
     #[test]

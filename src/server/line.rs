@@ -196,3 +196,52 @@ impl Drop for Work {
         self.gauges.memory(self.held, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::AtomicUsize;
+
+    fn line() -> (Line, Arc<AtomicUsize>) {
+        let (socket, _) = UnixStream::pair().expect("two sockets");
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let connection = Connection::new(Arc::default(), peer, ManualClock::new().now());
+        (Line::new(socket.into(), peer, 0, Work::new(connection, Arc::default())), Arc::default())
+    }
+
+    fn count(line: &Line, calls: &Arc<AtomicUsize>) {
+        let calls = Arc::clone(calls);
+        line.on_leave(Box::new(move || {
+            calls.fetch_add(1, Ordering::SeqCst);
+        }));
+    }
+
+    #[test]
+    fn a_hook_runs_once_and_at_once_when_it_comes_late() {
+        let (line, calls) = line();
+        assert_eq!(line.event(false), Turn::Ours);
+        count(&line, &calls);
+        assert_eq!(line.event(false), Turn::Theirs);
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
+        assert_eq!(line.event(true), Turn::TheirsAndGone);
+        line.run_hooks();
+        assert_eq!(line.event(true), Turn::Theirs);
+        line.run_hooks();
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        count(&line, &calls);
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn what_comes_while_the_line_is_owned_is_found_when_it_is_let_go() {
+        let (line, _) = line();
+        assert_eq!(line.event(false), Turn::Ours);
+        let work = line.take().expect("the owner's work");
+        assert_eq!(line.event(false), Turn::Theirs);
+        let work = line.release(work).expect("bytes have come");
+        assert!(line.release(work).is_none());
+        assert!(line.claim() && !line.claim());
+    }
+}
