@@ -56,6 +56,8 @@ pub(super) enum Step {
     Gate(Gate),
     Hang,
     Panic,
+    /// Moves the clock.
+    Advance(Arc<ManualClock>, Duration),
 }
 
 /// A provider that does as it is told and keeps a record of what it was asked.
@@ -158,6 +160,7 @@ impl Frames for Play {
                 Some(Step::Frame(frame)) => return Ok(Some(frame)),
                 Some(Step::Break(failure)) => return Err(failure),
                 Some(Step::Gate(gate)) => gate.pass(),
+                Some(Step::Advance(clock, by)) => clock.advance(by),
                 Some(Step::Hang) => {
                     assert!(self.cancel.wait(Duration::from_secs(60)).is_some(), "nobody cancelled");
                     return Err(Failure::new(Fault::Reset, "closed"));

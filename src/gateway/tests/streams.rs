@@ -7,6 +7,7 @@ use super::super::ports::Outcome;
 use crate::domain::chat::{Delta, Finish, Usage};
 use crate::domain::failure::Fault;
 use std::sync::Arc;
+use std::time::Duration;
 
 const TEXT: &str = "It was the best of times, it was the worst of times, it was the age of wisdom.";
 
@@ -107,6 +108,17 @@ fn a_stream_is_continued_more_than_once_and_past_those_who_refuse() {
     assert_eq!(trail.attempts.len(), 4);
     let resumed = bench.witness.saw("StreamResumed");
     assert!(resumed[0].contains("from: \"a\", to: \"c\"") && resumed[1].contains("from: \"c\", to: \"d\""));
+}
+
+#[test]
+fn a_stream_that_breaks_long_after_the_deadline_of_its_first_token_is_still_continued() {
+    let (a, b) = (Scripted::always(Say::Hang), Scripted::failing(Fault::ServerError));
+    let c = Scripted::always(streams(&[&TEXT[20..]]));
+    let bench = bench(&[&a, &b, &c]);
+    let hours = Step::Advance(bench.clock.clone(), Duration::from_secs(7_200));
+    a.now_says(Say::Stream(vec![text(&TEXT[..20]), hours, breaks(Fault::Reset)]));
+    let (outcome, _, heard) = bench.ask();
+    assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", TEXT));
 }
 
 #[test]
