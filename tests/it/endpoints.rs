@@ -108,12 +108,14 @@ fn probes_answer_while_every_worker_is_busy_and_the_rest_is_shed() {
         let metrics = rig.get("/metrics").text();
         // The one that asks is served by the control lane.
         assert!(metrics.contains("hapax_workers_busy 5"), "{metrics}");
-        // Two wait in the queue until their patience ends, the rest is shed at once: all are told to come back.
-        let shed = at_once(8, |_| rig.chat());
-        for answer in &shed {
-            assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-        }
+        // Two wait in the queue, the rest is shed at once and told to come back.
+        let more = scope.spawn(|| at_once(8, |_| rig.chat()));
+        rig.wait_for_metric("hapax_rejected_total{reason=\"queue_full\"} 6");
         rig.provider(0).gate().open();
+        let (served, shed): (Vec<_>, Vec<_>) =
+            more.join().expect("no panic").into_iter().partition(|answer| answer.status == 200);
+        assert_eq!((served.len(), shed.len()), (2, 6));
+        assert!(shed.iter().all(|answer| (answer.status, answer.header("retry-after")) == (503, Some("1"))));
         held.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
     });
     assert_eq!(statuses, [200; 4]);
@@ -160,13 +162,13 @@ fn a_drained_house_finishes_what_is_under_way_and_takes_nothing_new() {
 fn a_reload_refuses_nobody_and_changes_who_is_asked() {
     let rig = Rig::new(&[OPENAI, OPENAI]);
     let mut conversation = rig.connect();
-    let mut ask = |rig: &Rig| {
+    let mut ask = || {
         conversation.send("POST", CHAT, &[], HELLO);
         conversation.answer().header("x-hapax-provider").map(str::to_owned)
     };
-    assert_eq!(ask(&rig).as_deref(), Some("a"));
+    assert_eq!(ask().as_deref(), Some("a"));
     rig.reload(&[OPENAI, OPENAI], "provider_preference: [b, a]\n");
-    assert_eq!(ask(&rig).as_deref(), Some("b"));
+    assert_eq!(ask().as_deref(), Some("b"));
     let metrics = rig.get("/metrics").text();
     assert!(metrics.contains("hapax_config_reloads_total{result=\"success\"} 1"), "{metrics}");
     assert!(

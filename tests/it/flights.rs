@@ -91,12 +91,13 @@ fn an_error_is_shared_with_those_waiting_and_not_kept() {
 fn whoever_opts_out_or_asks_something_else_goes_alone() {
     let rig = Rig::new(&[OPENAI]);
     rig.behave(0, "hold");
+    let off = [("X-Hapax-Deduplicate", "off")];
+    let other = r#"{"messages":[{"role":"user","content":"Hello!"}]}"#;
     std::thread::scope(|scope| {
-        let off = [("X-Hapax-Deduplicate", "off")];
-        let other = r#"{"messages":[{"role":"user","content":"Hello!"}]}"#;
+        let rig = &rig;
         let threads = [
             scope.spawn(|| rig.chat().status),
-            scope.spawn(move || rig.ask("POST", CHAT, &off, HELLO).status),
+            scope.spawn(|| rig.ask("POST", CHAT, &off, HELLO).status),
             scope.spawn(|| rig.post(CHAT, other).status),
         ];
         assert_eq!(rig.provider(0).wait_for(3, PATIENCE).len(), 3);
