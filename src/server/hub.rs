@@ -152,8 +152,9 @@ impl Hub {
                     None => return Err(After::Elsewhere),
                 },
                 Step::Refuse(refusal) => {
-                    let response = self.word(refusal, work.connection.path());
-                    self.reply(line, &mut work, &response, Manner::LAST)?
+                    let (path, manner) = work.connection.understood();
+                    let response = self.word(refusal, path);
+                    self.reply(line, &mut work, &response, manner)?
                 }
                 Step::Close => return Err(After::Remove),
             };
@@ -289,9 +290,9 @@ impl Hub {
     /// An answer as bytes, in one piece.
     pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
         let mut out = Vec::with_capacity(512 + response.body.len());
-        let length = Extent::Length(response.body.len());
-        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (length, manner));
-        if !manner.head_only {
+        let extent = Extent::whole(response.status, response.body.len());
+        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
+        if !manner.head_only && extent != Extent::Nothing {
             out.extend_from_slice(&response.body);
         }
         out
