@@ -218,6 +218,7 @@ impl Poller {
     /// Looks at the deadlines, and lets go of what was turned away.
     fn tick(&mut self, now: Instant) {
         self.ticked = now;
+        self.hub.gauges.heartbeat.fetch_add(1, Ordering::Relaxed);
         self.paused = false;
         self.shed.clear();
         if self.spare.is_none() {
