@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, the rooms it may import, and the crates it may name. A room without a row fails.
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &["sha2"]),
-    ("clock", &[], &["parking_lot"]),
+    ("clock", &[], &["parking_lot", "rustix"]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
     ("config", &["domain"], &["serde", "serde_yaml"]),
     ("gateway", &["domain", "clock"], &["parking_lot"]),
@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "api",
             "simulate",
         ],
-        &["lexopt", "signal_hook", "log", "serde", "serde_json"],
+        &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),
     ("main", &["cli"], &[]),
     ("lib", &[], &[]),
@@ -66,6 +66,7 @@ const CRATES: &[&str] = &[
     "sha2",
     "lexopt",
     "signal_hook",
+    "listenfd",
 ];
 
 /// Lines of a source file, its tests not counted.
