@@ -1,6 +1,6 @@
 //! The one place where the rooms are wired together: settings in, a house in service out.
 
-use crate::api::{Api, Network, State};
+use crate::api::{self, Api, Network, Pulse, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::domain::key::{Hash, Key, Keyring};
@@ -18,6 +18,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// A watcher of the status keeps a worker; so many must there be for each.
+const WORKERS_PER_WATCHER: usize = 8;
 
 /// A gateway in service.
 pub struct House {
@@ -49,15 +52,16 @@ impl House {
             .map_err(|error| format!("the log cannot be started: {error}"))?;
         let sink = logging.sink.clone();
         let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
-        let observer: Arc<dyn Observer> =
-            Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
+        let telemetry = Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock));
+        let pulse = Arc::new(Pulse::new(Arc::new(telemetry)));
+        let observer = Arc::clone(&pulse) as Arc<dyn Observer>;
         let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
         let state = parts.state(settings)?;
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges) = (api.clone(), Arc::clone(&gauges));
             let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
-            Api::new(state, Arc::clone(&parts.observer), Arc::clone(&clock), exposition)
+            Api::new(state, pulse, Arc::clone(&clock), exposition)
         });
         let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
             .map_err(|error| format!("the front door cannot be opened: {error}"))?;
@@ -116,28 +120,37 @@ impl House {
 
 impl Parts {
     fn state(&self, settings: &Settings) -> Result<State, String> {
-        let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
-        for name in &settings.preference {
-            let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
-                continue;
-            };
-            let upstream =
-                upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(&self.clock))?;
-            providers.push((slot(provider), Arc::new(upstream)));
-        }
-        let gateway =
-            Gateway::new(routes(settings), providers, Arc::clone(&self.clock), Arc::clone(&self.observer));
-        let limited =
-            |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-        let keys = settings.keys.iter().filter_map(limited);
-        Ok(State {
-            gateway: Arc::new(gateway),
-            meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer)),
-            keyring: Keyring::new(settings.keys.iter().map(key).collect()),
-            trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
-            cors_origins: settings.cors_origins.clone(),
-        })
+        let state = state(settings, &self.clock, &self.observer)?;
+        self.metrics.configured(state.gateway.known_models().clone());
+        Ok(state)
     }
+}
+
+/// What a configuration puts into service; nothing is connected or started yet.
+pub(super) fn state(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+) -> Result<State, String> {
+    let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+    for name in &settings.preference {
+        let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
+            continue;
+        };
+        let upstream = upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(clock))?;
+        providers.push((slot(provider), Arc::new(upstream)));
+    }
+    let gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+    let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
+    let keys = settings.keys.iter().filter_map(limited);
+    Ok(State {
+        gateway: Arc::new(gateway),
+        meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(observer)),
+        keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+        trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
+        cors_origins: settings.cors_origins.clone(),
+        watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
+    })
 }
 
 fn slot(provider: &config::Provider) -> SlotSettings {
