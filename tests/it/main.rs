@@ -5,6 +5,8 @@ mod access;
 mod endpoints;
 mod failover;
 mod flights;
+mod operate;
+mod page;
 mod rig;
 mod story;
 mod tidy;

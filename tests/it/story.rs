@@ -9,6 +9,8 @@ fn a_failover_is_told_in_one_line_with_its_attempts() {
     let rig = Rig::built(&[OPENAI, "anthropic"], ", retries: 0", "");
     rig.behave(0, "status=503");
     assert_eq!(rig.ask("POST", CHAT, &[("X-Request-ID", "story-1")], HELLO_STREAM).status, 200);
+    // The story is told when the last byte has left; a caller may be quicker.
+    rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 1");
     let status = rig.get("/v1/status").json();
     assert_eq!(status["recent"][0]["request_id"], "story-1");
     assert_eq!(status["recent"][0]["attempts"].as_array().map(Vec::len), Some(2));
