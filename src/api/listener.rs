@@ -38,16 +38,18 @@ impl<'a, 'b> Ear<'a, 'b> {
         Wording { provider, model, ..self.wording.clone() }
     }
 
-    /// The stream is complete: what the dialect still owes, and the end.
-    pub(super) fn end(&mut self) {
+    /// Whether the caller has hung up.
+    pub(super) fn left(&self) -> bool {
+        self.exchange.left()
+    }
+
+    /// The stream is complete: what the dialect still owes, and the end. Whether the caller was there to hear it.
+    pub(super) fn end(&mut self) -> bool {
         self.buffer.clear();
         if let Some(writer) = &mut self.writer {
             writer.end(&mut self.buffer);
         }
-        // A caller who left in this moment has no use for the news.
-        if self.exchange.write(&self.buffer).is_ok() {
-            let _ = self.exchange.finish();
-        }
+        self.exchange.write(&self.buffer).and_then(|()| self.exchange.finish()).is_ok()
     }
 
     /// The stream could not be saved: an error frame, and no end mark.

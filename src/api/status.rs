@@ -1,5 +1,6 @@
 //! `/v1/status` and the page that shows it: providers, circuits, and the last requests with their attempts, never their text.
 
+use super::pulse::{Beats, milliseconds};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
@@ -8,7 +9,7 @@ use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Requests remembered for the page.
 const RECENT_MAX: usize = 50;
@@ -77,6 +78,10 @@ impl Recent {
 struct Status {
     version: &'static str,
     draining: bool,
+    /// Streams that broke and went on elsewhere, since the start.
+    streams_resumed: u64,
+    /// Requests that shared another one's call, since the start.
+    deduplicated: u64,
     providers: Vec<Provider>,
     recent: Vec<Remembered>,
 }
@@ -87,6 +92,8 @@ struct Provider {
     healthy: bool,
     circuit: &'static str,
     usable: bool,
+    keys_left: usize,
+    busy_for_ms: u64,
     latency_ms: Option<u64>,
     in_flight: usize,
     request_count: u64,
@@ -94,14 +101,18 @@ struct Provider {
     last_check: Option<String>,
     last_failure: Option<String>,
     models: Vec<(String, &'static str)>,
+    #[serde(flatten)]
+    beats: Beats,
 }
 
-impl From<SlotStatus> for Provider {
-    fn from(slot: SlotStatus) -> Self {
+impl Provider {
+    fn new(slot: SlotStatus, beats: Beats) -> Self {
         Self {
             healthy: slot.healthy,
             circuit: slot.circuit.word(),
             usable: slot.usable(),
+            keys_left: slot.keys_left,
+            busy_for_ms: slot.busy_for.map_or(0, milliseconds),
             latency_ms: slot.latency.map(milliseconds),
             in_flight: slot.in_flight,
             request_count: slot.request_count,
@@ -110,18 +121,34 @@ impl From<SlotStatus> for Provider {
             models: slot.models.iter().map(|model| (model.model.clone(), model.circuit.word())).collect(),
             last_failure: slot.last_failure,
             name: slot.name,
+            beats,
         }
     }
 }
 
 /// The state of everything, for machines and for the page.
 pub(super) fn json(api: &Api, state: &State) -> Told {
-    Told::json(super::to_json(&Status {
+    Told::json(body(api, state))
+}
+
+/// The same, as its text.
+pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
+    let slots = state.gateway.snapshot();
+    api.pulse.keep(|name| slots.iter().any(|slot| slot.name == name));
+    super::to_json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         draining: api.draining(),
-        providers: state.gateway.snapshot().into_iter().map(Provider::from).collect(),
+        streams_resumed: api.pulse.resumed(),
+        deduplicated: api.pulse.deduplicated(),
+        providers: slots
+            .into_iter()
+            .map(|slot| {
+                let beats = api.pulse.of(&slot.name);
+                Provider::new(slot, beats)
+            })
+            .collect(),
         recent: api.recent.newest_first(),
-    }))
+    })
 }
 
 /// The page: one file, no request to any other host (the policy holds it to that).
@@ -134,8 +161,4 @@ pub(super) fn page() -> Told {
         response.headers.push(("Cache-Control", "no-cache".to_owned()));
     }
     told
-}
-
-fn milliseconds(took: Duration) -> u64 {
-    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! The one place where the rooms are wired together: settings in, a house in service out.
 
-use crate::api::{Api, Network, State};
+use crate::api::{self, Api, Network, Pulse, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::domain::key::{Hash, Key, Keyring};
@@ -19,6 +19,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
+
+/// A watcher of the status keeps a worker; so many must there be for each.
+const WORKERS_PER_WATCHER: usize = 8;
 
 /// A gateway in service.
 pub struct House {
@@ -61,8 +64,9 @@ impl House {
             .map_err(|error| format!("the log cannot be started: {error}"))?;
         let sink = logging.sink.clone();
         let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
-        let observer: Arc<dyn Observer> =
-            Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
+        let telemetry = Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock));
+        let pulse = Arc::new(Pulse::new(Arc::new(telemetry)));
+        let observer = Arc::clone(&pulse) as Arc<dyn Observer>;
         let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
         let mut made = Vec::new();
         let state = parts.state(settings, &mut made, None)?;
@@ -70,7 +74,7 @@ impl House {
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges) = (api.clone(), Arc::clone(&gauges));
             let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
-            Api::new(state, Arc::clone(&parts.observer), Arc::clone(&clock), exposition)
+            Api::new(state, pulse, Arc::clone(&clock), exposition)
         });
         let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
             .map_err(|error| format!("the front door cannot be opened: {error}"))?;
@@ -160,59 +164,105 @@ impl House {
 }
 
 impl Parts {
-    /// What is to be in service. `made` are the providers of `old`; what is the same in both stays as it is, and
-    /// nothing is changed when something cannot be used.
+    /// What is to be in service: see [`in_service`].
     fn state(&self, settings: &Settings, made: &mut Vec<Made>, old: Option<&State>) -> Result<State, String> {
-        let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
-        let mut now_made = Vec::new();
-        for name in &settings.preference {
-            let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
-                continue;
-            };
-            let upstream = self.provider(provider, settings.system_prompt.as_deref(), made)?;
-            providers.push((slot(provider), Arc::clone(&upstream)));
-            let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
-            now_made.push(Made { settings, system_prompt, provider: upstream });
-        }
-        *made = now_made;
-        let mut gateway =
-            Gateway::new(routes(settings), providers, Arc::clone(&self.clock), Arc::clone(&self.observer));
-        let limited =
-            |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-        let keys = settings.keys.iter().filter_map(limited);
-        let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer));
-        if let Some(old) = old {
-            gateway = gateway.inheriting(&old.gateway);
-            meter = meter.inheriting(&old.meter);
-        }
-        Ok(State {
-            gateway: Arc::new(gateway),
-            meter,
-            keyring: Keyring::new(settings.keys.iter().map(key).collect()),
-            trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
-            cors_origins: settings.cors_origins.clone(),
-        })
-    }
-
-    /// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
-    /// one. A file of certificates may have changed under its name, so such a provider is always made anew.
-    fn provider(
-        &self,
-        settings: &config::Provider,
-        system_prompt: Option<&str>,
-        made: &[Made],
-    ) -> Result<Arc<dyn Provider>, String> {
-        let same = |made: &&Made| {
-            made.settings == *settings
-                && made.system_prompt.as_deref() == system_prompt
-                && settings.ca_file.is_none()
-        };
-        if let Some(known) = made.iter().find(same) {
-            return Ok(Arc::clone(&known.provider));
-        }
-        Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(&self.clock))?))
+        let state = in_service(settings, (&self.clock, &self.observer), made, old)?;
+        self.metrics.configured(state.gateway.known_models().clone());
+        Ok(state)
     }
 }
+
+/// What a configuration puts into service at the start; nothing is connected or started yet.
+pub(super) fn state(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+) -> Result<State, String> {
+    in_service(settings, (clock, observer), &mut Vec::new(), None)
+}
+
+/// What is to be in service. `made` are the providers of `old`; what is the same in both stays as it is, and
+/// nothing is changed when something cannot be used.
+fn in_service(
+    settings: &Settings,
+    (clock, observer): (&Arc<dyn Clock>, &Arc<dyn Observer>),
+    made: &mut Vec<Made>,
+    old: Option<&State>,
+) -> Result<State, String> {
+    let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+    let mut now_made = Vec::new();
+    for name in &settings.preference {
+        let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
+            continue;
+        };
+        let upstream = known_or_new(provider, settings.system_prompt.as_deref(), made, clock)?;
+        providers.push((slot(provider), Arc::clone(&upstream)));
+        let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
+        now_made.push(Made { settings, system_prompt, provider: upstream });
+    }
+    *made = now_made;
+    let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+    let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
+    let keys = settings.keys.iter().filter_map(limited);
+    let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(observer));
+    if let Some(old) = old {
+        gateway = gateway.inheriting(&old.gateway);
+        meter = meter.inheriting(&old.meter);
+    }
+    Ok(State {
+        gateway: Arc::new(gateway),
+        meter,
+        keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+        trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
+        cors_origins: settings.cors_origins.clone(),
+        watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
+    })
+}
+
+/// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
+/// one. A file of certificates may have changed under its name, so such a provider is always made anew.
+fn known_or_new(
+    settings: &config::Provider,
+    system_prompt: Option<&str>,
+    made: &[Made],
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Provider>, String> {
+    let same = |made: &&Made| {
+        made.settings == *settings
+            && made.system_prompt.as_deref() == system_prompt
+            && settings.ca_file.is_none()
+    };
+    if let Some(known) = made.iter().find(same) {
+        return Ok(Arc::clone(&known.provider));
+    }
+    Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock))?))
+}
+
+/// What a configuration puts into service; nothing is connected or started yet.
+pub(super) fn state(
+settings: &Settings,
+clock: &Arc<dyn Clock>,
+observer: &Arc<dyn Observer>,
+) -> Result<State, String> {
+let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+for name in &settings.preference {
+    let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
+        continue;
+    };
+    let upstream = upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(clock))?;
+    providers.push((slot(provider), Arc::new(upstream)));
+}
+let gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
+let keys = settings.keys.iter().filter_map(limited);
+Ok(State {
+    gateway: Arc::new(gateway),
+    meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(observer)),
+    keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+    trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
+    cors_origins: settings.cors_origins.clone(),
+    watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
+})
 
 fn slot(provider: &config::Provider) -> SlotSettings {
     SlotSettings {

@@ -172,6 +172,12 @@ impl Gateway {
         all
     }
 
+    /// Every model somebody configured by its full name.
+    #[must_use]
+    pub fn known_models(&self) -> &HashSet<String> {
+        &self.known_models
+    }
+
     /// The models a caller can name, with who serves them first: own names (`hapax`), then each provider's.
     #[must_use]
     pub fn models(&self) -> Vec<(String, String)> {

@@ -42,6 +42,8 @@ struct RequestLine<'a> {
     level: &'static str,
     msg: &'static str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
     endpoint: &'a str,
     method: &'a str,
     status: u16,
@@ -84,6 +86,8 @@ struct UsageLine {
 
 fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
     let level = match record.status {
+        // Probes ask every few seconds, and what they are told has its own lines.
+        _ if record.routine => log::Level::Debug,
         500.. => log::Level::Warn,
         _ => log::Level::Info,
     };
@@ -115,6 +119,7 @@ fn in_fields<'a>(record: &'a Record<'_>, ts: &'a str, level: log::Level) -> Requ
         level: word(level),
         msg: "request",
         request_id: record.request_id,
+        trace_id: record.trace_id,
         endpoint: record.endpoint,
         method: record.method,
         status: record.status,
@@ -159,7 +164,13 @@ fn in_words(record: &Record<'_>) -> String {
         text.push_str(&format!(" after {}", story.join(", ")));
     }
     if record.deduplicated {
-        text.push_str(" (deduplicated)");
+        text.push_str(", deduplicated");
+    }
+    if record.stream {
+        text.push_str(", streamed");
+    }
+    if let Some(error) = record.error {
+        text.push_str(&format!(": {error}"));
     }
     text.push_str(&format!(" [{}]", record.request_id));
     text

@@ -31,7 +31,7 @@ use crate::dialect::{self, Defaults, Outgoing, Reader};
 use crate::domain::chat::Answer;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
-use crate::gateway::ports::{Attempt, Call, Frames, Provider, Reply};
+use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use http::Incoming;
 use keys::{Keys, Refused};
 use line::Bound;
@@ -112,14 +112,14 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        request_id: &str,
+        question: &Question,
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
         let attempt = |key: Option<&HeaderValue>| {
             let head = self.first_token_bound().or_earlier(last);
-            let make = || self.requests.post(&uri, key, request_id, &outgoing.body);
+            let make = || self.requests.post(&uri, key, question, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
@@ -242,13 +242,13 @@ impl Provider for Upstream {
         let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, &question.request_id, call, deadline)?;
+            let (incoming, head) = self.post(&outgoing, question, call, deadline)?;
             let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, &question.request_id, call, last)?;
+        let (incoming, _) = self.post(&outgoing, question, call, last)?;
         let answer = self.read_answer(incoming, caller, &outgoing, last)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }

@@ -9,6 +9,7 @@
 use crate::config::{Kind, Provider};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
+use crate::gateway::ports::Question;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
@@ -85,13 +86,13 @@ impl Requests {
         &self,
         uri: &Uri,
         key: Option<&HeaderValue>,
-        request_id: &str,
+        question: &Question,
         body: &'a [u8],
     ) -> Request<&'a [u8]> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, request_id);
+        *request.headers_mut() = self.headers(key, Some(question));
         request
     }
 
@@ -99,20 +100,22 @@ impl Requests {
     pub(super) fn get(&self, uri: &Uri, key: Option<&HeaderValue>) -> Request<()> {
         let mut request = Request::new(());
         *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, "");
+        *request.headers_mut() = self.headers(key, None);
         request.headers_mut().remove(CONTENT_TYPE);
         request
     }
 
-    fn headers(&self, key: Option<&HeaderValue>, request_id: &str) -> HeaderMap {
+    fn headers(&self, key: Option<&HeaderValue>, question: Option<&Question>) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Some(key) = key {
             headers.insert(self.key_header.clone(), key.clone());
         }
-        if !request_id.is_empty()
-            && let Ok(id) = HeaderValue::from_str(request_id)
-        {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
+        let request_id = question.map(|question| ("x-request-id", question.request_id.as_str()));
+        let trace = question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
+        for (name, value) in request_id.into_iter().chain(trace) {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
         }
         headers
     }

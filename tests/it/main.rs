@@ -5,6 +5,8 @@ mod access;
 mod endpoints;
 mod failover;
 mod flights;
+mod operate;
+mod page;
 mod process;
 mod rig;
 mod story;

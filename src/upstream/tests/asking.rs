@@ -6,8 +6,9 @@ use crate::config::{Kind, Provider as Settings};
 use crate::dialect::Outgoing;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
+use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
-use crate::gateway::ports::{Call, Provider};
+use crate::gateway::ports::{Call, Caller, Provider, Question};
 use crate::upstream::line::Bound;
 use crate::upstream::{Upstream, connect};
 use std::sync::Arc;
@@ -47,7 +48,20 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing = Outgoing { path, body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    upstream.post(&outgoing, "req-1", &call(), last).map(|(incoming, _)| incoming.status)
+    upstream.post(&outgoing, &question(), &call(), last).map(|(incoming, _)| incoming.status)
+}
+
+fn question() -> Question {
+    Question {
+        caller: Caller::Key("bot".to_owned()),
+        endpoint: "chat",
+        gist: Gist::default(),
+        words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
+        pinned: None,
+        deduplicate: true,
+        request_id: "req-1".to_owned(),
+        traceparent: None,
+    }
 }
 
 #[test]
