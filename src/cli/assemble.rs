@@ -238,32 +238,6 @@ fn known_or_new(
     Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock))?))
 }
 
-/// What a configuration puts into service; nothing is connected or started yet.
-pub(super) fn state(
-settings: &Settings,
-clock: &Arc<dyn Clock>,
-observer: &Arc<dyn Observer>,
-) -> Result<State, String> {
-let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
-for name in &settings.preference {
-    let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
-        continue;
-    };
-    let upstream = upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(clock))?;
-    providers.push((slot(provider), Arc::new(upstream)));
-}
-let gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
-let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-let keys = settings.keys.iter().filter_map(limited);
-Ok(State {
-    gateway: Arc::new(gateway),
-    meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(observer)),
-    keyring: Keyring::new(settings.keys.iter().map(key).collect()),
-    trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
-    cors_origins: settings.cors_origins.clone(),
-    watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
-})
-
 fn slot(provider: &config::Provider) -> SlotSettings {
     SlotSettings {
         name: provider.name.clone(),
