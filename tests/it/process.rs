@@ -270,7 +270,7 @@ fn a_log_nobody_reads_delays_no_request() {
     let dropped = at_once(2, |_| {
         let mut conversation = gateway.connect();
         for _ in 0..2_500 {
-            conversation.send("GET", "/health/live", &[("X-Request-ID", &id)], "");
+            conversation.send("GET", "/v1/models", &[("X-Request-ID", &id)], "");
             assert_eq!(conversation.answer().status, 200);
         }
         conversation.send("GET", "/metrics", &[], "");
@@ -292,7 +292,7 @@ fn a_full_disk_under_the_log_delays_no_request() {
     let start = Start { socket: Some(&socket), log: Some(Stdio::from(full)), ..Start::new(&config) };
     let gateway = Running::start(start);
     for _ in 0..20 {
-        assert_eq!(gateway.get("/health/live").status, 200);
+        assert_eq!(gateway.get("/v1/models").status, 200);
     }
     let mut conversation = gateway.connect();
     loop {
