@@ -7,6 +7,7 @@ mod failover;
 mod flights;
 mod process;
 mod rig;
+mod secrets;
 mod story;
 mod tidy;
 mod translation;
