@@ -25,6 +25,7 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
         None => TcpListener::bind(listen.as_str())
             .map_err(|error| Failed::Running(format!("cannot listen on {listen}: {error}")))?,
     };
+    tell_panics_by_their_place();
     let house = House::open(&settings, listener, Arc::new(SystemClock), std::io::stderr())
         .map_err(Failed::Running)?;
     for warning in &settings.warnings {
@@ -39,4 +40,12 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
         patience: settings.server.shutdown_timeout,
     };
     duty.until_ended(house, signals)
+}
+
+/// A panic's words may repeat what it choked on, so the log gets its place alone; whoever asked gets his 500.
+fn tell_panics_by_their_place() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => log::error!("a thread panicked at {}:{}", place.file(), place.line()),
+        None => log::error!("a thread panicked"),
+    }));
 }

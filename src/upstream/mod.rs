@@ -13,6 +13,7 @@ mod agent;
 mod ears;
 mod faults;
 mod http;
+mod hush;
 mod keys;
 mod line;
 mod names;
@@ -33,6 +34,7 @@ use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use http::Incoming;
+use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
@@ -59,6 +61,7 @@ pub struct Upstream {
     patience: Patience,
     requests: Requests,
     keys: Keys,
+    hush: Hush,
     agent: Agent,
     clock: Arc<dyn Clock>,
 }
@@ -104,7 +107,8 @@ impl Upstream {
         };
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
-        Ok(Self { name, kind, target, defaults, patience, requests, keys, agent, clock })
+        let hush = Hush::new(settings);
+        Ok(Self { name, kind, target, defaults, patience, requests, keys, hush, agent, clock })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -236,6 +240,24 @@ impl Upstream {
 
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        let reply = self.reply(attempt, call).map_err(|failure| self.hush.over(failure))?;
+        Ok(self.hush.reply(reply))
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Failure> {
+        let path = requests::check_path(self.kind);
+        let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
+        checked.map_err(|failure| self.hush.over(failure))
+    }
+
+    fn keys_left(&self) -> usize {
+        self.keys.left(self.clock.now())
+    }
+}
+
+impl Upstream {
+    fn reply(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
         let question = attempt.question;
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
@@ -251,16 +273,6 @@ impl Provider for Upstream {
         let (incoming, _) = self.post(&outgoing, question, call, last)?;
         let answer = self.read_answer(incoming, caller, &outgoing, last)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
-    }
-
-    fn check(&self, call: &Call) -> Result<(), Failure> {
-        let path = requests::check_path(self.kind);
-        let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
-        self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call))
-    }
-
-    fn keys_left(&self) -> usize {
-        self.keys.left(self.clock.now())
     }
 }
 

@@ -10,6 +10,7 @@ mod operate;
 mod page;
 mod process;
 mod rig;
+mod secrets;
 mod story;
 mod tidy;
 mod translation;

@@ -315,6 +315,10 @@ impl State {
     }
 }
 
+/// What anyone may read of a failure. The provider's own words are the caller's alone: they may repeat his.
 fn words_of(failure: &Failure) -> String {
-    format!("{}: {}", failure.outcome(), failure.message)
+    match failure.status {
+        Some(status) => format!("{status}: {}", failure.fault.word()),
+        None => failure.fault.word().to_owned(),
+    }
 }

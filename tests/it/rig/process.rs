@@ -79,8 +79,31 @@ struct Log {
 }
 
 impl Running {
+    /// Starts one whose log may be silent about where it listens: at a socket of ours.
+    pub fn start_quietly(start: Start<'_>) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let running = Self::spawn(Start { socket: Some(&socket), ..start });
+        // The shell in between knows no signals of ours: wait until the gateway itself answers.
+        assert_eq!(running.get("/health/live").status, 200);
+        running
+    }
+
     /// Starts the binary, and waits until it says where it listens, if its log comes to us.
     pub fn start(start: Start<'_>) -> Self {
+        let (reads_log, handed) = (start.log.is_none(), start.socket.is_some());
+        let mut running = Self::spawn(start);
+        if reads_log {
+            let line = running.wait_for_log(" listens on ");
+            let rest = line.split(" listens on ").nth(1).expect("it is there");
+            running.address =
+                rest.split(',').next().and_then(|address| address.parse().ok()).expect("an address");
+        } else {
+            assert!(handed && running.get("/health/live").status == 200);
+        }
+        running
+    }
+
+    fn spawn(start: Start<'_>) -> Self {
         let mut command = match start.socket {
             None => Command::new(HAPAX),
             Some(socket) => {
@@ -109,16 +132,9 @@ impl Running {
             };
             std::thread::Builder::new().name("log".to_owned()).spawn(read).expect("a thread is left")
         });
-        let mut running = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log, reader };
-        running.address = match start.socket {
-            Some(socket) if !reads_log => socket.local_addr().expect("it is bound"),
-            _ => {
-                let line = running.wait_for_log(" listens on ");
-                let rest = line.split(" listens on ").nth(1).expect("it is there");
-                rest.split(',').next().and_then(|address| address.parse().ok()).expect("an address")
-            }
-        };
-        running
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = start.socket.and_then(|socket| socket.local_addr().ok()).unwrap_or(nowhere);
+        Self { child, address, log, reader }
     }
 
     /// The first line of the log with these words.
