@@ -5,12 +5,16 @@ pub mod assemble;
 mod check;
 mod completions;
 mod demo;
+mod duty;
 mod explain;
 mod health;
 mod help;
 mod keys;
+mod reload;
 mod serve;
 mod simulate;
+mod systemd;
+mod watch;
 
 use args::Command;
 use std::ffi::OsString;

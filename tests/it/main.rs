@@ -7,6 +7,7 @@ mod failover;
 mod flights;
 mod operate;
 mod page;
+mod process;
 mod rig;
 mod story;
 mod tidy;
