@@ -7,16 +7,13 @@ use hapax::api::WATCHERS_MAX;
 const OPENAI: &str = "openai_compatible";
 const LIVE: &str = "/v1/status/live";
 
-/// The next event of a stream of server-sent events, comments passed over.
+/// The next event of a stream of server-sent events. A comment means that nothing happened for many seconds.
 fn event(watcher: &mut Conversation) -> Option<serde_json::Value> {
-    loop {
-        let chunk = watcher.chunk().filter(|chunk| !chunk.is_empty())?;
-        let text = String::from_utf8(chunk).expect("events are UTF-8");
-        if let Some(data) = text.strip_prefix("data: ") {
-            assert!(text.ends_with("\n\n"), "an event is whole: {text:?}");
-            return Some(serde_json::from_str(data).expect("events are JSON"));
-        }
-    }
+    let chunk = watcher.chunk().filter(|chunk| !chunk.is_empty())?;
+    let text = String::from_utf8(chunk).expect("events are UTF-8");
+    let data = text.strip_prefix("data: ").unwrap_or_else(|| panic!("no news came, but {text:?}"));
+    assert!(text.ends_with("\n\n"), "an event is whole: {text:?}");
+    Some(serde_json::from_str(data).expect("events are JSON"))
 }
 
 fn watch(rig: &Rig, headers: &[(&str, &str)]) -> (u16, Conversation) {
