@@ -182,6 +182,8 @@ fn price(options: &Options, report: &mut Report) -> Result<(), String> {
         }
     }
     drop(callers);
+    let asked = counted(&metrics(beside.gateway.address())?, "hapax_provider_requests_total");
+    report.words("price_asked_beside_open_breaker", &asked);
     beside.stop(report)?;
     without.stop(report)?;
     report.count("price_pairs", pairs);

@@ -16,12 +16,15 @@ const TOKENS: usize = 40;
 const WHOLE_SHARE_MIN: f64 = 0.999;
 /// How providers answer when they are not killed.
 const BEHAVIOUR: &str = "tokens=40";
+/// The same of one who refuses a conversation that ends with the assistant's words.
+const REFUSING: &str = "tokens=40,no_prefill";
 
 #[derive(Debug, Default)]
 struct Tally {
     whole: u64,
     honest: u64,
     lying: u64,
+    more: u64,
     silent: u64,
     examples: Vec<String>,
     stale: u64,
@@ -36,28 +39,33 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
             // What does not divide goes to the first ones.
             let count = (options.streams + 8 - index as u64) / 9;
             let seed = options.seed.wrapping_add(index as u64 * 2 + u64::from(second));
-            let (tally, cut) = kill(options, (voice, first, second), (count, seed), report)?;
+            let goes_on = second.then_some(if options.refuse_beginnings { REFUSING } else { BEHAVIOUR });
+            let (tally, cut) = kill(options, (voice, first, goes_on), (count, seed), report)?;
             killed += cut;
             all.add(tally);
         }
-        let streams = all.whole + all.honest + all.lying + all.silent;
+        let streams = all.whole + all.honest + all.lying + all.more + all.silent;
         report.count(format!("{name}_streams"), streams);
         report.count(format!("{name}_connections_killed"), killed);
         report.count(format!("{name}_whole"), all.whole);
         report.count(format!("{name}_ended_honestly"), all.honest);
         report.count(format!("{name}_looked_complete_or_ended_without_a_word"), all.lying);
+        report.count(format!("{name}_said_more"), all.more);
         report.count(format!("{name}_no_answer"), all.silent);
         report.count(format!("{name}_kept_connections_found_closed"), all.stale);
         report.promise(all.lying == 0, || format!("{name}: {} looked complete and were not", all.lying));
+        // One who was told all and is asked to go on may well say something; that is his to know.
+        report.promise(all.more == 0 || options.refuse_beginnings, || {
+            format!("{name}: {} said more", all.more)
+        });
         report.promise(all.silent == 0, || format!("{name}: {} got no answer", all.silent));
         report.promise(streams == options.streams, || format!("{name}: {streams} streams"));
-        let share = all.whole as f64 / streams.max(1) as f64;
+        let share = (all.whole + all.more) as f64 / streams.max(1) as f64;
         report.promise(!second || share >= WHOLE_SHARE_MIN, || {
             format!("only {:.3} % were whole", share * 100.0)
         });
         for example in all.examples {
             crate::complain(&format!("{name}: {example}"));
-            report.promise(!second, || example.clone());
         }
     }
     Ok(())
@@ -68,21 +76,23 @@ fn pairs() -> impl Iterator<Item = (Voice, Voice)> {
     VOICES.into_iter().flat_map(|voice| VOICES.into_iter().map(move |first| (voice, first)))
 }
 
-/// Kills the streams of one pair of dialects; also says how many connections were killed.
+/// Kills the streams of one pair of dialects, `second` being how another provider behaves, if there is one; also says
+/// how many connections were killed.
 fn kill(
     options: &Options,
-    (voice, first, second): (Voice, Voice, bool),
+    (voice, first, second): (Voice, Voice, Option<&str>),
     (count, seed): (u64, u64),
     report: &mut Report,
 ) -> Result<(Tally, u64), String> {
     let place = VOICES.iter().position(|other| *other == first).unwrap_or(0);
     let next = VOICES[(place + 1) % VOICES.len()];
-    let mut providers = vec![(first, site::simulator()?)];
-    if second {
-        providers.push((next, site::simulator()?));
-    }
-    for (_, provider) in &providers {
-        provider.behave(BEHAVIOUR).map_err(|bad| bad.to_string())?;
+    let mut providers = Vec::new();
+    for (voice, behaviour) in [(first, Some(BEHAVIOUR)), (next, second)] {
+        if let Some(behaviour) = behaviour {
+            let provider = site::simulator()?;
+            provider.behave(behaviour).map_err(|bad| bad.to_string())?;
+            providers.push((voice, provider));
+        }
     }
     let bytes = length(first, &providers[0].1)?;
     let watched = Watched::start(options, &site::yaml(&providers, &[], NEVER_OPEN))?;
@@ -98,7 +108,7 @@ fn kill(
         let request = Request::new(voice, format!("Stream {number} of {seed}"), true);
         let expected = Simulator::expected_tokens(MODEL, &request.user, TOKENS).concat();
         let worth = caller.ask(&request).map(|heard| judge(voice, true, &heard, &expected));
-        tally.note(worth, (second, voice, first));
+        tally.note(worth, (second.is_some(), voice, first));
     })?;
     watched.stop(report)?;
     let killed = providers[0].1.seen().iter().filter(|seen| seen.end == End::Misbehaved).count();
@@ -129,6 +139,10 @@ impl Tally {
                 self.whole += 1;
                 return;
             }
+            Ok(Worth::More(how)) => {
+                self.more += 1;
+                Some(how)
+            }
             Ok(Worth::Honest(how)) => {
                 self.honest += 1;
                 // Alone, that is what has to happen.
@@ -150,6 +164,7 @@ impl Tally {
         self.whole += other.whole;
         self.honest += other.honest;
         self.lying += other.lying;
+        self.more += other.more;
         self.silent += other.silent;
         self.stale += other.stale;
         self.examples.extend(other.examples);

@@ -24,6 +24,8 @@ options
   --soak-for TIME       (1h)
   --rate N              requests per second of abandoned (20) and soak (50)
   --clients N           callers at once in flapping and killed-streams (32)
+  --refuse-beginnings   in killed-streams, those who are to go on refuse a conversation that ends with the
+                        assistant's words, as some models do
   --seed N              of the random choices (1)
   --samples FILE        one line per second: seconds,rss KiB,threads,descriptors,cpu seconds (abandoned, soak)
 ";
@@ -88,6 +90,8 @@ pub struct Options {
     pub rate: Option<u64>,
     /// Callers at once.
     pub clients: usize,
+    /// Those who are to go on with a stream do not accept its beginning as the assistant's.
+    pub refuse_beginnings: bool,
     /// Of the random choices.
     pub seed: u64,
     /// Where samples are written.
@@ -108,6 +112,7 @@ impl Options {
             soak_for: Duration::from_secs(3_600),
             rate: None,
             clients: 32,
+            refuse_beginnings: false,
             seed: 1,
             samples: None,
         }
@@ -142,6 +147,7 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Str
             "--rate" => options.rate = Some(number(&value()?)?.clamp(1, 1_000)),
             // The front door takes 256 connections of one address.
             "--clients" => options.clients = usize::try_from(number(&value()?)?).unwrap_or(1).clamp(1, 200),
+            "--refuse-beginnings" => options.refuse_beginnings = true,
             "--seed" => options.seed = number(&value()?)?,
             "--samples" => options.samples = Some(value()?.into()),
             _ => return Err(format!("`{argument}` is neither a phase nor an option; see --help")),

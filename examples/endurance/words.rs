@@ -86,6 +86,8 @@ pub struct Heard {
 pub enum Worth {
     /// All of the text, and every mark of its end.
     Whole,
+    /// All of the text, properly ended, and then more.
+    More(String),
     /// It says that it is none: an error status, an error frame, or a body that HTTP calls broken.
     Honest(String),
     /// It looks complete and is not, or ends without a word.
@@ -99,8 +101,9 @@ pub fn judge(voice: Voice, stream: bool, heard: &Heard, expected: &str) -> Worth
         return Worth::Honest(format!("{} {}: {}", heard.status, heard.story, shortened(&body)));
     }
     let text = text_of(voice, &body);
-    let finish = body.contains(voice.finish());
-    let sentinel = if stream { body.contains(voice.sentinel()) } else { finish };
+    // A whole answer is marked by its length; a provider that gives no reason for its end has still said it all.
+    let finish = !stream || body.contains(voice.finish());
+    let sentinel = !stream || body.contains(voice.sentinel());
     let error = body.contains("\"error\"");
     let told = || {
         let tail: String = body.chars().skip(body.chars().count().saturating_sub(300)).collect();
@@ -108,6 +111,10 @@ pub fn judge(voice: Voice, stream: bool, heard: &Heard, expected: &str) -> Worth
     };
     if text == expected && finish && sentinel && !error && heard.ended {
         Worth::Whole
+    } else if !stream && !heard.ended {
+        Worth::Honest(format!("broken off: {}", told()))
+    } else if text.starts_with(expected) && finish && sentinel && !error && heard.ended {
+        Worth::More(told())
     } else if finish || sentinel {
         Worth::Lying(format!("looks complete: {}", told()))
     } else if error || !heard.ended {
