@@ -45,7 +45,11 @@ impl DateCache {
         (status, headers): (u16, &[(&'static str, String)]),
         (extent, manner): (Extent, Manner),
     ) {
-        let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+        if status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
+        } else {
+            let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+        }
         self.append(out, clock);
         out.extend_from_slice(b"\r\n");
         for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
