@@ -57,7 +57,7 @@ pub(super) struct Bench {
 }
 
 /// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 16 << 10;
+const WORKER_SCRATCH_BYTES: usize = 4 << 10;
 /// What one line may read before others have their turn.
 const TURN_BYTES_MAX: usize = 256 << 10;
 
