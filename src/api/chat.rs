@@ -63,7 +63,7 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];
             headers.extend(trail_headers(trail));
-            let body = dialect::write_answer(dialect, &answer, &ear.wording_for(trail));
+            let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
             Told::response(Response { status: 200, headers, body })
         }
         Outcome::Streamed => {
