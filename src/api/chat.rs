@@ -65,7 +65,7 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];
             headers.extend(trail_headers(trail));
-            let body = dialect::write_answer(dialect, &answer, &ear.wording_for(trail));
+            let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
             let problem = ear.left().then(Problem::caller_left);
             Told { problem, ..Told::response(Response { status: 200, headers, body }) }
         }

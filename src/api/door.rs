@@ -1,6 +1,7 @@
 //! Who is asking: the request's id, the caller's key, the caller's address.
 
 use super::errors::Problem;
+use crate::domain::digits;
 use crate::domain::key::{Key, Keyring, Unrecognised};
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -31,7 +32,13 @@ impl Ids {
     pub(super) fn of(&self, headers: &Headers) -> String {
         match headers.get("x-request-id") {
             Some(id) if proper(id) => id.to_owned(),
-            _ => format!("req_{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)),
+            _ => {
+                let mut id = String::with_capacity("req_".len() + 16 + 8);
+                id.push_str("req_");
+                digits::push_hex::<16>(&mut id, self.process);
+                digits::push_hex::<8>(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
+                id
+            }
         }
     }
 }

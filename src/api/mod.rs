@@ -144,11 +144,13 @@ impl Api {
     fn admit<'a>(
         &self,
         state: &'a State,
-        head: &Facts<'_>,
+        method: &str,
+        path: &str,
+        headers: &crate::server::Headers,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
-        match table::find(head.method, head.path) {
+        match table::find(method, path) {
             Found::Row(row) if row.guarded => {
-                Ok((row, door::caller(&state.keyring, head.headers, self.clock.today())?))
+                Ok((row, door::caller(&state.keyring, headers, self.clock.today())?))
             }
             Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
@@ -159,7 +161,7 @@ impl Api {
         }
     }
 
-    fn record(&self, facts: &Facts<'_>, told: &Told, sent: &Sent, key: Option<&str>) {
+    fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&str>) {
         let trail = &told.trail;
         let took = self.clock.now().saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
@@ -185,8 +187,17 @@ impl Api {
             key,
             client: Some(facts.client),
         };
-        self.recent.add(&record, self.clock.today());
+        let endpoint = record.endpoint;
         self.pulse.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
+        self.recent.add(status::Remembered {
+            at: self.clock.today(),
+            request_id: facts.request_id.to_owned(),
+            endpoint,
+            status: sent.status,
+            took,
+            stream: told.stream,
+            trail: told.trail,
+        });
     }
 }
 
@@ -223,6 +234,7 @@ impl Handler for Api {
             return None;
         }
         let state = self.state();
+        let problem = self.admit(&state, &head.method, &head.path, &head.headers).err()?;
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -233,12 +245,11 @@ impl Handler for Api {
             received: self.clock.now(),
             bytes_in: 0,
         };
-        let problem = self.admit(&state, &facts).err()?;
         let dialect = table::by_path(&head.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
         let mut response = problem.response(dialect, &request_id);
         response.headers.extend(cors(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
-        self.record(&facts, &Told::problem(problem, dialect), &sent, None);
+        self.record(&facts, Told::problem(problem, dialect), &sent, None);
         Some(response)
     }
 
@@ -259,7 +270,7 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, &facts);
+        let admitted = self.admit(&state, &method, &path, &headers);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
         self.pulse.observe(&Event::Arrived { endpoint: label });
@@ -276,7 +287,7 @@ impl Handler for Api {
         let status = self.send(&state, &facts, &mut told, exchange);
         let sent = Sent { status, bytes: exchange.bytes_out(), refused: false };
         active.endpoint = None;
-        self.record(&facts, &told, &sent, key);
+        self.record(&facts, told, &sent, key);
     }
 
     fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response {

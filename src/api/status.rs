@@ -4,27 +4,40 @@ use super::pulse::{Beats, milliseconds};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
-use crate::domain::event::Record;
+use crate::gateway::ports::{Trail, Tried};
 use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Requests remembered for the page.
 const RECENT_MAX: usize = 50;
 /// Attempts shown of one request.
 const STORY_MAX: usize = 8;
 
-/// The last requests that reached a provider, newest first.
+/// The last requests that reached a provider, newest last.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     /// Guards the ring; held to push or to copy.
     ring: Mutex<VecDeque<Remembered>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct Remembered {
+/// One of them, as it was told: worded only when somebody looks.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    pub(super) at: SystemTime,
+    pub(super) request_id: String,
+    pub(super) endpoint: &'static str,
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) stream: bool,
+    pub(super) trail: Trail,
+}
+
+/// The same in words.
+#[derive(Debug, Serialize)]
+struct Story {
     at: String,
     request_id: String,
     endpoint: &'static str,
@@ -39,38 +52,45 @@ struct Remembered {
 
 impl Recent {
     /// Remembers a request, if a provider was asked for it or its answer was shared.
-    pub(super) fn add(&self, record: &Record<'_>, at: SystemTime) {
-        if record.attempts.is_empty() && !record.deduplicated {
+    pub(super) fn add(&self, remembered: Remembered) {
+        if remembered.trail.attempts.is_empty() && !remembered.trail.deduplicated {
             return;
         }
-        let story = |tried: &crate::domain::event::Tried| {
-            format!(
-                "{}/{}: {} after {} ms",
-                tried.provider,
-                tried.model,
-                tried.outcome,
-                tried.took.as_millis()
-            )
+        let forgotten = {
+            let mut ring = self.ring.lock();
+            let forgotten = if ring.len() == RECENT_MAX { ring.pop_front() } else { None };
+            ring.push_back(remembered);
+            forgotten
         };
-        let remembered = Remembered {
-            at: rfc3339(at),
-            request_id: record.request_id.to_owned(),
-            endpoint: record.endpoint,
-            status: record.status,
-            duration_ms: milliseconds(record.took),
-            stream: record.stream,
-            deduplicated: record.deduplicated,
-            provider: record.served.map(|(provider, _)| provider.to_owned()),
-            model: record.served.map(|(_, model)| model.to_owned()),
-            attempts: record.attempts.iter().take(STORY_MAX).map(story).collect(),
-        };
-        let mut ring = self.ring.lock();
-        ring.truncate(RECENT_MAX - 1);
-        ring.push_front(remembered);
+        drop(forgotten);
     }
 
-    fn newest_first(&self) -> Vec<Remembered> {
-        self.ring.lock().iter().cloned().collect()
+    fn newest_first(&self) -> Vec<Story> {
+        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().cloned().collect();
+        remembered.into_iter().map(Story::from).collect()
+    }
+}
+
+impl From<Remembered> for Story {
+    fn from(remembered: Remembered) -> Self {
+        let told = |tried: &Tried| {
+            let took = tried.took.as_millis();
+            format!("{}/{}: {} after {took} ms", tried.provider, tried.model, tried.outcome)
+        };
+        let Remembered { at, request_id, endpoint, status, took, stream, trail } = remembered;
+        let (provider, model) = trail.served.unzip();
+        Self {
+            at: rfc3339(at),
+            request_id,
+            endpoint,
+            status,
+            duration_ms: milliseconds(took),
+            stream,
+            deduplicated: trail.deduplicated,
+            provider,
+            model,
+            attempts: trail.attempts.iter().take(STORY_MAX).map(told).collect(),
+        }
     }
 }
 
@@ -83,7 +103,7 @@ struct Status {
     /// Requests that shared another one's call, since the start.
     deduplicated: u64,
     providers: Vec<Provider>,
-    recent: Vec<Remembered>,
+    recent: Vec<Story>,
 }
 
 #[derive(Serialize)]

@@ -297,6 +297,7 @@ fn limits(settings: &Settings) -> Limits {
         workers: server.workers,
         queue: server.queue,
         connections_max: server.connections_max,
+        connections_per_address_max: server.connections_per_address_max,
         header_bytes_max: server.header_bytes_max,
         body_bytes_max: server.body_bytes_max,
         memory_max: server.memory_max,

@@ -73,6 +73,7 @@ pub struct Server {
     pub workers: usize,
     pub queue: usize,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub header_bytes_max: usize,
     pub body_bytes_max: usize,
     pub memory_max: usize,

@@ -91,6 +91,7 @@ fn server(page: &mut Page, settings: &Settings) {
     page.line("workers", server.workers);
     page.line("queue", server.queue);
     page.line("connections_max", server.connections_max);
+    page.line("connections_per_address_max", server.connections_per_address_max);
     page.size("header_bytes_max", server.header_bytes_max);
     page.size("body_bytes_max", server.body_bytes_max);
     page.size("memory_max", server.memory_max);

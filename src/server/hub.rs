@@ -57,7 +57,7 @@ pub(super) struct Bench {
 }
 
 /// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 16 << 10;
+const WORKER_SCRATCH_BYTES: usize = 4 << 10;
 /// While draining, a caller who has connected and said nothing yet has this long to begin.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
 /// What one line may read before others have their turn.

@@ -1,7 +1,7 @@
 //! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
 //!
 //! ```text
-//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ pool ─▶ Ears ─▶ TLS ─▶ Wire
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
 //!                        ▲                       │ status, headers, body within bounds
 //!                        └── dialect::read_* ◀───┘
 //! ```
@@ -17,7 +17,9 @@ mod hush;
 mod keys;
 mod line;
 mod names;
+mod pages;
 mod requests;
+mod shelf;
 mod sockets;
 mod stream;
 mod wait;

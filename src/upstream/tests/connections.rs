@@ -276,7 +276,7 @@ fn every_option_that_matters_is_as_written() {
     assert_eq!(config.max_redirects(), 0);
     assert!(!config.max_redirects_will_error() && !config.http_status_as_error());
     assert!(config.max_response_header_size() < config.input_buffer_size());
-    assert_eq!(config.max_idle_connections_per_host(), 4);
+    assert_eq!(config.max_idle_connections(), 0, "they rest on our own shelf");
     let timeouts = config.timeouts();
     assert_eq!(
         (timeouts.global, timeouts.per_call, timeouts.resolve),
