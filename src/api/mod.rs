@@ -265,11 +265,11 @@ impl Handler for Api {
 impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
+        let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
+        let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
         let response = match (&told.problem, told.response.take()) {
             (_, Some(response)) => Some(response),
             (Some(problem), None) if !exchange.started() => {
-                let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
-                let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
                 let mut response = problem.response(dialect, facts.request_id);
                 response.headers.extend(listener::trail_headers(&told.trail));
                 Some(response)
@@ -278,7 +278,7 @@ impl Api {
         };
         let Some(mut response) = response else { return 200 };
         if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
-            response.headers.push(("X-Request-ID", facts.request_id.to_owned()));
+            response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
         response.headers.extend(listener::limit_headers(told.standing.as_ref()));
         response.headers.extend(cors(state, facts.headers));

@@ -226,13 +226,7 @@ pub fn read_error(target: Dialect, status: u16, body: &[u8]) -> Failure {
 
 /// A failure as a provider told it. His own words go on only where they are the caller's business: the others may
 /// name keys, paths or addresses.
-fn judged(
-    status: u16,
-    fault: Fault,
-    message: Option<String>,
-    code: Option<String>,
-    param: Option<String>,
-) -> Failure {
+fn judged(fault: Fault, status: Option<u16>, words: &str) -> Failure {
     let ours = match fault {
         Fault::KeyRefused => "the provider refused our key",
         Fault::PaymentRequired => "our account at the provider is out of credit",
@@ -240,6 +234,7 @@ fn judged(
         Fault::Overloaded => "the provider is overloaded",
         Fault::Redirect => "the provider answered with a redirect, which is never followed",
         Fault::ErrorInBody => "the provider reported an error",
+        Fault::Garbage => "the provider's answer could not be understood",
         Fault::ServerError => "the provider failed",
         _ => "the provider rejected the request",
     };
@@ -247,14 +242,12 @@ fn judged(
         fault.verdict(),
         Verdict::Caller | Verdict::Capacity | Verdict::UnknownModel | Verdict::Untranslatable
     );
-    let message = message.filter(|message| callers_business && !message.is_empty());
-    let message = message.map(|message| message.chars().take(MESSAGE_CHARS_MAX).collect());
-    Failure {
-        status: Some(status),
-        code,
-        param,
-        ..Failure::new(fault, message.unwrap_or_else(|| ours.to_owned()))
-    }
+    let message = if callers_business && !words.is_empty() {
+        words.chars().take(MESSAGE_CHARS_MAX).collect()
+    } else {
+        ours.to_owned()
+    };
+    Failure { status, ..Failure::new(fault, message) }
 }
 
 /// Words a complete answer for the caller.

@@ -305,3 +305,9 @@ fn a_request_reaches_every_vendor() {
         );
     }
 }
+
+#[test]
+fn a_secret_in_a_providers_words_is_not_passed_on() {
+    let failure = super::judged(Fault::KeyRefused, Some(401), "Incorrect API key provided: sk-123");
+    assert!(!failure.message.contains("sk-"));
+}

@@ -1,6 +1,6 @@
 //! Ollama's answers, whole and line by line, and its error bodies, read.
 
-use crate::dialect::{Sign, raw};
+use crate::dialect::{Sign, judged, raw};
 use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Part, ToolCall, Usage};
 use crate::domain::failure::{Failure, Fault};
 use serde::Deserialize;
@@ -139,7 +139,7 @@ fn whole(body: &[u8]) -> Result<(Line<'_>, Finish), Failure> {
 }
 
 fn reported() -> Failure {
-    raw::told(Fault::ErrorInBody, None, "", None)
+    judged(Fault::ErrorInBody, None, "")
 }
 
 /// What has been read of a stream.
@@ -222,7 +222,7 @@ pub fn read_error(status: u16, body: &[u8]) -> Failure {
         raw::string(error, "").ok().or_else(|| raw::read::<Detailed>(error, "", "").ok()?.message)
     });
     let words = words.unwrap_or_default();
-    raw::told(fault(status, &words.to_ascii_lowercase()), Some(status), &words, None)
+    judged(fault(status, &words.to_ascii_lowercase()), Some(status), &words)
 }
 
 /// Which fault a status and words mean; there are no error types here.
@@ -240,6 +240,6 @@ fn fault(status: u16, words: &str) -> Fault {
         }
         // A full queue is announced as 503.
         503 if says(&["busy", "maximum pending requests"]) => Fault::Busy,
-        _ => raw::fault_of_status(status),
+        _ => Fault::of_status(status),
     }
 }
