@@ -132,9 +132,9 @@ impl Problem {
         Complaint {
             status: self.status,
             kind: match dialect {
-                Dialect::OpenAiChat | Dialect::OpenAiCompletion => class.openai,
+                Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => class.openai,
                 Dialect::Anthropic => class.anthropic,
-                Dialect::Ollama | Dialect::Hapax => class.hapax,
+                Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
             code: self.code.clone(),

@@ -6,6 +6,7 @@ mod errors;
 mod health;
 mod listener;
 mod models;
+mod ollama;
 mod status;
 mod table;
 mod told;
@@ -102,9 +103,10 @@ impl Api {
     /// Answers a request that has a row and a caller.
     fn endpoint(&self, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
         match asked.row.endpoint {
-            Endpoint::Completions | Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::OllamaChat => {
-                chat::serve(self, state, asked, body, exchange)
-            }
+            Endpoint::Question | Endpoint::Completions => chat::serve(self, state, asked, body, exchange),
+            Endpoint::Tags => ollama::tags(self, state, asked),
+            Endpoint::Loaded => ollama::loaded(),
+            Endpoint::Version => ollama::version(),
             Endpoint::Models => models::list(state, asked),
             Endpoint::Model => models::one(state, asked),
             Endpoint::Health => health::all(self, state),

@@ -46,6 +46,7 @@ fn written(caller: Dialect, include_usage: bool, frames: &[Frame]) -> String {
         provider: "p".into(),
         model: "w".into(),
         include_usage,
+        base64: false,
     };
     let mut writer = Writer::new(caller, wording);
     let mut out = Vec::new();

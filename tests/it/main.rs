@@ -5,6 +5,7 @@ mod access;
 mod endpoints;
 mod failover;
 mod flights;
+mod fronts;
 mod rig;
 mod story;
 mod tidy;

@@ -93,6 +93,32 @@ const EVERYWHERE = {
     const call = final.content.find((block) => block.type === "tool_use");
     assert.deepEqual(Object.keys(call.input).sort(), ["city", "days"]);
   },
+  async messages_id(kind) {
+    const words = { model: `${kind}-m`, max_tokens: 100, messages: ASKED };
+    const answer = await anAnthropic().messages.create(words);
+    assert.ok(answer._request_id);
+    const { request_id } = await anAnthropic().messages.create({ ...words, stream: true }).withResponse();
+    assert.ok(request_id);
+  },
+  async responses_whole(kind) {
+    const answer = await anOpenAI().responses.create({ model: `${kind}-m`, input: ASKED[0].content });
+    assert.equal(answer.output_text, expected(`${kind}-m`, ASKED[0].content));
+  },
+  async responses_streamed(kind) {
+    const tools = [{ type: "function", strict: false, ...TOOL.function }];
+    const text = await anOpenAI().responses.stream({ model: `${kind}-m`, input: ASKED }).finalResponse();
+    assert.equal(text.output_text, expected(`${kind}-m`, ASKED[0].content));
+    const called = await anOpenAI().responses.stream({ model: `${kind}-m`, input: CALLED, tools }).finalResponse();
+    assert.deepEqual(Object.keys(JSON.parse(called.output[0].arguments)).sort(), ["city", "days"]);
+  },
+  async ollama_generate(kind) {
+    const whole = await anOllama().generate({ model: `${kind}-m`, prompt: ASKED[0].content });
+    assert.equal(whole.response, expected(`${kind}-m`, ASKED[0].content));
+    let text = "";
+    for await (const part of await anOllama().generate({ model: `${kind}-m`, prompt: ASKED[0].content, stream: true }))
+      text += part.response;
+    assert.equal(text, whole.response);
+  },
   async ollama_whole_and_streamed(kind) {
     const whole = await anOllama().chat({ model: `${kind}-m`, messages: ASKED });
     assert.equal(whole.message.content, expected(`${kind}-m`, ASKED[0].content));
@@ -150,6 +176,14 @@ const ONCE = {
   async error_403() {
     const client = anOpenAI(FAULTY, "hpx-narrow");
     await raises(OpenAI.PermissionDeniedError, () => client.chat.completions.create({ model: "oa-m", messages: ASKED }));
+  },
+  async embeddings() {
+    for (const kind of ["oa", "ol"]) {
+      const answer = await anOpenAI().embeddings.create({ model: `${kind}-m`, input: ["one", "two words"] });
+      assert.deepEqual(answer.data.map((entry) => entry.embedding.length), [8, 8]);
+      const { embeddings } = await anOllama().embed({ model: `${kind}-m`, input: ["one", "two words"] });
+      assert.deepEqual(embeddings, answer.data.map((entry) => Array.from(entry.embedding)));
+    }
   },
   async models_list() {
     const ids = [];

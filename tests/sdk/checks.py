@@ -326,6 +326,137 @@ def ollama_async(kind):
     asyncio.run(run())
 
 
+def ollama_generate(kind):
+    client = an_ollama()
+    answer = client.generate(model=f"{kind}-m", prompt=SAID, system="Be brief.")
+    same(answer.response, expected(f"{kind}-m", SAID))
+    same((answer.done, answer.done_reason, answer.prompt_eval_count), (True, "stop", len(SAID.split()) + 2))
+    parts = list(client.generate(model=f"{kind}-m", prompt=SAID, stream=True))
+    same("".join(part.response for part in parts), expected(f"{kind}-m", SAID))
+    same((parts[0].done, parts[-1].done), (False, True))
+    answer = client.generate(model=f"{kind}-m", prompt="What is this?", images=[PIXEL], format=Trip.model_json_schema())
+    same(Trip.model_validate_json(answer.response).days, 7)
+
+
+def ollama_raw_prompt():
+    same(an_ollama().generate(model="ol-m", prompt=SAID, raw=True).response, expected("ol-m", SAID))
+    error = raises(ollama.ResponseError, lambda: an_ollama(FAULTY).generate(model="an-badrequest", prompt=SAID, raw=True))
+    same(error.status_code, 400)
+
+
+def ollama_about_models():
+    same([model.model for model in an_ollama().list().models], ["oa-m", "an-m", "ol-m"])
+    same(an_ollama().ps().models, [])
+    holds("completion" in an_ollama().show("an-m").capabilities, an_ollama().show("an-m"))
+    holds(an_ollama().show("ol-m").details.family, an_ollama().show("ol-m"))
+
+
+# OpenAI Responses
+
+
+def responses_whole(kind):
+    answer = an_openai().responses.create(model=f"{kind}-m", input=SAID, instructions="Be brief.", store=False)
+    same(answer.output_text, expected(f"{kind}-m", SAID))
+    same((answer.status, answer.object, answer.output[0].type), ("completed", "response", "message"))
+    same(answer.usage.input_tokens, len(SAID.split()) + 2)
+    same(answer.usage.total_tokens, answer.usage.input_tokens + answer.usage.output_tokens)
+
+
+def responses_streamed(kind):
+    with an_openai().responses.stream(model=f"{kind}-m", input=ASKED) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    same(final.output_text, expected(f"{kind}-m", SAID))
+    names = [event.type for event in events]
+    same(names[:4], ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"])
+    same(names[-4:], ["response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed"])
+    same("".join(event.delta for event in events if event.type == "response.output_text.delta"), final.output_text)
+    same([event.sequence_number for event in events], list(range(len(events))))
+    holds(final.usage.output_tokens > 5, final.usage)
+
+
+def responses_tools(kind):
+    client, tools = an_openai(), [{"type": "function", "strict": False, **FUNCTION}]
+    answer = client.responses.create(model=f"{kind}-m", input=CALLED, tools=tools)
+    call = next(item for item in answer.output if item.type == "function_call")
+    same((call.name, set(json.loads(call.arguments))), ("weather", {"city", "days"}))
+    history = [*CALLED, *answer.output, {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}]
+    answer = client.responses.create(model=f"{kind}-m", input=history, tools=tools)
+    holds(answer.output_text.startswith("You said Weather please"), answer)
+    two = [{"role": "user", "content": "Both [[tool]] and [[tool]]"}]
+    with client.responses.stream(model=f"{kind}-m", input=two, tools=tools) as stream:
+        done = [event for event in stream if event.type == "response.function_call_arguments.done"]
+        final = stream.get_final_response()
+    same([set(json.loads(event.arguments)) for event in done], [{"city", "days"}] * 2)
+    same([item.type for item in final.output], ["function_call"] * 2)
+
+
+def responses_structured(kind):
+    answer = an_openai().responses.parse(model=f"{kind}-m", input=SAID, text_format=Trip)
+    same(answer.output_parsed.days, 7)
+
+
+def responses_reasoning(kind):
+    more = {"reasoning": {"effort": "low"}, "max_output_tokens": 4000}
+    answer = an_openai().responses.create(model=f"{kind}-m!reasoning=3", input=SAID, **more)
+    same([item.type for item in answer.output], ["reasoning", "message"])
+    same(answer.output[0].summary[0].text, "Let me think.")
+    with an_openai().responses.stream(model=f"{kind}-m!reasoning=3", input=SAID, **more) as stream:
+        same(stream.until_done().get_final_response().output[0].summary[0].text, "Let me think.")
+    again = [{"role": "user", "content": SAID}, *answer.output, {"role": "user", "content": "And now?"}]
+    same(an_openai().responses.create(model=f"{kind}-m", input=again).output_text, expected(f"{kind}-m", "And now?"))
+
+
+def responses_image_and_bound(kind):
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "auto"}
+    content = [{"type": "input_text", "text": "What is this?"}, image]
+    answer = an_openai().responses.create(model=f"{kind}-m", input=[{"role": "user", "content": content}], max_output_tokens=3)
+    same((answer.status, answer.incomplete_details.reason), ("incomplete", "max_output_tokens"))
+
+
+def responses_stateless():
+    error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, previous_response_id="resp_1"))
+    same(error.param, "previous_response_id")
+    tools = [{"type": "web_search"}]
+    error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, tools=tools))
+    same(error.param, "tools[0]")
+
+
+def responses_broken(kind):
+    events = list(an_openai(FAULTY).responses.create(model=f"{kind}-cut", input=SAID, stream=True))
+    same((events[-1].type, events[-1].response.status), ("response.failed", "failed"))
+    raises(openai.RateLimitError, lambda: an_openai(FAULTY).responses.create(model=f"{kind}-busy", input=SAID))
+
+
+# Vectors
+
+
+def embeddings(kind):
+    client, texts = an_openai(), ["one", "two words"]
+    answer = client.embeddings.create(model=f"{kind}-m", input=texts)
+    same([entry.index for entry in answer.data], [0, 1])
+    same([len(entry.embedding) for entry in answer.data], [8, 8])
+    same(answer.usage.prompt_tokens, 3)
+    numbers = client.embeddings.create(model=f"{kind}-m", input=texts, encoding_format="float")
+    same([entry.embedding for entry in numbers.data], [entry.embedding for entry in answer.data])
+    if kind == "oa":
+        same(len(client.embeddings.create(model="oa-m", input="one", dimensions=3).data[0].embedding), 3)
+    same(an_ollama().embed(model=f"{kind}-m", input=texts).embeddings, [entry.embedding for entry in numbers.data])
+
+
+def embeddings_nobody_has():
+    error = raises(openai.BadRequestError, lambda: an_openai().embeddings.create(model="an-m", input="one"))
+    same(error.code, "untranslatable")
+    raises(openai.NotFoundError, lambda: an_openai(FAULTY).embeddings.create(model="oa-unknown", input="one"))
+
+
+def count_tokens():
+    counted = an_anthropic().messages.count_tokens(model="an-m", messages=ASKED, system="Be brief.")
+    same((counted.input_tokens, "estimated" in counted.model_extra), (len(SAID.split()) + 2, False))
+    guessed = an_anthropic().messages.count_tokens(model="oa-m", messages=ASKED)
+    holds(guessed.input_tokens > 5 and guessed.model_extra["estimated"], guessed)
+
+
 # Errors: fault, status, the class of each client
 
 CLASSES = [
@@ -432,10 +563,12 @@ EVERYWHERE = [
     chat_tool_choice, chat_image, chat_structured, chat_structured_streamed, chat_reasoning, chat_bounded,
     chat_parameters, completions_legacy, messages_whole, messages_streamed, messages_events, messages_async,
     messages_tools, messages_tools_streamed, messages_image, messages_thinking, ollama_whole, ollama_streamed,
-    ollama_tools, ollama_image, ollama_structured, ollama_thinking, ollama_async, error_in_the_stream,
+    ollama_tools, ollama_image, ollama_structured, ollama_thinking, ollama_async, ollama_generate, error_in_the_stream,
+    responses_whole, responses_streamed, responses_tools, responses_structured, responses_reasoning,
+    responses_image_and_bound, responses_broken,
 ]
 ONCE = [
-    models_list, error_401, error_403, error_429_limit, error_400_of_ours, error_503_when_full,
+    models_list, ollama_raw_prompt, ollama_about_models, responses_stateless, embeddings_nobody_has, count_tokens, error_401, error_403, error_429_limit, error_400_of_ours, error_503_when_full,
     error_of_the_clients_own_patience,
 ]
 
@@ -444,6 +577,8 @@ def main():
     for function in EVERYWHERE:
         for kind in KINDS:
             check(f"python {function.__name__} {kind}", lambda: function(kind))
+    for kind in ("oa", "ol"):
+        check(f"python embeddings {kind}", lambda: embeddings(kind))
     for function in ONCE:
         check(f"python {function.__name__}", function)
     for row in CLASSES:
