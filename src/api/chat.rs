@@ -22,7 +22,7 @@ pub(super) fn serve(
     exchange: &mut Exchange<'_>,
 ) -> Told {
     let dialect = spoken(asked.row, &body);
-    let opened = json(asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
+    let opened = json(dialect, asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
         |(gist, words)| {
             allowed(asked, &gist)?;
             Ok((gist, words))
@@ -113,11 +113,17 @@ fn spoken(row: &Row, body: &[u8]) -> Dialect {
     row.dialect
 }
 
-/// A body must say that it is JSON, or say nothing (RFC 9110, section 8.3). Parameters do not matter.
-fn json(headers: &Headers) -> Result<(), Problem> {
+/// A body must say that it is JSON, or say nothing (RFC 9110, section 8.3). Parameters do not matter. Ollama's manual
+/// posts with a bare `curl -d`, which calls everything a form; a browser's page cannot pass for that, it has an origin.
+fn json(dialect: Dialect, headers: &Headers) -> Result<(), Problem> {
     let Some(media) = headers.get("content-type") else { return Ok(()) };
     let essence = media.split(';').next().unwrap_or(media).trim();
     if essence.eq_ignore_ascii_case("application/json") || essence.is_empty() {
+        return Ok(());
+    }
+    let of_curl = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let of_ollama = matches!(dialect, Dialect::Ollama | Dialect::OllamaGenerate);
+    if of_ollama && of_curl && headers.get("origin").is_none() {
         return Ok(());
     }
     Err(Problem::new(415, "send Content-Type: application/json").code("unsupported_media_type"))

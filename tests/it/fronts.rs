@@ -133,3 +133,14 @@ fn anthropics_clients_find_the_request_id_where_they_look() {
         assert_eq!(answer.header("request-id"), answer.header("x-request-id"), "{body}");
     }
 }
+
+#[test]
+fn a_bare_curl_works_as_in_ollamas_manual_and_a_browsers_form_does_not() {
+    let rig = Rig::new(&["ollama"]);
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let body = r#"{"model":"a-x","prompt":"Hello","stream":false}"#;
+    assert_eq!(rig.ask("POST", "/api/generate", &[form], body).status, 200);
+    let origin = ("Origin", "https://elsewhere.example");
+    assert_eq!(rig.ask("POST", "/api/generate", &[form, origin], body).status, 415);
+    assert_eq!(rig.ask("POST", "/v1/responses", &[form], r#"{"input":"Hello"}"#).status, 415);
+}
