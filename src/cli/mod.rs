@@ -4,11 +4,15 @@ mod args;
 pub mod assemble;
 mod check;
 mod demo;
+mod duty;
 mod health;
 mod help;
 mod keys;
+mod reload;
 mod serve;
 mod simulate;
+mod systemd;
+mod watch;
 
 use args::Command;
 use std::ffi::OsString;

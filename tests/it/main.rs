@@ -6,6 +6,7 @@ mod endpoints;
 mod failover;
 mod flights;
 mod fronts;
+mod process;
 mod rig;
 mod story;
 mod tidy;
