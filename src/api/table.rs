@@ -178,4 +178,13 @@ mod tests {
             assert!(row.guarded && !row.control, "{}", row.path);
         }
     }
+
+    #[test]
+    fn the_documents_name_every_endpoint() {
+        let documents = include_str!("../../docs/api.md");
+        for row in TABLE {
+            let path = if row.label.contains('{') { row.label } else { row.path };
+            assert!(documents.contains(&format!("{path}`")), "{path} is not in docs/api.md");
+        }
+    }
 }

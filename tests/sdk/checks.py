@@ -17,6 +17,8 @@ ANTHROPIC_TOOL = {"name": "weather", "description": "Tells the weather.", "input
 ASKED = [{"role": "user", "content": "Hello there friend of mine"}]
 SAID = ASKED[0]["content"]
 CALLED = [{"role": "user", "content": "Weather please [[tool]]"}]
+# One event loop for all checks: LangChain keeps its asynchronous clients between models.
+LOOP = asyncio.Runner()
 
 
 class Trip(BaseModel):
@@ -80,7 +82,7 @@ def chat_async(kind):
             same(whole.choices[0].message.content, expected(f"{kind}-m", SAID))
             same(text, expected(f"{kind}-m", SAID))
 
-    asyncio.run(run())
+    LOOP.run(run())
 
 
 def chat_many_at_once(kind):
@@ -91,7 +93,7 @@ def chat_many_at_once(kind):
             for n, answer in enumerate(answers):
                 same(answer.choices[0].message.content, expected(f"{kind}-m", f"Hello {n}"))
 
-    asyncio.run(run())
+    LOOP.run(run())
 
 
 def chat_tools(kind):
@@ -228,7 +230,7 @@ def messages_async(kind):
             answer = await client.messages.create(model=f"{kind}-m", max_tokens=100, messages=ASKED)
             same(answer.content[0].text, expected(f"{kind}-m", SAID))
 
-    asyncio.run(run())
+    LOOP.run(run())
 
 
 def messages_tools(kind):
@@ -323,7 +325,7 @@ def ollama_async(kind):
             text += part.message.content or ""
         same(text, expected(f"{kind}-m", SAID))
 
-    asyncio.run(run())
+    LOOP.run(run())
 
 
 def ollama_generate(kind):
@@ -457,6 +459,73 @@ def count_tokens():
     holds(guessed.input_tokens > 5 and guessed.model_extra["estimated"], guessed)
 
 
+# LangChain, over each of the three clients
+
+
+def lang_chain(kind, front):
+    from langchain_core.messages import HumanMessage, ToolMessage
+    from langchain_core.tools import tool
+
+    @tool
+    def weather(city: str, days: int) -> str:
+        """Tells the weather."""
+        return "sunny"
+
+    model = {"openai": lang_openai, "anthropic": lang_anthropic, "ollama": lang_ollama}[front](kind)
+    answer = model.invoke(SAID)
+    same(answer.text, expected(f"{kind}-m", SAID))
+    same(answer.usage_metadata["input_tokens"], len(SAID.split()))
+    same("".join(chunk.text for chunk in model.stream(SAID)), expected(f"{kind}-m", SAID))
+    calling = model.bind_tools([weather])
+    asked = HumanMessage(CALLED[0]["content"])
+    answer = calling.invoke([asked])
+    same([(call["name"], set(call["args"])) for call in answer.tool_calls], [("weather", {"city", "days"})])
+    result = ToolMessage("sunny", tool_call_id=answer.tool_calls[0]["id"])
+    holds(calling.invoke([asked, answer, result]).text.startswith("You said Weather please"), answer)
+    whole = None
+    for chunk in calling.stream([asked]):
+        whole = chunk if whole is None else whole + chunk
+    same([(call["name"], set(call["args"])) for call in whole.tool_calls], [("weather", {"city", "days"})])
+    if (front, kind) != ("anthropic", "ol"):  # it forces a tool, and Ollama cannot be forced
+        same(model.with_structured_output(Trip).invoke(SAID).days, 7)
+    same(LOOP.run(model.ainvoke(SAID)).text, expected(f"{kind}-m", SAID))
+
+
+def lang_openai(kind):
+    from langchain_openai import ChatOpenAI
+
+    return ChatOpenAI(base_url=f"{HEALTHY}/v1", api_key="k", model=f"{kind}-m", max_retries=0)
+
+
+def lang_anthropic(kind):
+    from langchain_anthropic import ChatAnthropic
+
+    return ChatAnthropic(base_url=HEALTHY, api_key="k", model=f"{kind}-m", max_retries=0, max_tokens=100)
+
+
+def lang_ollama(kind):
+    from langchain_ollama import ChatOllama
+
+    return ChatOllama(base_url=HEALTHY, model=f"{kind}-m")
+
+
+def lang_chain_responses(kind):
+    from langchain_openai import ChatOpenAI
+
+    model = ChatOpenAI(base_url=f"{HEALTHY}/v1", api_key="k", model=f"{kind}-m", max_retries=0, use_responses_api=True)
+    same(model.invoke(SAID).text, expected(f"{kind}-m", SAID))
+    same("".join(chunk.text for chunk in model.stream(SAID)), expected(f"{kind}-m", SAID))
+
+
+def lang_chain_vectors(kind):
+    from langchain_ollama import OllamaEmbeddings
+    from langchain_openai import OpenAIEmbeddings
+
+    of_openai = OpenAIEmbeddings(base_url=f"{HEALTHY}/v1", api_key="k", model=f"{kind}-m", check_embedding_ctx_length=False)
+    of_ollama = OllamaEmbeddings(base_url=HEALTHY, model=f"{kind}-m")
+    same(of_openai.embed_documents(["one", "two words"]), of_ollama.embed_documents(["one", "two words"]))
+
+
 # Errors: fault, status, the class of each client
 
 CLASSES = [
@@ -579,6 +648,11 @@ def main():
             check(f"python {function.__name__} {kind}", lambda: function(kind))
     for kind in ("oa", "ol"):
         check(f"python embeddings {kind}", lambda: embeddings(kind))
+        check(f"langchain vectors {kind}", lambda: lang_chain_vectors(kind))
+    for kind in KINDS:
+        for front in ("openai", "anthropic", "ollama"):
+            check(f"langchain {front} {kind}", lambda: lang_chain(kind, front))
+        check(f"langchain responses {kind}", lambda: lang_chain_responses(kind))
     for function in ONCE:
         check(f"python {function.__name__}", function)
     for row in CLASSES:

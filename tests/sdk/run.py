@@ -82,7 +82,7 @@ def faulty(urls):
     for kind, url in urls.items():
         for fault, behaviour in FAULTS.items():
             model = f"{kind}-m!{behaviour}"
-            extra = ", timeouts: {first_token: 1s}"
+            extra = ", timeouts: {first_token: 300ms}" if fault == "silent" else ""
             lines.append(f"  {kind}_{fault}: {provider(kind, url, model, extra)}")
             models.append(f"  {kind}-{fault}: [{json.dumps(f'{kind}_{fault}/{model}')}]")
     lines += models
