@@ -1,5 +1,6 @@
 //! Every status and every error body: one table from what went wrong to what a caller of each dialect reads.
 
+use super::listener::id_headers;
 use crate::dialect::{self, Complaint};
 use crate::domain::failure::{Failure, Verdict};
 use crate::domain::words::Dialect;
@@ -140,9 +141,9 @@ impl Problem {
         Complaint {
             status: self.status,
             kind: match dialect {
-                Dialect::OpenAiChat | Dialect::OpenAiCompletion => class.openai,
+                Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => class.openai,
                 Dialect::Anthropic => class.anthropic,
-                Dialect::Ollama | Dialect::Hapax => class.hapax,
+                Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
             code: self.code.clone(),
@@ -156,8 +157,8 @@ impl Problem {
     #[must_use]
     pub fn response(&self, dialect: Dialect, request_id: &str) -> Response {
         let complaint = self.complaint(dialect, request_id);
-        let mut headers =
-            vec![("Content-Type", "application/json".to_owned()), ("X-Request-ID", request_id.to_owned())];
+        let mut headers = vec![("Content-Type", "application/json".to_owned())];
+        headers.extend(id_headers(dialect, request_id));
         if let Some(seconds) = complaint.retry_after {
             headers.push(("Retry-After", seconds.to_string()));
         } else if matches!(self.status, 429 | 503) {

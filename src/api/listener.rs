@@ -71,8 +71,8 @@ impl Listener for Ear<'_, '_> {
         let mut headers = vec![
             ("Content-Type", Writer::content_type(self.dialect).to_owned()),
             ("Cache-Control", "no-cache".to_owned()),
-            ("X-Request-ID", self.wording.request_id.clone()),
         ];
+        headers.extend(id_headers(self.dialect, &self.wording.request_id));
         headers.extend(trail_headers(trail));
         headers.extend(limit_headers(self.standing.as_ref()));
         self.exchange.begin(200, headers);
@@ -89,6 +89,15 @@ impl Listener for Ear<'_, '_> {
         }
         self.exchange.write(&self.buffer).map_err(|_| ports::Left)
     }
+}
+
+/// The request's id, in the field every caller reads and in the one Anthropic's clients do.
+pub(super) fn id_headers(dialect: Dialect, request_id: &str) -> Fields {
+    let mut fields = vec![("X-Request-ID", request_id.to_owned())];
+    if dialect == Dialect::Anthropic {
+        fields.push(("request-id", request_id.to_owned()));
+    }
+    fields
 }
 
 /// The fields that tell who answered, and after what.

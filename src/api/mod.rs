@@ -8,6 +8,7 @@ mod health;
 mod listener;
 mod live;
 mod models;
+mod ollama;
 mod pulse;
 mod status;
 mod table;
@@ -113,9 +114,10 @@ impl Api {
     /// Answers a request that has a row and a caller.
     fn endpoint(&self, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
         match asked.row.endpoint {
-            Endpoint::Completions | Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::OllamaChat => {
-                chat::serve(self, state, asked, body, exchange)
-            }
+            Endpoint::Question | Endpoint::Completions => chat::serve(self, state, asked, body, exchange),
+            Endpoint::Tags => ollama::tags(self, state, asked),
+            Endpoint::Loaded => ollama::loaded(),
+            Endpoint::Version => ollama::version(),
             Endpoint::Models => models::list(state, asked),
             Endpoint::Model => models::one(state, asked),
             Endpoint::Health => health::all(self, state),
@@ -300,11 +302,11 @@ impl Handler for Api {
 impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
+        let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
+        let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
         let response = match (&told.problem, told.response.take()) {
             (_, Some(response)) => Some(response),
             (Some(problem), None) if !exchange.started() => {
-                let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
-                let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
                 let mut response = problem.response(dialect, facts.request_id);
                 response.headers.extend(listener::trail_headers(&told.trail));
                 Some(response)
@@ -315,7 +317,7 @@ impl Api {
         let left = told.problem.as_ref().is_some_and(|problem| problem.status == CALLER_LEFT);
         let Some(mut response) = response else { return if left { CALLER_LEFT } else { 200 } };
         if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
-            response.headers.push(("X-Request-ID", facts.request_id.to_owned()));
+            response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
         response.headers.extend(listener::limit_headers(told.standing.as_ref()));
         response.headers.extend(cors(state, facts.headers));

@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod chat;
 pub mod digest;
 pub mod digits;
+pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod health;

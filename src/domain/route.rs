@@ -106,6 +106,26 @@ impl Routes {
                 }
             }
         }
+        self.pin(order, pinned)
+    }
+
+    /// The candidates in order when no other model will do: those who serve the name themselves, or where nobody
+    /// is known to, everyone, asked for that very name.
+    #[must_use]
+    pub fn servers<'a>(&'a self, model: Option<&'a str>, pinned: Option<&str>) -> Vec<Candidate<'a>> {
+        let own = |name: &str| self.models.iter().any(|(own, _)| own == name);
+        let Some(name) = model.filter(|name| !name.is_empty() && !own(name)) else {
+            return self.candidates(model, pinned);
+        };
+        let mut order = Vec::with_capacity(self.offers.len());
+        self.named(name, &mut order);
+        if order.is_empty() {
+            order.extend((0..self.offers.len()).map(|offer| Candidate { offer, model: name }));
+        }
+        self.pin(order, pinned)
+    }
+
+    fn pin<'a>(&self, mut order: Vec<Candidate<'a>>, pinned: Option<&str>) -> Vec<Candidate<'a>> {
         if let Some(pinned) = pinned {
             order.retain(|candidate| self.offers[candidate.offer].name == pinned);
         }
@@ -251,5 +271,22 @@ mod tests {
             [(0, LeftOut::NotPinned), (1, LeftOut::NotPinned), (3, LeftOut::NotPinned)]
         );
         assert_eq!(routes.left_out(Some("gpt-4o"), None), []);
+    }
+
+    #[test]
+    fn where_no_other_model_will_do_nobody_stands_in_and_an_unknown_name_is_put_to_everyone() {
+        let routes = routes();
+        let order = |model, pinned| -> Vec<(usize, String)> {
+            let candidates = routes.servers(model, pinned);
+            candidates.iter().map(|candidate| (candidate.offer, candidate.model.to_owned())).collect()
+        };
+        let asked = |offers: &[usize], model: &str| -> Vec<(usize, String)> {
+            offers.iter().map(|offer| (*offer, model.to_owned())).collect()
+        };
+        assert_eq!(order(Some("claude-3"), None), asked(&[1], "claude-3"));
+        assert_eq!(order(Some("embed-small"), None), asked(&[0, 1, 2, 3], "embed-small"));
+        assert_eq!(order(Some("embed-small"), Some("openai")), asked(&[2], "embed-small"));
+        assert_eq!(order(Some("gpt-mine"), None), asked(&[1], "claude-3"));
+        assert_eq!(order(None, Some("ollama")), asked(&[0], "llama3.2"));
     }
 }

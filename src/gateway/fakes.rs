@@ -391,7 +391,7 @@ pub(super) fn brief(outcome: &Outcome) -> String {
                 Part::Text { text, .. } => text.clone(),
                 other => format!("{other:?}"),
             },
-            Content::Verbatim { .. } => "verbatim".to_owned(),
+            Content::Verbatim { .. } | Content::Vectors(_) => "no text".to_owned(),
         },
         Outcome::Streamed => "streamed".to_owned(),
         Outcome::Broken(failure) => format!("broken: {}", failure.fault.word()),

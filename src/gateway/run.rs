@@ -86,8 +86,12 @@ impl<'a> Run<'a> {
     /// Asks until somebody answers or nobody is left. Also says whether the caller himself heard it out.
     pub(super) fn run(mut self) -> (Outcome, Trail, bool) {
         let gateway = self.gateway;
-        let pinned = self.question.pinned.as_deref();
-        let candidates = gateway.routes.candidates(self.question.gist.model.as_deref(), pinned);
+        let (gist, pinned) = (&self.question.gist, self.question.pinned.as_deref());
+        let candidates = if gist.subject.allows_stand_ins() {
+            gateway.routes.candidates(gist.model.as_deref(), pinned)
+        } else {
+            gateway.routes.servers(gist.model.as_deref(), pinned)
+        };
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
         let outcome = self.through(&candidates);

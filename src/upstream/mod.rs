@@ -31,7 +31,6 @@ mod tests;
 use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
-use crate::domain::chat::Answer;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
@@ -170,18 +169,12 @@ impl Upstream {
         Bound { idle: Some(self.patience.idle), ..last }
     }
 
-    fn read_answer(
-        &self,
-        mut incoming: Incoming,
-        caller: Dialect,
-        outgoing: &Outgoing,
-        last: Bound,
-    ) -> Result<Answer, Failure> {
+    fn read_body(&self, mut incoming: Incoming, last: Bound) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         incoming
             .read_all(&mut body, ANSWER_BYTES_MAX, self.body_bound(last))
             .map_err(|fault| self.failure(fault))?;
-        dialect::read_answer(self.target, caller, body, outgoing.unwrap_tool)
+        Ok(body)
     }
 
     fn stream(
@@ -197,7 +190,8 @@ impl Upstream {
             let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
             let last =
                 Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
-            let answer = self.read_answer(incoming, told_to, outgoing, last)?;
+            let body = self.read_body(incoming, last)?;
+            let answer = dialect::read_answer(self.target, told_to, body, outgoing.unwrap_tool)?;
             return Ok(Box::new(Told::new(answer)));
         }
         let manners = Manners {
@@ -273,7 +267,8 @@ impl Upstream {
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
         let (incoming, _) = self.post(&outgoing, question, call, last)?;
-        let answer = self.read_answer(incoming, caller, &outgoing, last)?;
+        let body = self.read_body(incoming, last)?;
+        let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }
 }

@@ -6,6 +6,7 @@ mod door;
 mod endpoints;
 mod failover;
 mod flights;
+mod fronts;
 mod operate;
 mod page;
 mod process;

@@ -44,6 +44,7 @@ fn wording() -> Wording {
         provider: "p".into(),
         model: "m".into(),
         include_usage: true,
+        base64: false,
     }
 }
 
@@ -57,7 +58,13 @@ fn the_door_reads_the_gist_and_marks_the_places() {
     let (gist, words) = opened(body);
     assert_eq!(
         gist,
-        Gist { model: Some("gpt".into()), stream: true, include_usage: true, max_tokens: Some(9) }
+        Gist {
+            model: Some("gpt".into()),
+            stream: true,
+            include_usage: true,
+            max_tokens: Some(9),
+            ..Gist::default()
+        }
     );
     assert_eq!(&body[words.marks.model.expect("marked")], "\"gpt\"");
     assert_eq!(&body[words.marks.messages.expect("marked")], r#"[{"role":"user","content":"hi"}]"#);
