@@ -67,12 +67,12 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
             Told::response(Response { status: 200, headers, body })
         }
         Outcome::Streamed => {
-            ear.end();
+            ear.end(trail);
             Told::streamed(None)
         }
         Outcome::Broken(failure) => {
             let problem = Problem::of_failure(&failure);
-            ear.broken(&problem);
+            ear.broken(&problem, trail);
             Told::streamed(Some(problem))
         }
         Outcome::Failed(failure) => Told::problem(Problem::of_failure(&failure), dialect),

@@ -5,7 +5,7 @@ use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
 use crate::domain::limit::Left;
 use crate::domain::words::Dialect;
-use crate::gateway::ports::{self, Listener, Trail};
+use crate::gateway::ports::{self, Listener, Trail, Tried};
 use crate::server::Exchange;
 
 /// Header fields of an answer, as the server takes them.
@@ -38,9 +38,9 @@ impl<'a, 'b> Ear<'a, 'b> {
         Wording { provider, model, ..self.wording.clone() }
     }
 
-    /// The stream is complete: what the dialect still owes, and the end.
-    pub(super) fn end(&mut self) {
-        self.buffer.clear();
+    /// The stream is complete: its story, what the dialect still owes, and the end.
+    pub(super) fn end(&mut self, trail: &Trail) {
+        self.tell_attempts(trail);
         if let Some(writer) = &mut self.writer {
             writer.end(&mut self.buffer);
         }
@@ -50,9 +50,9 @@ impl<'a, 'b> Ear<'a, 'b> {
         }
     }
 
-    /// The stream could not be saved: an error frame, and no end mark.
-    pub(super) fn broken(&mut self, problem: &Problem) {
-        self.buffer.clear();
+    /// The stream could not be saved: its story, an error frame, and no end mark.
+    pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
+        self.tell_attempts(trail);
         if let Some(writer) = &mut self.writer {
             let complaint = problem.complaint(self.dialect, &self.wording.request_id);
             writer.failure(&complaint, &mut self.buffer);
@@ -60,6 +60,18 @@ impl<'a, 'b> Ear<'a, 'b> {
         if self.exchange.write(&self.buffer).is_ok() {
             let _ = self.exchange.finish();
         }
+    }
+}
+
+impl Ear<'_, '_> {
+    /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
+    /// readers of server-sent events pass over; lines of JSON have none.
+    fn tell_attempts(&mut self, trail: &Trail) {
+        self.buffer.clear();
+        let Some(story) = story(trail).filter(|_| self.dialect != Dialect::Ollama) else { return };
+        self.buffer.extend_from_slice(b": hapax-attempts ");
+        self.buffer.extend_from_slice(story.as_bytes());
+        self.buffer.extend_from_slice(b"\n\n");
     }
 }
 
@@ -95,15 +107,7 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Provider", provider.clone()));
         fields.push(("X-Hapax-Model", visible(model)));
     }
-    if !trail.attempts.is_empty() {
-        let mut story = String::new();
-        for tried in &trail.attempts {
-            let separator = if story.is_empty() { "" } else { ", " };
-            let took = tried.took.as_millis();
-            story.push_str(&format!("{separator}{}:{}:{took}ms", tried.provider, tried.outcome));
-        }
-        fields.push(("X-Hapax-Attempts", story));
-    }
+    fields.extend(story(trail).map(|story| ("X-Hapax-Attempts", story)));
     if trail.deduplicated {
         fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
     }
@@ -111,6 +115,13 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Dropped-Params", visible(&trail.dropped.join(", "))));
     }
     fields
+}
+
+/// Who was asked, what came of it, how long it took: `openai:503:412ms, anthropic:200:803ms`.
+fn story(trail: &Trail) -> Option<String> {
+    let line = |tried: &Tried| format!("{}:{}:{}ms", tried.provider, tried.outcome, tried.took.as_millis());
+    let lines: Vec<String> = trail.attempts.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// The fields that tell where the caller stands with his limit.

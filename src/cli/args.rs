@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(super) enum Command {
     Serve { config: Option<PathBuf> },
     Demo { listen: String },
+    Drill { config: Option<PathBuf>, url: Option<String>, json: bool, print_config: bool },
     Check { config: Option<PathBuf>, live: bool, egress: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Health { url: Option<String>, providers: bool },
@@ -20,7 +21,8 @@ pub(super) enum Command {
 }
 
 /// The commands, for help and for suggestions.
-pub(super) const COMMANDS: &[&str] = &["serve", "demo", "check", "simulate", "health", "keys", "help"];
+pub(super) const COMMANDS: &[&str] =
+    &["serve", "demo", "drill", "check", "simulate", "health", "keys", "help"];
 
 /// Everything any command may be given; each takes what it knows and refuses the rest.
 #[derive(Default)]
@@ -29,6 +31,8 @@ struct Options {
     listen: Option<String>,
     script: Option<PathBuf>,
     url: Option<String>,
+    json: bool,
+    print_config: bool,
     live: bool,
     egress: bool,
     providers: bool,
@@ -64,6 +68,8 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
                 options.given.push("--script");
                 options.script = Some(parser.value().map_err(usage)?.into());
             }
+            Long("json") => flag(&mut options.json, &mut options.given, "--json"),
+            Long("print-config") => flag(&mut options.print_config, &mut options.given, "--print-config"),
             Long("live") => flag(&mut options.live, &mut options.given, "--live"),
             Long("egress") => flag(&mut options.egress, &mut options.given, "--egress"),
             Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
@@ -89,6 +95,7 @@ fn command(options: Options) -> Result<Command, Failed> {
     let takes: &[&str] = match words.first().copied() {
         None | Some("serve") => &["--config", "--validate"],
         Some("demo") => &["--listen"],
+        Some("drill") => &["--config", "--url", "--json", "--print-config"],
         Some("check") => &["--config", "--live", "--egress"],
         Some("simulate") => &["--listen", "--script"],
         Some("health") => &["--url", "--providers"],
@@ -104,6 +111,12 @@ fn command(options: Options) -> Result<Command, Failed> {
         ["demo"] => {
             Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) })
         }
+        ["drill"] => Ok(Command::Drill {
+            config: options.config,
+            url: options.url,
+            json: options.json,
+            print_config: options.print_config,
+        }),
         ["check"] => {
             Ok(Command::Check { config: options.config, live: options.live, egress: options.egress })
         }

@@ -24,7 +24,7 @@ pub(super) fn run(url: Option<&str>, providers: bool) -> Result<(), Failed> {
 }
 
 /// The host and port of a plain `http://` URL.
-fn of_url(url: &str) -> Result<String, Failed> {
+pub(super) fn of_url(url: &str) -> Result<String, Failed> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let authority = rest.split('/').next().unwrap_or(rest);
     if authority.is_empty() || rest.contains("://") {

@@ -4,6 +4,7 @@ mod args;
 pub mod assemble;
 mod check;
 mod demo;
+pub mod drill;
 mod health;
 mod help;
 mod keys;
@@ -32,6 +33,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let done = args::parse(arguments).and_then(|command| match command {
         Command::Serve { config } => serve::run(config.as_deref()),
         Command::Demo { listen } => demo::run(&listen),
+        Command::Drill { config, url, json, print_config } => {
+            drill::run(&drill::Wish { config: config.as_deref(), url: url.as_deref(), json, print_config })
+        }
         Command::Check { config, live, egress } => check::run(config.as_deref(), live, egress),
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
         Command::Health { url, providers } => health::run(url.as_deref(), providers),
