@@ -15,8 +15,9 @@ use crate::telemetry::{self, Metrics, Telemetry};
 use crate::upstream;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// A gateway in service.
@@ -25,6 +26,17 @@ pub struct House {
     server: Server,
     parts: Parts,
     log: telemetry::Writer,
+    /// Guards the providers in service, and makes one reload wait for the other.
+    made: Mutex<Vec<Made>>,
+    /// Guards the thread that ends the checks of the gateway before and begins those of the present one.
+    changing_guard: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A provider, and what it was made from.
+struct Made {
+    settings: config::Provider,
+    system_prompt: Option<String>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What a reload needs again.
@@ -52,7 +64,8 @@ impl House {
         let observer: Arc<dyn Observer> =
             Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
         let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
-        let state = parts.state(settings)?;
+        let mut made = Vec::new();
+        let state = parts.state(settings, &mut made, None)?;
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges) = (api.clone(), Arc::clone(&gauges));
@@ -64,7 +77,8 @@ impl House {
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
-        Ok(Self { api, server, parts, log })
+        let (made, changing_guard) = (Mutex::new(made), Mutex::default());
+        Ok(Self { api, server, parts, log, made, changing_guard })
     }
 
     /// Where it listens.
@@ -85,12 +99,40 @@ impl House {
     /// # Errors
     /// What cannot be used; nothing has changed then.
     pub fn reload(&self, settings: &Settings) -> Result<(), String> {
-        let state = self.parts.state(settings).inspect_err(|_| self.parts.metrics.reloaded(None))?;
+        let mut made = lock(&self.made);
+        let old = self.api.state();
+        let state = self
+            .parts
+            .state(settings, &mut made, Some(&old))
+            .inspect_err(|_| self.parts.metrics.reloaded(None))?;
         let gateway = Arc::clone(&state.gateway);
-        let old = self.api.replace(state);
+        self.api.replace(state);
         self.parts.metrics.reloaded(Some(&settings.hash));
-        old.gateway.stop();
-        gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))
+        self.change_guard(old, gateway)
+    }
+
+    /// Ends the old checks and begins the new ones, on a thread of its own: a check may hang in the machine's name
+    /// resolver, and signals are not to wait for that.
+    fn change_guard(&self, old: Arc<State>, new: Arc<Gateway>) -> Result<(), String> {
+        let mut changing = lock(&self.changing_guard);
+        if let Some(before) = changing.take() {
+            let _ = before.join();
+        }
+        let body = move || {
+            old.gateway.stop();
+            if let Err(error) = new.start_checks() {
+                log::error!("checks cannot be started: {error}");
+            }
+        };
+        let thread = Builder::new().name("change-guard".to_owned()).spawn(body);
+        *changing = Some(thread.map_err(|error| format!("checks cannot be started: {error}"))?);
+        Ok(())
+    }
+
+    /// Changes while the thread that watches the connections is alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> u64 {
+        self.server.gauges().heartbeat.load(Ordering::Relaxed)
     }
 
     /// A reload failed before there were settings.
@@ -108,6 +150,9 @@ impl House {
     pub fn close(self, patience: Duration) -> bool {
         self.drain();
         let finished = self.server.join(patience);
+        if let Some(changing) = lock(&self.changing_guard).take() {
+            let _ = changing.join();
+        }
         self.api.state().gateway.stop();
         self.log.close();
         finished
@@ -115,28 +160,57 @@ impl House {
 }
 
 impl Parts {
-    fn state(&self, settings: &Settings) -> Result<State, String> {
+    /// What is to be in service. `made` are the providers of `old`; what is the same in both stays as it is, and
+    /// nothing is changed when something cannot be used.
+    fn state(&self, settings: &Settings, made: &mut Vec<Made>, old: Option<&State>) -> Result<State, String> {
         let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+        let mut now_made = Vec::new();
         for name in &settings.preference {
             let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
                 continue;
             };
-            let upstream =
-                upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(&self.clock))?;
-            providers.push((slot(provider), Arc::new(upstream)));
+            let upstream = self.provider(provider, settings.system_prompt.as_deref(), made)?;
+            providers.push((slot(provider), Arc::clone(&upstream)));
+            let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
+            now_made.push(Made { settings, system_prompt, provider: upstream });
         }
-        let gateway =
+        *made = now_made;
+        let mut gateway =
             Gateway::new(routes(settings), providers, Arc::clone(&self.clock), Arc::clone(&self.observer));
         let limited =
             |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
         let keys = settings.keys.iter().filter_map(limited);
+        let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer));
+        if let Some(old) = old {
+            gateway = gateway.inheriting(&old.gateway);
+            meter = meter.inheriting(&old.meter);
+        }
         Ok(State {
             gateway: Arc::new(gateway),
-            meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer)),
+            meter,
             keyring: Keyring::new(settings.keys.iter().map(key).collect()),
             trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
             cors_origins: settings.cors_origins.clone(),
         })
+    }
+
+    /// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
+    /// one. A file of certificates may have changed under its name, so such a provider is always made anew.
+    fn provider(
+        &self,
+        settings: &config::Provider,
+        system_prompt: Option<&str>,
+        made: &[Made],
+    ) -> Result<Arc<dyn Provider>, String> {
+        let same = |made: &&Made| {
+            made.settings == *settings
+                && made.system_prompt.as_deref() == system_prompt
+                && settings.ca_file.is_none()
+        };
+        if let Some(known) = made.iter().find(same) {
+            return Ok(Arc::clone(&known.provider));
+        }
+        Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(&self.clock))?))
     }
 }
 
@@ -208,6 +282,21 @@ fn limits(settings: &Settings) -> Limits {
         write_timeout: server.write_timeout,
         ..Limits::default()
     }
+}
+
+/// Allows this process as many descriptors as it may have: the usual soft limit of 1024 is soon used up by callers.
+pub(super) fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Where it is refused, the connections make do with half of what there is.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
+/// What is guarded here is replaced as a whole, so a panic leaves it right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The text of `/metrics`: what was counted, and what is read off the rooms now.

@@ -5,11 +5,15 @@ pub mod assemble;
 mod check;
 mod demo;
 pub mod drill;
+mod duty;
 mod health;
 mod help;
 mod keys;
+mod reload;
 mod serve;
 mod simulate;
+mod systemd;
+mod watch;
 
 use args::Command;
 use std::ffi::OsString;

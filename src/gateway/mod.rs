@@ -12,6 +12,7 @@ pub mod cancel;
 mod checker;
 mod flight;
 mod house;
+mod inherit;
 pub mod meter;
 pub mod ports;
 mod relay;

@@ -19,6 +19,13 @@ pub(super) enum Extent {
     UntilClose,
 }
 
+impl Extent {
+    /// Of an answer that is known as a whole.
+    pub(super) fn whole(status: u16, length: usize) -> Self {
+        if matches!(status, 204 | 304) { Self::Nothing } else { Self::Length(length) }
+    }
+}
+
 /// The `Date` field's value, made once a second.
 #[derive(Debug, Default)]
 pub(super) struct DateCache {

@@ -123,7 +123,16 @@ pub struct Parsed {
     pub expects_continue: bool,
 }
 
-/// Parses a complete head, as found by [`Scan`]. When it is refused after its path was understood, `path` receives it.
+/// What the answer to a refused head needs to know of it.
+#[derive(Debug, Default)]
+pub struct Understood {
+    /// The target's path in its normal form.
+    pub path: Option<String>,
+    /// HEAD: the answer has no body.
+    pub head_only: bool,
+}
+
+/// Parses a complete head, as found by [`Scan`]. When it is refused, `understood` receives as much as was.
 ///
 /// # Errors
 /// When it breaks a rule of RFC 9112 or exceeds a limit.
@@ -131,7 +140,7 @@ pub fn parse(
     bytes: &[u8],
     peer: IpAddr,
     limits: &Limits,
-    path: &mut Option<String>,
+    understood: &mut Understood,
 ) -> Result<Parsed, Refusal> {
     let mut table = [const { MaybeUninit::uninit() }; HEADERS_CEILING];
     let mut request = httparse::Request::new(&mut []);
@@ -142,12 +151,13 @@ pub fn parse(
         _ => return Err(Refusal::Malformed("the head is not HTTP/1.1")),
     }
     let method = request.method.unwrap_or_default();
+    understood.head_only = method == "HEAD";
     let target = normal_form(method, request.path.unwrap_or_default().as_bytes())?;
     let old = request.version == Some(0);
     let (facts, framing, headers) = match fields(bytes, request.headers, old, limits) {
         Ok(fields) => fields,
         Err(refusal) => {
-            *path = Some(target.path);
+            understood.path = Some(target.path);
             return Err(refusal);
         }
     };
@@ -155,8 +165,11 @@ pub fn parse(
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,
     };
-    let manner =
-        Manner { keep_alive: !facts.close && (!old || facts.keep_alive), old, head_only: method == "HEAD" };
+    let manner = Manner {
+        keep_alive: !facts.close && (!old || facts.keep_alive),
+        old,
+        head_only: understood.head_only,
+    };
     let method = Method::from(method);
     let head = Head { method, path: target.path, query: target.query, headers, peer, content_length };
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })

@@ -5,6 +5,7 @@ use super::names::Names;
 use super::sockets::Sockets;
 use crate::clock::Clock;
 use crate::config::Provider;
+use crate::domain::key::Secret;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,7 @@ fn config(settings: &Provider) -> Result<Config, String> {
         .max_redirects_will_error(false)
         .save_redirect_history(false)
         // Never from the environment, which is what leaving this out would mean.
-        .proxy(proxy(settings.proxy.as_deref())?)
+        .proxy(proxy(settings.proxy.as_ref().map(Secret::reveal))?)
         .tls_config(tls(settings.ca_file.as_deref())?)
         .user_agent(concat!("hapax/", env!("CARGO_PKG_VERSION")))
         .accept("*/*")

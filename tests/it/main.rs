@@ -6,6 +6,7 @@ mod contract;
 mod endpoints;
 mod failover;
 mod flights;
+mod process;
 mod rig;
 mod story;
 mod tidy;

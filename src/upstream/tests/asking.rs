@@ -174,7 +174,7 @@ fn settings_that_cannot_be_sent_are_refused_without_showing_a_secret() {
         Settings { headers: vec![("X-A".into(), Secret::new("hush\r\nX-B: 1"))], ..good.clone() },
         Settings { headers: vec![("Content-Length".into(), Secret::new("hush"))], ..good.clone() },
         Settings { base_url: "ftp://models.example".into(), ..good.clone() },
-        Settings { proxy: Some("socks5://hush@proxy.example".into()), ..good.clone() },
+        Settings { proxy: Some(Secret::new("socks5://hush@proxy.example")), ..good.clone() },
         Settings { ca_file: Some("/nowhere/ca.pem".into()), ..good },
     ];
     for settings in all {

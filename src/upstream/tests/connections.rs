@@ -3,6 +3,7 @@
 use super::rig::{Client, Server, answering, settings};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::failure::Fault;
+use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
 use crate::upstream::agent;
 use crate::upstream::http;
@@ -309,7 +310,7 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
         }),
     ]);
     let mut settings = settings("http://models.example");
-    settings.proxy = Some(format!("http://{}", proxy.address));
+    settings.proxy = Some(Secret::new(format!("http://{}", proxy.address)));
     let client = Client::of(&settings, Arc::new(SystemClock));
     for expected in ["first", "second", "third"] {
         assert_eq!(client.call().unwrap(), expected);
