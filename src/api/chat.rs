@@ -70,12 +70,12 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
             ear.end(trail);
             Told::streamed(None)
         }
-        Outcome::Broken(failure) => {
+        Outcome::Failed(failure) if !ear.started() => Told::problem(Problem::of_failure(&failure), dialect),
+        Outcome::Broken(failure) | Outcome::Failed(failure) => {
             let problem = Problem::of_failure(&failure);
             ear.broken(&problem, trail);
             Told::streamed(Some(problem))
         }
-        Outcome::Failed(failure) => Told::problem(Problem::of_failure(&failure), dialect),
     }
 }
 

@@ -53,10 +53,9 @@ impl<'a, 'b> Ear<'a, 'b> {
     /// The stream could not be saved: its story, an error frame, and no end mark.
     pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
         self.tell_attempts(trail);
-        if let Some(writer) = &mut self.writer {
-            let complaint = problem.complaint(self.dialect, &self.wording.request_id);
-            writer.failure(&complaint, &mut self.buffer);
-        }
+        let complaint = problem.complaint(self.dialect, &self.wording.request_id);
+        let writer = self.writer.get_or_insert_with(|| Writer::new(self.dialect, self.wording.clone()));
+        writer.failure(&complaint, &mut self.buffer);
         if self.exchange.write(&self.buffer).is_ok() {
             let _ = self.exchange.finish();
         }
@@ -64,6 +63,26 @@ impl<'a, 'b> Ear<'a, 'b> {
 }
 
 impl Ear<'_, '_> {
+    /// Whether the head was written, be it only to keep the connection alive.
+    pub(super) fn started(&self) -> bool {
+        self.exchange.started()
+    }
+
+    /// The head, once.
+    fn head(&mut self, trail: &Trail) {
+        if self.started() {
+            return;
+        }
+        let mut headers = vec![
+            ("Content-Type", Writer::content_type(self.dialect).to_owned()),
+            ("Cache-Control", "no-cache".to_owned()),
+            ("X-Request-ID", self.wording.request_id.clone()),
+        ];
+        headers.extend(trail_headers(trail));
+        headers.extend(limit_headers(self.standing.as_ref()));
+        self.exchange.begin(200, headers);
+    }
+
     /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
     /// readers of server-sent events pass over; lines of JSON have none.
     fn tell_attempts(&mut self, trail: &Trail) {
@@ -77,14 +96,7 @@ impl Ear<'_, '_> {
 
 impl Listener for Ear<'_, '_> {
     fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
-        let mut headers = vec![
-            ("Content-Type", Writer::content_type(self.dialect).to_owned()),
-            ("Cache-Control", "no-cache".to_owned()),
-            ("X-Request-ID", self.wording.request_id.clone()),
-        ];
-        headers.extend(trail_headers(trail));
-        headers.extend(limit_headers(self.standing.as_ref()));
-        self.exchange.begin(200, headers);
+        self.head(trail);
         self.writer = Some(Writer::new(self.dialect, self.wording_for(trail)));
         Ok(())
     }
@@ -97,6 +109,21 @@ impl Listener for Ear<'_, '_> {
             return Ok(());
         }
         self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+
+    fn waiting(&mut self) -> Result<(), ports::Left> {
+        self.buffer.clear();
+        Writer::new(self.dialect, self.wording.clone()).keep_alive(&mut self.buffer);
+        // A dialect that has nothing meaningless keeps its status for what comes.
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.head(&Trail::default());
+        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+
+    fn ready(&self) -> bool {
+        self.exchange.ready()
     }
 }
 

@@ -67,6 +67,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     first_token: Duration,
+    answer: Duration,
     idle: Duration,
     total: Duration,
 }
@@ -99,6 +100,7 @@ impl Upstream {
         };
         let patience = Patience {
             first_token: settings.first_token_timeout,
+            answer: settings.answer_timeout,
             idle: settings.idle_timeout,
             total: settings.total_timeout,
         };
@@ -112,13 +114,15 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        request_id: &str,
+        (request_id, head_within): (&str, Duration),
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
         let attempt = |key: Option<&HeaderValue>| {
-            let head = self.first_token_bound().or_earlier(last);
+            // Anew for every key: a refused one took its time.
+            let until = self.clock.now() + head_within;
+            let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let make = || self.requests.post(&uri, key, request_id, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
@@ -128,10 +132,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    fn first_token_bound(&self) -> Bound {
-        Bound::new(self.clock.now() + self.patience.first_token, Fault::FirstTokenTimeout)
     }
 
     /// Passes a success; every other status becomes the failure it means.
@@ -242,13 +242,14 @@ impl Provider for Upstream {
         let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, &question.request_id, call, deadline)?;
+            let (incoming, head) =
+                self.post(&outgoing, (&question.request_id, self.patience.first_token), call, deadline)?;
             let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, &question.request_id, call, last)?;
+        let (incoming, _) = self.post(&outgoing, (&question.request_id, self.patience.answer), call, last)?;
         let answer = self.read_answer(incoming, caller, &outgoing, last)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }

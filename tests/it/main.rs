@@ -3,6 +3,7 @@
 
 mod access;
 mod contract;
+mod contract_streams;
 mod endpoints;
 mod failover;
 mod flights;
