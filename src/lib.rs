@@ -20,6 +20,7 @@
 //! | [`telemetry`] | Metrics and log lines, worded from events |
 //! | [`api`] | **Endpoints.** A table (method, path) → endpoint; one file owns every status and error body |
 //! | [`simulate`] | A provider that misbehaves on request: for tests, demo, drill and benchmarks |
+//! | [`drill`] | The failure contract as a table of rows, each played against a gateway with simulated providers |
 //! | [`cli`] | One file per command, and the one place where the rooms are wired together |
 //!
 //! Imports point down and never up: `cli → api → {server, gateway, dialect}`, `upstream → {dialect, gateway's
@@ -66,6 +67,7 @@ pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod domain;
+pub mod drill;
 pub mod gateway;
 pub mod server;
 pub mod simulate;

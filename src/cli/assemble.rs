@@ -245,6 +245,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
         models: provider.models.clone(),
         max_concurrency: provider.max_concurrency,
         retries: provider.retries,
+        weight: provider.weight,
     }
 }
 
@@ -271,8 +272,10 @@ fn routes(settings: &Settings) -> gateway::Settings {
             config::OnStreamFailure::Continue => gateway::OnStreamFailure::Continue,
             config::OnStreamFailure::End => gateway::OnStreamFailure::End,
         },
+        keep_alive: settings.keep_alive,
         deduplicate: settings.deduplicate,
         models: settings.models.iter().map(own).collect(),
+        strategy: settings.strategy,
     }
 }
 

@@ -160,6 +160,14 @@ impl<'a> Exchange<'a> {
         self.line.is_gone()
     }
 
+    /// Whether the caller's side takes something at once.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // One that cannot be asked will say so when it is written to.
+        poll(&mut [PollFd::new(&self.line.socket, PollFlags::OUT)], Some(&now)) != Ok(0)
+    }
+
     /// Bytes of the answer that have left, head included.
     #[must_use]
     pub fn bytes_out(&self) -> u64 {

@@ -71,6 +71,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     first_token: Duration,
+    answer: Duration,
     idle: Duration,
     total: Duration,
 }
@@ -103,6 +104,7 @@ impl Upstream {
         };
         let patience = Patience {
             first_token: settings.first_token_timeout,
+            answer: settings.answer_timeout,
             idle: settings.idle_timeout,
             total: settings.total_timeout,
         };
@@ -117,13 +119,15 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        question: &Question,
+        (question, head_within): (&Question, Duration),
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
         let attempt = |key: Option<&HeaderValue>| {
-            let head = self.first_token_bound().or_earlier(last);
+            // Anew for every key: a refused one took its time.
+            let until = self.clock.now() + head_within;
+            let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let make = || self.requests.post(&uri, key, question, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
@@ -133,10 +137,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    fn first_token_bound(&self) -> Bound {
-        Bound::new(self.clock.now() + self.patience.first_token, Fault::FirstTokenTimeout)
     }
 
     /// Passes a success; every other status becomes the failure it means.
@@ -260,13 +260,14 @@ impl Upstream {
         let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, question, call, deadline)?;
+            let within = self.patience.first_token;
+            let (incoming, head) = self.post(&outgoing, (question, within), call, deadline)?;
             let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, question, call, last)?;
+        let (incoming, _) = self.post(&outgoing, (question, self.patience.answer), call, last)?;
         let body = self.read_body(incoming, last)?;
         let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })

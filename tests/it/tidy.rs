@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("api", &["domain", "dialect", "gateway", "server", "clock"], &["serde", "serde_json", "parking_lot"]),
     ("simulate", &["clock"], &["serde", "serde_json", "httparse", "rustix", "parking_lot"]),
+    ("drill", &["clock", "simulate"], &["serde", "serde_json", "parking_lot"]),
     (
         "cli",
         &[
@@ -37,6 +38,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "telemetry",
             "api",
             "simulate",
+            "drill",
         ],
         &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),

@@ -48,7 +48,7 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing = Outgoing { path, body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    upstream.post(&outgoing, &question(), &call(), last).map(|(incoming, _)| incoming.status)
+    upstream.post(&outgoing, (&question(), LONG), &call(), last).map(|(incoming, _)| incoming.status)
 }
 
 fn question() -> Question {
