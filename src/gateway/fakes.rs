@@ -425,12 +425,17 @@ pub(super) fn brief(outcome: &Outcome) -> String {
 
 /// Waits until something is true that another thread brings about.
 pub(super) fn until(what: impl Fn() -> bool) {
+    assert!(comes_true(what), "it never came true");
+}
+
+/// The same for a test that must tidy up first.
+pub(super) fn comes_true(what: impl Fn() -> bool) -> bool {
     let patience = Cancel::new();
-    for _ in 0..6_000 {
-        if what() {
-            return;
+    (0..6_000).any(|_| {
+        let so = what();
+        if !so {
+            let _ = patience.wait(Duration::from_millis(5));
         }
-        let _ = patience.wait(Duration::from_millis(5));
-    }
-    panic!("it never came true");
+        so
+    })
 }

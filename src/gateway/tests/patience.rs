@@ -30,8 +30,9 @@ fn a_stream_with_nothing_to_say_is_kept_alive_until_it_begins() {
         let waits = Arc::clone(&recorder.waits);
         let (outcome, heard) = std::thread::scope(|scope| {
             let asking = scope.spawn(|| bench.ask_with(a_stream(), recorder));
-            until(|| waits.load(Ordering::SeqCst) >= 3);
+            let is_told = comes_true(|| waits.load(Ordering::SeqCst) >= 3);
             gate.open();
+            assert!(is_told, "nothing kept it alive");
             let (outcome, _, heard) = asking.join().expect("returns");
             (brief(&outcome), heard.text())
         });
@@ -87,10 +88,11 @@ fn a_slow_leader_does_not_hold_his_followers_up_and_hears_everything_in_the_end(
         until(|| bench.gateway.flights.followers() == 1);
         aboard.open();
         // The leader's socket takes nothing all the while.
+        let is_served_first = comes_true(|| following.is_finished()) && !leading.is_finished();
+        slow.open();
+        assert!(is_served_first, "the followers were held up");
         let (outcome, _, heard) = following.join().expect("returns");
         assert_eq!((brief(&outcome).as_str(), heard.text()), ("streamed", pieces.concat()));
-        assert!(!leading.is_finished());
-        slow.open();
         let (outcome, _, heard) = leading.join().expect("returns");
         assert_eq!((brief(&outcome).as_str(), heard.text()), ("streamed", pieces.concat()));
     });
