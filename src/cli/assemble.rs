@@ -10,6 +10,7 @@ use crate::domain::{breaker, health};
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
+use crate::memory::Memory;
 use crate::server::{Limits, Server};
 use crate::telemetry::{self, Metrics, Telemetry};
 use crate::upstream;
@@ -44,6 +45,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 }
 
 impl House {
@@ -63,7 +65,8 @@ impl House {
         let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
         let observer: Arc<dyn Observer> =
             Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
-        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
+        let memory = Memory::new(settings.server.memory_max);
+        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock), memory };
         let mut made = Vec::new();
         let state = parts.state(settings, &mut made, None)?;
         let gauges = Arc::new(std::sync::OnceLock::new());
@@ -72,8 +75,13 @@ impl House {
             let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
             Api::new(state, Arc::clone(&parts.observer), Arc::clone(&clock), exposition)
         });
-        let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
-            .map_err(|error| format!("the front door cannot be opened: {error}"))?;
+        let server = Server::start(
+            listener,
+            limits(settings, Arc::clone(&parts.memory)),
+            Arc::clone(&api) as _,
+            clock,
+        )
+        .map_err(|error| format!("the front door cannot be opened: {error}"))?;
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
@@ -210,7 +218,8 @@ impl Parts {
         if let Some(known) = made.iter().find(same) {
             return Ok(Arc::clone(&known.provider));
         }
-        Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(&self.clock))?))
+        let (clock, memory) = (Arc::clone(&self.clock), Arc::clone(&self.memory));
+        Ok(Arc::new(upstream::connect(settings, system_prompt, clock, memory)?))
     }
 }
 
@@ -267,7 +276,7 @@ fn network(network: &config::Network) -> Network {
     Network { address: network.address, prefix: network.prefix }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, memory: Arc<Memory>) -> Limits {
     let server = &settings.server;
     Limits {
         workers: server.workers,
@@ -275,7 +284,7 @@ fn limits(settings: &Settings) -> Limits {
         connections_max: server.connections_max,
         header_bytes_max: server.header_bytes_max,
         body_bytes_max: server.body_bytes_max,
-        memory_max: server.memory_max,
+        memory,
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         idle_timeout: server.idle_timeout,
@@ -317,7 +326,10 @@ fn exposition(
         gauges.connections = number(door.connections.load(Ordering::Relaxed));
         gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
         gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
-        gauges.memory = vec![("requests", number(door.memory_bytes.load(Ordering::Relaxed)))];
+        gauges.memory = vec![
+            ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
+            ("calls", number(door.memory_of_others())),
+        ];
         gauges.rejected = door.rejections().collect();
     }
     metrics.render(&gauges)

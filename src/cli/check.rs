@@ -5,6 +5,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings};
 use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Call, Provider};
+use crate::memory::Memory;
 use crate::upstream;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,13 @@ fn ask_each(settings: &Settings) -> Result<(), Failed> {
     let clock = Arc::new(SystemClock);
     let mut failed = 0;
     for provider in &settings.providers {
-        let upstream = upstream::connect(provider, None, Arc::clone(&clock) as _).map_err(Failed::Running)?;
+        let upstream = upstream::connect(
+            provider,
+            None,
+            Arc::clone(&clock) as _,
+            Memory::new(settings.server.memory_max),
+        )
+        .map_err(Failed::Running)?;
         let call = Call { deadline: clock.now() + settings.health.timeout, cancel: Cancel::new() };
         let news = match upstream.check(&call) {
             Ok(()) => "ok".to_owned(),
