@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`domain`] | **What we decide.** Values and functions: no clock, thread, lock, log, JSON, file or socket |
 //! | [`clock`] | The only place that asks what time it is |
+//! | [`memory`] | What requests and answers hold, all rooms together, and how much that may be |
 //! | [`dialect`] | **How others speak.** Bytes ⇄ domain, both directions, one folder per vendor. Nothing is sent here |
 //! | [`config`] | **What we were told.** The YAML as typed, then settings that cannot be wrong |
 //! | [`gateway`] | **The use case.** The one failover loop, flights, slots, meter. Threads meet here; no I/O |
@@ -69,6 +70,7 @@ pub mod dialect;
 pub mod domain;
 pub mod drill;
 pub mod gateway;
+pub mod memory;
 pub mod server;
 pub mod simulate;
 pub mod telemetry;

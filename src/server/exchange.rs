@@ -89,7 +89,11 @@ impl<'a> Exchange<'a> {
             self.out.extend_from_slice(body);
             self.leave(&[])
         } else {
-            self.leave(body)
+            // A caller who reads slowly keeps it in memory.
+            self.hub.gauges.memory(0, body.len());
+            let sent = self.leave(body);
+            self.hub.gauges.memory(body.len(), 0);
+            sent
         };
         self.stage = if sent.is_ok() { Stage::Done } else { Stage::Broken };
     }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &["sha2"]),
     ("clock", &[], &["parking_lot", "rustix"]),
+    ("memory", &[], &[]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
     ("config", &["domain"], &["serde", "serde_yaml"]),
     ("gateway", &["domain", "clock"], &["parking_lot"]),
-    ("server", &["clock"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
+    ("server", &["clock", "memory"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
     (
         "upstream",
-        &["domain", "dialect", "gateway", "clock", "config"],
+        &["domain", "dialect", "gateway", "clock", "config", "memory"],
         &["ureq", "httpdate", "parking_lot", "rustix"],
     ),
     (
@@ -33,6 +34,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "gateway",
             "server",
             "clock",
+            "memory",
             "config",
             "upstream",
             "telemetry",
