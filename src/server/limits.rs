@@ -86,7 +86,7 @@ impl Default for Limits {
             linger_timeout: Duration::from_secs(1),
             linger_bytes_max: 64 << 10,
             stack_bytes: 256 << 10,
-            worker_idle: Duration::from_secs(30),
+            worker_idle: Duration::from_secs(10),
         }
     }
 }
