@@ -95,13 +95,13 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
             let problem = ear.left().then(Problem::caller_left);
             Told { problem, ..Told::response(Response { status: 200, headers, body }) }
         }
-        Outcome::Streamed => Told::streamed((!ear.end()).then(Problem::caller_left)),
-        Outcome::Broken(failure) => {
+        Outcome::Streamed => Told::streamed((!ear.end(trail)).then(Problem::caller_left)),
+        Outcome::Failed(failure) if !ear.started() => Told::problem(Problem::of_failure(&failure), dialect),
+        Outcome::Broken(failure) | Outcome::Failed(failure) => {
             let problem = Problem::of_failure(&failure);
-            ear.broken(&problem);
+            ear.broken(&problem, trail);
             Told::streamed(Some(problem))
         }
-        Outcome::Failed(failure) => Told::problem(Problem::of_failure(&failure), dialect),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::listener::id_headers;
 use crate::dialect::{self, Complaint};
-use crate::domain::failure::{Failure, Verdict};
+use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::words::Dialect;
 use crate::server::{Refusal, Response};
 use std::time::Duration;
@@ -105,6 +105,7 @@ impl Problem {
             }
             Verdict::UnknownModel => 404,
             Verdict::Untranslatable => 400,
+            Verdict::Busy if failure.fault == Fault::NoMemory => 503,
             Verdict::Busy => 429,
             Verdict::OurKey | Verdict::Provider | Verdict::StaleConnection => 502,
             Verdict::Silence => 504,
@@ -207,7 +208,6 @@ fn seconds_up(after: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::failure::Fault;
 
     #[test]
     fn every_fault_has_a_status_of_its_class() {
@@ -216,6 +216,7 @@ mod tests {
             (Fault::UnknownModel, 404),
             (Fault::KeyRefused, 502),
             (Fault::Busy, 429),
+            (Fault::NoMemory, 503),
             (Fault::Refused, 502),
             (Fault::FirstTokenTimeout, 504),
             (Fault::CallerLeft, 499),

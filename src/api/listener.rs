@@ -44,30 +44,39 @@ impl<'a, 'b> Ear<'a, 'b> {
         self.exchange.left()
     }
 
-    /// The stream is complete: what the dialect still owes, and the end. Whether the caller was there to hear it.
-    pub(super) fn end(&mut self) -> bool {
-        self.buffer.clear();
+    /// The stream is complete: its story, what the dialect still owes, and the end. Whether the caller was there to
+    /// hear it.
+    pub(super) fn end(&mut self, trail: &Trail) -> bool {
+        self.tell_attempts(trail);
         if let Some(writer) = &mut self.writer {
             writer.end(&mut self.buffer);
         }
         self.exchange.write(&self.buffer).and_then(|()| self.exchange.finish()).is_ok()
     }
 
-    /// The stream could not be saved: an error frame, and no end mark.
-    pub(super) fn broken(&mut self, problem: &Problem) {
-        self.buffer.clear();
-        if let Some(writer) = &mut self.writer {
-            let complaint = problem.complaint(self.dialect, &self.wording.request_id);
-            writer.failure(&complaint, &mut self.buffer);
-        }
+    /// The stream could not be saved: its story, an error frame, and no end mark.
+    pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
+        self.tell_attempts(trail);
+        let complaint = problem.complaint(self.dialect, &self.wording.request_id);
+        let writer = self.writer.get_or_insert_with(|| Writer::new(self.dialect, self.wording.clone()));
+        writer.failure(&complaint, &mut self.buffer);
         if self.exchange.write(&self.buffer).is_ok() {
             let _ = self.exchange.finish();
         }
     }
 }
 
-impl Listener for Ear<'_, '_> {
-    fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
+impl Ear<'_, '_> {
+    /// Whether the head was written, be it only to keep the connection alive.
+    pub(super) fn started(&self) -> bool {
+        self.exchange.started()
+    }
+
+    /// The head, once.
+    fn head(&mut self, trail: &Trail) {
+        if self.started() {
+            return;
+        }
         let mut headers = vec![
             ("Content-Type", Writer::content_type(self.dialect).to_owned()),
             ("Cache-Control", "no-cache".to_owned()),
@@ -76,6 +85,22 @@ impl Listener for Ear<'_, '_> {
         headers.extend(trail_headers(trail));
         headers.extend(limit_headers(self.standing.as_ref()));
         self.exchange.begin(200, headers);
+    }
+
+    /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
+    /// readers of server-sent events pass over; lines of JSON have none.
+    fn tell_attempts(&mut self, trail: &Trail) {
+        self.buffer.clear();
+        let Some(story) = story(trail).filter(|_| has_comments(self.dialect)) else { return };
+        self.buffer.extend_from_slice(b": hapax-attempts ");
+        self.buffer.extend_from_slice(story.as_bytes());
+        self.buffer.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Listener for Ear<'_, '_> {
+    fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
+        self.head(trail);
         self.writer = Some(Writer::new(self.dialect, self.wording_for(trail)));
         Ok(())
     }
@@ -88,6 +113,21 @@ impl Listener for Ear<'_, '_> {
             return Ok(());
         }
         self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+
+    fn waiting(&mut self) -> Result<(), ports::Left> {
+        self.buffer.clear();
+        Writer::new(self.dialect, self.wording.clone()).keep_alive(&mut self.buffer);
+        // A dialect that has nothing meaningless keeps its status for what comes.
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.head(&Trail::default());
+        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+
+    fn ready(&self) -> bool {
+        self.exchange.ready()
     }
 }
 
@@ -107,19 +147,7 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Provider", provider.clone()));
         fields.push(("X-Hapax-Model", visible(model)));
     }
-    if !trail.attempts.is_empty() {
-        let mut story = String::with_capacity(32 * trail.attempts.len());
-        for tried in &trail.attempts {
-            story.push_str(if story.is_empty() { "" } else { ", " });
-            story.push_str(&tried.provider);
-            story.push(':');
-            story.push_str(&tried.outcome);
-            story.push(':');
-            digits::push(&mut story, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
-            story.push_str("ms");
-        }
-        fields.push(("X-Hapax-Attempts", story));
-    }
+    fields.extend(story(trail).map(|story| ("X-Hapax-Attempts", story)));
     if trail.deduplicated {
         fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
     }
@@ -127,6 +155,26 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Dropped-Params", visible(&trail.dropped.join(", "))));
     }
     fields
+}
+
+/// Whether a stream of this dialect can say something that means nothing: server-sent events can.
+fn has_comments(dialect: Dialect) -> bool {
+    Writer::content_type(dialect) == "text/event-stream"
+}
+
+/// Who was asked, what came of it, how long it took: `openai:503:412ms, anthropic:200:803ms`.
+fn story(trail: &Trail) -> Option<String> {
+    let mut story = String::with_capacity(32 * trail.attempts.len());
+    for tried in &trail.attempts {
+        story.push_str(if story.is_empty() { "" } else { ", " });
+        story.push_str(&tried.provider);
+        story.push(':');
+        story.push_str(&tried.outcome);
+        story.push(':');
+        digits::push(&mut story, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
+        story.push_str("ms");
+    }
+    (!story.is_empty()).then_some(story)
 }
 
 /// The fields that tell where the caller stands with his limit.

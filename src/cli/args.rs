@@ -13,6 +13,7 @@ pub(super) enum Command {
     Check { config: Option<PathBuf>, asked: Asked },
     Explain(Question),
     Completions { shell: String },
+    Drill { config: Option<PathBuf>, url: Option<String>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Health { url: Option<String>, providers: bool },
     NewKey { name: String },
@@ -41,13 +42,14 @@ pub(super) struct Question {
 
 /// The commands, for help and for suggestions.
 pub(super) const COMMANDS: &[&str] =
-    &["serve", "demo", "check", "explain", "simulate", "health", "keys", "completions", "help"];
+    &["serve", "demo", "drill", "check", "explain", "simulate", "health", "keys", "completions", "help"];
 
 /// The options a command takes, besides `--help`.
 pub(super) fn options_of(command: &str) -> &'static [&'static str] {
     match command {
         "serve" => &["--config", "--validate"],
         "demo" => &["--listen"],
+        "drill" => &["--config", "--url", "--json", "--print-config"],
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
@@ -63,6 +65,7 @@ struct Options {
     listen: Option<String>,
     script: Option<PathBuf>,
     url: Option<String>,
+    print_config: bool,
     live: bool,
     egress: bool,
     providers: bool,
@@ -110,6 +113,7 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
                 options.key = Some(text(&mut parser)?);
             }
             Long("json") => flag(&mut options.json, &mut options.given, "--json"),
+            Long("print-config") => flag(&mut options.print_config, &mut options.given, "--print-config"),
             Long("live") => flag(&mut options.live, &mut options.given, "--live"),
             Long("egress") => flag(&mut options.egress, &mut options.given, "--egress"),
             Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
@@ -143,6 +147,12 @@ fn command(options: Options) -> Result<Command, Failed> {
         ["demo"] => {
             Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) })
         }
+        ["drill"] => Ok(Command::Drill {
+            config: options.config,
+            url: options.url,
+            json: options.json,
+            print_config: options.print_config,
+        }),
         ["check"] => {
             let asked = Asked { live: options.live, egress: options.egress, json: options.json };
             Ok(Command::Check { config: options.config, asked })

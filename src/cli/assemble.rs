@@ -10,6 +10,7 @@ use crate::domain::{breaker, health};
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
+use crate::memory::Memory;
 use crate::server::{Limits, Server};
 use crate::telemetry::{self, Metrics, Telemetry};
 use crate::upstream;
@@ -47,6 +48,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 }
 
 impl House {
@@ -67,7 +69,8 @@ impl House {
         let telemetry = Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock));
         let pulse = Arc::new(Pulse::new(Arc::new(telemetry)));
         let observer = Arc::clone(&pulse) as Arc<dyn Observer>;
-        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
+        let memory = Memory::new(settings.server.memory_max);
+        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock), memory };
         let mut made = Vec::new();
         let state = parts.state(settings, &mut made, None)?;
         let gauges = Arc::new(std::sync::OnceLock::new());
@@ -76,8 +79,13 @@ impl House {
             let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
             Api::new(state, pulse, Arc::clone(&clock), exposition)
         });
-        let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
-            .map_err(|error| format!("the front door cannot be opened: {error}"))?;
+        let server = Server::start(
+            listener,
+            limits(settings, Arc::clone(&parts.memory)),
+            Arc::clone(&api) as _,
+            clock,
+        )
+        .map_err(|error| format!("the front door cannot be opened: {error}"))?;
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
@@ -166,7 +174,7 @@ impl House {
 impl Parts {
     /// What is to be in service: see [`in_service`].
     fn state(&self, settings: &Settings, made: &mut Vec<Made>, old: Option<&State>) -> Result<State, String> {
-        let state = in_service(settings, (&self.clock, &self.observer), made, old)?;
+        let state = in_service(settings, (&self.clock, &self.observer, &self.memory), made, old)?;
         self.metrics.configured(state.gateway.known_models().clone());
         Ok(state)
     }
@@ -178,14 +186,15 @@ pub(super) fn state(
     clock: &Arc<dyn Clock>,
     observer: &Arc<dyn Observer>,
 ) -> Result<State, String> {
-    in_service(settings, (clock, observer), &mut Vec::new(), None)
+    let memory = Memory::new(settings.server.memory_max);
+    in_service(settings, (clock, observer, &memory), &mut Vec::new(), None)
 }
 
 /// What is to be in service. `made` are the providers of `old`; what is the same in both stays as it is, and
 /// nothing is changed when something cannot be used.
 fn in_service(
     settings: &Settings,
-    (clock, observer): (&Arc<dyn Clock>, &Arc<dyn Observer>),
+    (clock, observer, memory): (&Arc<dyn Clock>, &Arc<dyn Observer>, &Arc<Memory>),
     made: &mut Vec<Made>,
     old: Option<&State>,
 ) -> Result<State, String> {
@@ -195,7 +204,7 @@ fn in_service(
         let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
             continue;
         };
-        let upstream = known_or_new(provider, settings.system_prompt.as_deref(), made, clock)?;
+        let upstream = known_or_new(provider, settings.system_prompt.as_deref(), made, (clock, memory))?;
         providers.push((slot(provider), Arc::clone(&upstream)));
         let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
         now_made.push(Made { settings, system_prompt, provider: upstream });
@@ -225,7 +234,7 @@ fn known_or_new(
     settings: &config::Provider,
     system_prompt: Option<&str>,
     made: &[Made],
-    clock: &Arc<dyn Clock>,
+    (clock, memory): (&Arc<dyn Clock>, &Arc<Memory>),
 ) -> Result<Arc<dyn Provider>, String> {
     let same = |made: &&Made| {
         made.settings == *settings
@@ -235,7 +244,7 @@ fn known_or_new(
     if let Some(known) = made.iter().find(same) {
         return Ok(Arc::clone(&known.provider));
     }
-    Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock))?))
+    Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock), Arc::clone(memory))?))
 }
 
 fn slot(provider: &config::Provider) -> SlotSettings {
@@ -245,6 +254,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
         models: provider.models.clone(),
         max_concurrency: provider.max_concurrency,
         retries: provider.retries,
+        weight: provider.weight,
     }
 }
 
@@ -271,8 +281,10 @@ fn routes(settings: &Settings) -> gateway::Settings {
             config::OnStreamFailure::Continue => gateway::OnStreamFailure::Continue,
             config::OnStreamFailure::End => gateway::OnStreamFailure::End,
         },
+        keep_alive: settings.keep_alive,
         deduplicate: settings.deduplicate,
         models: settings.models.iter().map(own).collect(),
+        strategy: settings.strategy,
     }
 }
 
@@ -291,7 +303,7 @@ fn network(network: &config::Network) -> Network {
     Network { address: network.address, prefix: network.prefix }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, memory: Arc<Memory>) -> Limits {
     let server = &settings.server;
     Limits {
         workers: server.workers,
@@ -300,7 +312,7 @@ fn limits(settings: &Settings) -> Limits {
         connections_per_address_max: server.connections_per_address_max,
         header_bytes_max: server.header_bytes_max,
         body_bytes_max: server.body_bytes_max,
-        memory_max: server.memory_max,
+        memory,
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         idle_timeout: server.idle_timeout,
@@ -342,7 +354,10 @@ fn exposition(
         gauges.connections = number(door.connections.load(Ordering::Relaxed));
         gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
         gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
-        gauges.memory = vec![("requests", number(door.memory_bytes.load(Ordering::Relaxed)))];
+        gauges.memory = vec![
+            ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
+            ("calls", number(door.memory_of_others())),
+        ];
         gauges.rejected = door.rejections().collect();
     }
     metrics.render(&gauges)

@@ -6,6 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Problem, Settings};
 use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Call, Provider};
+use crate::memory::Memory;
 use crate::upstream;
 use serde::Serialize;
 use std::path::Path;
@@ -120,8 +121,10 @@ pub(super) fn validate(config: Option<&Path>) -> Result<(), Failed> {
 /// Asks every provider, unbilled, whether it can be reached and accepts our key.
 fn ask_each(settings: &Settings) -> Result<Vec<News>, Failed> {
     let clock = Arc::new(SystemClock);
+    let memory = Memory::new(settings.server.memory_max);
     let ask = |provider: &config::Provider| {
-        let upstream = upstream::connect(provider, None, Arc::clone(&clock) as _).map_err(Failed::Running)?;
+        let upstream = upstream::connect(provider, None, Arc::clone(&clock) as _, Arc::clone(&memory))
+            .map_err(Failed::Running)?;
         let call = Call { deadline: clock.now() + settings.health.timeout, cancel: Cancel::new() };
         let failed = upstream.check(&call).err();
         let problem = failed.map(|failure| format!("{}: {}", failure.outcome(), failure.message));

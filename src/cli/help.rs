@@ -8,6 +8,7 @@ Usage: hapax [COMMAND] [OPTIONS]
 Commands:
   serve     run the gateway (the default)
   demo      two simulated providers and a gateway before them: no key, no network, no file needed
+  drill     play every promise about failures against simulated providers, and print the table
   check     validate the configuration and print what is in effect, secrets redacted
   explain   which providers a request would try now, in which order, and why each other one is left out
   simulate  a provider that speaks every upstream dialect and misbehaves on request
@@ -39,6 +40,23 @@ fails for ten seconds out of every twenty; no request does. Prints curl lines to
 Examples:
   hapax demo
   hapax demo --listen 127.0.0.1:9000
+";
+
+const DRILL: &str = "\
+Usage: hapax drill [--config FILE] [--json]
+       hapax drill --print-config
+       hapax drill --url URL [--json]
+
+Plays every row of the failure contract against simulated providers on this machine: what the caller received, what
+each provider saw, and whether the promise was kept. Exit status 0 when all were. No key and no network is needed.
+  --config FILE   with this site's ways: streams.on_failure, deduplicate, system_prompt; providers are the drill's
+  --print-config  print the configuration for a gateway of your own, and nothing else
+  --url URL       drill that gateway; its providers are simulated by this command, on ports 9211 to 9217
+  --json          print JSON
+
+Examples:
+  hapax drill
+  hapax drill --print-config > drill.yaml && (hapax serve -c drill.yaml &) && hapax drill --url http://127.0.0.1:8080
 ";
 
 const CHECK: &str = "\
@@ -116,6 +134,7 @@ Examples:
 pub(super) fn of(topic: Option<&str>) -> &'static str {
     match topic {
         Some("demo") => DEMO,
+        Some("drill") => DRILL,
         Some("check") => CHECK,
         Some("explain") => EXPLAIN,
         Some("completions") => COMPLETIONS,

@@ -15,6 +15,7 @@ mod settings;
 mod tests;
 mod value;
 
+pub use crate::domain::balance::Strategy;
 pub use env::{Env, process as process_environment};
 pub use load::{defaults, find, load, parse};
 pub use problem::{Problem, Problems};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub retry_wait_max: Duration,
     /// What happens to a stream that breaks.
     pub on_stream_failure: OnStreamFailure,
+    /// While a stream has nothing to say, something meaningless is said this often.
+    pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
     /// Keys of callers; empty: no key is asked for.
@@ -127,8 +130,10 @@ pub struct Provider {
     pub max_concurrency: usize,
     /// No connection within this.
     pub connect_timeout: Duration,
-    /// No answer, or no first token, within this.
+    /// No first token of a stream within this.
     pub first_token_timeout: Duration,
+    /// No head of a whole answer within this: a model may think for minutes before it says anything.
+    pub answer_timeout: Duration,
     /// No further content within this.
     pub idle_timeout: Duration,
     /// The whole call, streams excepted.
@@ -149,13 +154,8 @@ pub struct Provider {
     pub num_ctx: Option<u64>,
     /// Ollama's `keep_alive`.
     pub keep_alive: Option<String>,
-}
-
-/// How candidates are ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// As listed.
-    Preference,
+    /// Its share of the traffic among equals; 0: only when nobody else is left.
+    pub weight: u32,
 }
 
 /// A name of the operator's own.

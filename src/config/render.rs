@@ -1,7 +1,7 @@
 //! The effective configuration, as YAML that loads again, with every secret redacted; and where it can connect to.
 
 use super::value::{self, duration_text, size_text};
-use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings};
+use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
 use crate::domain::key::Secret;
 use std::fmt::Write;
 use std::time::Duration;
@@ -27,6 +27,17 @@ pub fn effective(settings: &Settings) -> String {
         page.texts(&quote(&model.name), &targets);
     }
     page.close();
+    page.open("routing");
+    page.line(
+        "strategy",
+        match settings.strategy {
+            Strategy::Preference => "preference",
+            Strategy::Weighted => "weighted",
+            Strategy::LeastBusy => "least_busy",
+            Strategy::Fastest => "fastest",
+        },
+    );
+    page.close();
     page.open("circuit_breaker");
     page.line("failure_threshold", settings.breaker.failure_threshold);
     page.duration("interval", settings.breaker.interval);
@@ -46,6 +57,7 @@ pub fn effective(settings: &Settings) -> String {
         "on_failure",
         if settings.on_stream_failure == OnStreamFailure::End { "end" } else { "continue" },
     );
+    page.duration("keep_alive", settings.keep_alive);
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
     page.open("auth");
@@ -126,10 +138,12 @@ fn provider_section(page: &mut Page, provider: &Provider) {
     page.open("timeouts");
     page.duration("connect", provider.connect_timeout);
     page.duration("first_token", provider.first_token_timeout);
+    page.duration("answer", provider.answer_timeout);
     page.duration("idle", provider.idle_timeout);
     page.duration("total", provider.total_timeout);
     page.close();
     page.line("retries", provider.retries);
+    page.line("weight", provider.weight);
     page.line(
         "ca_file",
         provider.ca_file.as_ref().map_or("null".to_owned(), |path| quote(&path.to_string_lossy())),

@@ -1,5 +1,6 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
+pub mod balance;
 pub mod breaker;
 pub mod calendar;
 pub mod chat;

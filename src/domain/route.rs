@@ -5,7 +5,7 @@
 //! 3. Any other name goes first to the providers whose patterns fit it, asked for that very name.
 //! 4. Everyone else stands in with his own model. Without a name everybody is asked for his own.
 //!
-//! Within each step the order is that of preference. A pinned provider leaves only itself.
+//! Within each step the order is that of preference, unless a strategy (`balance`) changes it. A pinned provider leaves only itself.
 
 use super::pattern::Pattern;
 
@@ -36,6 +36,8 @@ pub struct Candidate<'a> {
     pub offer: usize,
     /// The model to ask for.
     pub model: &'a str,
+    /// Which step of the above found it: candidates of one step are equals.
+    pub step: u8,
 }
 
 /// Why a provider is no candidate.
@@ -99,7 +101,11 @@ impl Routes {
             None => self.stand_in(&mut order),
             Some(name) => {
                 if let Some((_, targets)) = self.models.iter().find(|(own, _)| own == name) {
-                    order.extend(targets.iter().map(|(offer, model)| Candidate { offer: *offer, model }));
+                    order.extend(targets.iter().map(|(offer, model)| Candidate {
+                        offer: *offer,
+                        model,
+                        step: 1,
+                    }));
                 } else {
                     self.named(name, &mut order);
                     self.stand_in(&mut order);
@@ -120,7 +126,7 @@ impl Routes {
         let mut order = Vec::with_capacity(self.offers.len());
         self.named(name, &mut order);
         if order.is_empty() {
-            order.extend((0..self.offers.len()).map(|offer| Candidate { offer, model: name }));
+            order.extend((0..self.offers.len()).map(|offer| Candidate { offer, model: name, step: 3 }));
         }
         self.pin(order, pinned)
     }
@@ -153,11 +159,11 @@ impl Routes {
         if let Some((provider, model)) = name.split_once('/').filter(|(_, model)| !model.is_empty())
             && let Some(offer) = self.offers.iter().position(|offer| offer.name == provider)
         {
-            order.push(Candidate { offer, model });
+            order.push(Candidate { offer, model, step: 2 });
         }
         for (place, offer) in self.offers.iter().enumerate() {
             if absent(order, place) && offer.models.iter().any(|pattern| pattern.matches(name)) {
-                order.push(Candidate { offer: place, model: name });
+                order.push(Candidate { offer: place, model: name, step: 3 });
             }
         }
     }
@@ -166,7 +172,7 @@ impl Routes {
     fn stand_in<'a>(&'a self, order: &mut Vec<Candidate<'a>>) {
         for (place, offer) in self.offers.iter().enumerate() {
             if absent(order, place) {
-                order.push(Candidate { offer: place, model: &offer.model });
+                order.push(Candidate { offer: place, model: &offer.model, step: 4 });
             }
         }
     }

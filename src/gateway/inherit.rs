@@ -25,6 +25,6 @@ impl Gateway {
 
 /// A provider that is the very same value was configured the same: whoever makes providers sees to that.
 fn is_same(one: &Slot, other: &Slot) -> bool {
-    let told = |slot: &Slot| (Arc::clone(&slot.name), slot.retries, slot.max_concurrency);
+    let told = |slot: &Slot| (Arc::clone(&slot.name), slot.retries, slot.max_concurrency, slot.weight);
     Arc::ptr_eq(&one.provider, &other.provider) && told(one) == told(other)
 }

@@ -171,7 +171,7 @@ impl Hub {
     }
 
     fn is_full(&self) -> bool {
-        self.gauges.memory_bytes.load(Ordering::Relaxed) > self.limits.memory_max
+        self.limits.memory.is_full()
     }
 
     /// Asks the handler about a complete head.

@@ -32,8 +32,9 @@ use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
 use crate::domain::failure::{Failure, Fault};
-use crate::domain::words::Dialect;
+use crate::domain::words::{Dialect, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
+use crate::memory::{Held, Memory};
 use http::Incoming;
 use hush::Hush;
 use keys::{Keys, Refused};
@@ -65,18 +66,20 @@ pub struct Upstream {
     hush: Hush,
     agent: Agent,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 }
 
 /// The configured timeouts that are not ureq's business.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     first_token: Duration,
+    answer: Duration,
     idle: Duration,
     total: Duration,
 }
 
 /// Makes a provider ready; nothing is connected yet. `system_prompt` is put first on Hapax's own endpoint when
-/// the caller gives no instructions.
+/// the caller gives no instructions; what is asked and answered counts in `memory`.
 ///
 /// # Errors
 /// What in the provider's settings cannot be used: an address, a header, a CA file, a proxy. Names no secret.
@@ -84,13 +87,19 @@ pub fn connect(
     settings: &Settings,
     system_prompt: Option<&str>,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 ) -> Result<Upstream, String> {
-    Upstream::new(settings, system_prompt, clock)
+    Upstream::new(settings, system_prompt, clock, memory)
         .map_err(|problem| format!("providers.{}: {problem}", settings.name))
 }
 
 impl Upstream {
-    fn new(settings: &Settings, system_prompt: Option<&str>, clock: Arc<dyn Clock>) -> Result<Self, String> {
+    fn new(
+        settings: &Settings,
+        system_prompt: Option<&str>,
+        clock: Arc<dyn Clock>,
+        memory: Arc<Memory>,
+    ) -> Result<Self, String> {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
         let names = Names::new(Arc::clone(&clock));
@@ -103,13 +112,14 @@ impl Upstream {
         };
         let patience = Patience {
             first_token: settings.first_token_timeout,
+            answer: settings.answer_timeout,
             idle: settings.idle_timeout,
             total: settings.total_timeout,
         };
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
         let hush = Hush::new(settings);
-        Ok(Self { name, kind, target, defaults, patience, requests, keys, hush, agent, clock })
+        Ok(Self { name, kind, target, defaults, patience, requests, keys, hush, agent, clock, memory })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -117,13 +127,15 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        question: &Question,
+        (question, head_within): (&Question, Duration),
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
         let attempt = |key: Option<&HeaderValue>| {
-            let head = self.first_token_bound().or_earlier(last);
+            // Anew for every key: a refused one took its time.
+            let until = self.clock.now() + head_within;
+            let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let make = || self.requests.post(&uri, key, question, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
@@ -133,10 +145,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    fn first_token_bound(&self) -> Bound {
-        Bound::new(self.clock.now() + self.patience.first_token, Fault::FirstTokenTimeout)
     }
 
     /// Passes a success; every other status becomes the failure it means.
@@ -169,10 +177,10 @@ impl Upstream {
         Bound { idle: Some(self.patience.idle), ..last }
     }
 
-    fn read_body(&self, mut incoming: Incoming, last: Bound) -> Result<Vec<u8>, Failure> {
+    fn read_body(&self, mut incoming: Incoming, held: &mut Held, last: Bound) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         incoming
-            .read_all(&mut body, ANSWER_BYTES_MAX, self.body_bound(last))
+            .read_held(&mut body, (ANSWER_BYTES_MAX, held), self.body_bound(last))
             .map_err(|fault| self.failure(fault))?;
         Ok(body)
     }
@@ -180,7 +188,7 @@ impl Upstream {
     fn stream(
         &self,
         incoming: Incoming,
-        caller: Dialect,
+        (caller, held): (Dialect, &mut Held),
         outgoing: &Outgoing,
         (head, last): (Bound, Bound),
     ) -> Result<Box<dyn Frames>, Failure> {
@@ -190,7 +198,7 @@ impl Upstream {
             let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
             let last =
                 Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
-            let body = self.read_body(incoming, last)?;
+            let body = self.read_body(incoming, held, last)?;
             let answer = dialect::read_answer(self.target, told_to, body, outgoing.unwrap_tool)?;
             return Ok(Box::new(Told::new(answer)));
         }
@@ -257,20 +265,37 @@ impl Upstream {
         let question = attempt.question;
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
+        let no_room = || self.failure(Fault::NoMemory);
+        let mut held = self.memory.hold(appetite(&question.words, self.target)).ok_or_else(no_room)?;
         let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        // What the translation took besides has come back; less is always possible.
+        let _ = held.resize(outgoing.body.len());
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, question, call, deadline)?;
-            let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
+            let within = self.patience.first_token;
+            let (incoming, head) = self.post(&outgoing, (question, within), call, deadline)?;
+            let frames = self.stream(incoming, (caller, &mut held), &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, question, call, last)?;
-        let body = self.read_body(incoming, last)?;
+        let (incoming, _) = self.post(&outgoing, (question, self.patience.answer), call, last)?;
+        let body = self.read_body(incoming, &mut held, last)?;
         let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }
+}
+
+/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is a copy;
+/// a translation takes every object of the body for a message or a part of one.
+fn appetite(words: &Words, target: Dialect) -> usize {
+    const OBJECT_BYTES: usize = 512; // a message of one short part, measured at 380
+    let length = words.body.len();
+    if words.dialect == target {
+        return length;
+    }
+    let objects = words.body.iter().filter(|byte| **byte == b'{').count();
+    objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length)
 }
 
 impl fmt::Debug for Upstream {

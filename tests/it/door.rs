@@ -2,6 +2,7 @@
 
 mod echo;
 mod limits;
+mod replay;
 mod target;
 mod vector;
 mod vectors;

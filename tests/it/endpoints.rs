@@ -105,7 +105,7 @@ fn probes_answer_while_every_worker_is_busy_and_the_rest_is_shed() {
         for path in ["/health", "/metrics", "/health/live", "/health/ready"] {
             assert_eq!(rig.get(path).status, 200, "{path}");
         }
-        // The one that asks is served by the control lane.
+        // The one that asks is served by the control lane; the ones before it may not have put their pens down yet.
         rig.wait_for_metric("hapax_workers_busy 5");
         // Two wait in the queue, the rest is shed at once and told to come back.
         let more = scope.spawn(|| at_once(8, |_| rig.chat()));

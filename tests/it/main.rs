@@ -2,6 +2,8 @@
 #![allow(clippy::panic, reason = "a failed expectation ends a test")]
 
 mod access;
+mod contract;
+mod contract_streams;
 mod door;
 mod endpoints;
 mod failover;

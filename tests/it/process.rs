@@ -339,3 +339,25 @@ fn when_no_descriptor_is_left_it_recovers_as_soon_as_one_is() {
     }
     assert_eq!(live(), 200);
 }
+
+#[test]
+fn what_does_not_fit_into_memory_is_shed_with_503_and_nobody_is_blamed() {
+    let rig = Rig::built(
+        &[OPENAI],
+        ", retries: 0",
+        "server: {memory_max: 2MiB, body_bytes_max: 1MiB}\nretry: {wait_max: 0s}\n",
+    );
+    rig.behave(0, "tokens=300000");
+    let answer = rig.chat();
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{}", answer.text());
+    rig.behave(0, "ok");
+    let asked = rig.asked(0).len();
+    let many = vec![r#"{"role":"user","content":"x"}"#; 6_000].join(",");
+    let answer = rig.post("/v1/completions", &format!(r#"{{"messages":[{many}]}}"#));
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{}", answer.text());
+    assert_eq!(rig.asked(0).len(), asked, "it was refused before the provider was asked");
+    assert_eq!(rig.chat().status, 200);
+    let provider = rig.get("/v1/status").json()["providers"][0].clone();
+    assert_eq!((&provider["circuit"], &provider["healthy"]), (&"closed".into(), &true.into()));
+    rig.wait_for_metric("hapax_memory_bytes{use=\"calls\"} 0");
+}

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &["sha2"]),
     ("clock", &[], &["parking_lot", "rustix"]),
+    ("memory", &[], &[]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
     ("config", &["domain"], &["serde", "serde_yaml"]),
     ("gateway", &["domain", "clock"], &["parking_lot"]),
-    ("server", &["clock"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
+    ("server", &["clock", "memory"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
     (
         "upstream",
-        &["domain", "dialect", "gateway", "clock", "config"],
+        &["domain", "dialect", "gateway", "clock", "config", "memory"],
         &["ureq", "httpdate", "parking_lot", "rustix"],
     ),
     (
@@ -24,6 +25,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("api", &["domain", "dialect", "gateway", "server", "clock"], &["serde", "serde_json", "parking_lot"]),
     ("simulate", &["clock"], &["serde", "serde_json", "httparse", "rustix", "parking_lot"]),
+    ("drill", &["clock", "simulate"], &["serde", "serde_json", "parking_lot"]),
     (
         "cli",
         &[
@@ -32,11 +34,13 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "gateway",
             "server",
             "clock",
+            "memory",
             "config",
             "upstream",
             "telemetry",
             "api",
             "simulate",
+            "drill",
         ],
         &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),

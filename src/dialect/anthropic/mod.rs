@@ -23,6 +23,7 @@ pub use answer::{facts, read_answer, read_error};
 pub use decode::decode;
 pub use encode::encode;
 pub use events::Events;
+pub(super) use messages::CONTINUE;
 pub use open::{open, open_count};
 pub use pass::pass;
 pub use write::{write_answer, write_error};

@@ -130,11 +130,14 @@ fn usage_is_always_asked_for_on_streams_and_other_options_are_kept() {
 }
 
 #[test]
-fn delivered_text_is_appended_as_the_assistants_beginning() {
+fn delivered_text_is_appended_with_the_wish_that_it_be_continued() {
     let body = r#"{"model":"m1","messages":[{"role":"user","content":"x"} ],"n":1}"#;
     assert_eq!(
         passed(body, Some("so \"far\"")),
-        r#"{"model":"m2","messages":[{"role":"user","content":"x"} ,{"role":"assistant","content":"so \"far\""}],"n":1}"#
+        format!(
+            r#"{{"model":"m2","messages":[{{"role":"user","content":"x"}} ,{{"role":"assistant","content":"so \"far\""}},{{"role":"user","content":"{}"}}],"n":1}}"#,
+            crate::dialect::anthropic::CONTINUE
+        )
     );
 }
 

@@ -9,6 +9,7 @@ use crate::domain::key::Secret;
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Call, Caller, Provider, Question};
+use crate::memory::Memory;
 use crate::upstream::line::Bound;
 use crate::upstream::{Upstream, connect};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 fn upstream(settings: &Settings) -> Upstream {
-    connect(settings, None, Arc::new(SystemClock)).unwrap()
+    connect(settings, None, Arc::new(SystemClock), Memory::new(1 << 30)).unwrap()
 }
 
 fn call() -> Call {
@@ -48,7 +49,7 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing = Outgoing { path, body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    upstream.post(&outgoing, &question(), &call(), last).map(|(incoming, _)| incoming.status)
+    upstream.post(&outgoing, (&question(), LONG), &call(), last).map(|(incoming, _)| incoming.status)
 }
 
 fn question() -> Question {
@@ -192,7 +193,7 @@ fn settings_that_cannot_be_sent_are_refused_without_showing_a_secret() {
         Settings { ca_file: Some("/nowhere/ca.pem".into()), ..good },
     ];
     for settings in all {
-        let problem = connect(&settings, None, Arc::new(SystemClock)).unwrap_err();
+        let problem = connect(&settings, None, Arc::new(SystemClock), Memory::new(1 << 30)).unwrap_err();
         assert!(problem.starts_with("providers.models: ") && !problem.contains("hush"), "{problem}");
     }
     server.finish();

@@ -1,0 +1,326 @@
+//! What must hold for any bytes at all: shared by the fuzz targets and the replay in the ordinary tests.
+#![allow(dead_code, reason = "each fuzz target uses one of them")]
+
+use hapax::config;
+use hapax::dialect::{self, Defaults, Reader, Wording, Writer, ndjson, sse};
+use hapax::domain::chat::Frame;
+use hapax::domain::words::Dialect;
+use hapax::server::{Connection, Limits, Step, normal_form};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// A check of any bytes.
+pub type Check = fn(&[u8]);
+
+/// Every target by its name.
+pub const ALL: &[(&str, Check)] = &[
+    ("connection", connection),
+    ("chunks", chunks),
+    ("sse", sse),
+    ("ndjson", ndjson),
+    ("openai", openai),
+    ("anthropic", anthropic),
+    ("ollama", ollama),
+    ("own", own),
+    ("config", config),
+];
+
+/// A request as a line, or a refusal's status; the last entry says whether the connection is over.
+type Story = Vec<String>;
+
+#[expect(clippy::disallowed_methods, reason = "any moment will do: no time passes")]
+fn moment() -> Instant {
+    static MOMENT: OnceLock<Instant> = OnceLock::new();
+    *MOMENT.get_or_init(Instant::now)
+}
+
+fn limits() -> Arc<Limits> {
+    static LIMITS: OnceLock<Arc<Limits>> = OnceLock::new();
+    let small = || {
+        Arc::new(Limits {
+            header_bytes_max: 400,
+            headers_max: 8,
+            target_bytes_max: 100,
+            body_bytes_max: 300,
+            chunk_extension_bytes_max: 20,
+            ..Limits::default()
+        })
+    };
+    Arc::clone(LIMITS.get_or_init(small))
+}
+
+/// Splits by the first byte: whole, byte by byte, or in pieces of its size.
+fn pieces(data: &[u8]) -> (usize, &[u8]) {
+    match data {
+        [] => (1, data),
+        [size, rest @ ..] => (usize::from(*size).max(1), rest),
+    }
+}
+
+/// What a connection makes of the pieces.
+fn told<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Story {
+    let (limits, now) = (limits(), moment());
+    let mut connection = Connection::new(Arc::clone(&limits), IpAddr::V4(Ipv4Addr::LOCALHOST), now);
+    let mut story = Story::new();
+    let mut fed = 0;
+    for piece in pieces {
+        fed += piece.len();
+        let mut step = match connection.room() {
+            // As the poller does: bytes of a large body go straight into their place.
+            Some(room) if room.capacity() - room.len() >= piece.len() => {
+                room.extend_from_slice(piece);
+                connection.filled(piece.len(), now)
+            }
+            _ => connection.feed(piece, now),
+        };
+        loop {
+            step = match step {
+                Step::Wait => break,
+                Step::Head => {
+                    let (head, _) = connection.head().expect("a head is complete");
+                    assert!(head.headers.len() <= limits.headers_max);
+                    for (name, value) in head.headers.iter() {
+                        assert!(!name.is_empty() && !name.contains([' ', ':', '\r', '\n']));
+                        assert!(!value.contains(['\r', '\n', '\0']), "{value:?}");
+                    }
+                    connection.screened(now)
+                }
+                Step::Request(ready) => {
+                    let request = ready.request;
+                    assert!(request.body.len() <= limits.body_bytes_max);
+                    let again = normal_form(&request.method, request.path.as_bytes());
+                    assert_eq!(again.expect("a normal form has one").path, request.path);
+                    story.push(format!("{} {} {:?}", request.method, request.path, request.body));
+                    if !ready.manner.keep_alive {
+                        story.push("end".to_owned());
+                        return story;
+                    }
+                    connection.answered(now)
+                }
+                Step::Refuse(refusal) => {
+                    assert!(matches!(connection.feed(b"GET / HTTP/1.1\r\n", now), Step::Close));
+                    story.push(format!("{}", refusal.status()));
+                    return story;
+                }
+                Step::Close => {
+                    story.push("closed".to_owned());
+                    return story;
+                }
+            };
+        }
+        assert!(connection.held() <= (64 << 10) + 4 * fed, "{} of {fed}", connection.held());
+    }
+    story.push(if connection.is_idle() { "idle" } else { "waiting" }.to_owned());
+    story
+}
+
+/// A connection says the same however its bytes arrive, and keeps its limits.
+pub fn connection(data: &[u8]) {
+    let (size, data) = pieces(data);
+    let whole = told(std::iter::once(data));
+    assert_eq!(whole, told(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
+}
+
+/// A chunked body is read as a reader of few words reads it.
+pub fn chunks(data: &[u8]) {
+    let head: &[u8] =
+        b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (size, data) = pieces(data);
+    let wire = [head, data].concat();
+    let whole = told(std::iter::once(&wire[..]));
+    assert_eq!(whole, told(wire.chunks(size)), "{}", data.escape_ascii());
+    if whole.last().is_some_and(|last| last == "end") {
+        let body = plainly(data).expect("accepted, so well framed");
+        assert_eq!(whole[0], format!("POST / {body:?}"));
+    }
+}
+
+/// The body of a well-framed chunked message; trailers are taken for granted.
+fn plainly(mut wire: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = wire.windows(2).position(|pair| pair == b"\r\n")?;
+        let line = std::str::from_utf8(wire[..end].split(|byte| *byte == b';').next()?).ok()?;
+        if !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let size = usize::from_str_radix(line, 16).ok()?;
+        wire = &wire[end + 2..];
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(wire.get(..size)?);
+        wire = wire.get(size..)?.strip_prefix(b"\r\n")?;
+    }
+}
+
+/// Frames as they come, or how it ended.
+fn sse_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut lines = sse::Lines::default();
+    let mut frames = Vec::new();
+    for piece in pieces {
+        lines.feed(piece);
+        while let Ok(Some(frame)) = lines.next() {
+            frames.push((frame.data.to_vec(), frame.raw.to_vec()));
+        }
+    }
+    frames
+}
+
+/// Server-sent events are cut alike however they arrive, and no byte is made up.
+pub fn sse(data: &[u8]) {
+    let (size, data) = pieces(data);
+    let whole = sse_frames(std::iter::once(data));
+    let raw: usize = whole.iter().map(|(_, raw)| raw.len()).sum();
+    assert!(raw <= data.len());
+    assert_eq!(whole, sse_frames(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
+}
+
+fn ndjson_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let mut lines = ndjson::Lines::new();
+    let mut found = Vec::new();
+    for piece in pieces {
+        lines.feed(piece);
+        while let Ok(Some(line)) = lines.next() {
+            assert!(!line.contains(&b'\n'));
+            found.push(line.to_vec());
+        }
+    }
+    found.extend(lines.rest().map(<[u8]>::to_vec));
+    found
+}
+
+/// Lines are cut alike however they arrive.
+pub fn ndjson(data: &[u8]) {
+    let (size, data) = pieces(data);
+    let whole = ndjson_lines(std::iter::once(data));
+    assert_eq!(whole, ndjson_lines(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
+}
+
+const CALLERS: [Dialect; 5] =
+    [Dialect::OpenAiChat, Dialect::OpenAiCompletion, Dialect::Anthropic, Dialect::Ollama, Dialect::Hapax];
+const PROVIDERS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama];
+
+fn is_json(bytes: &[u8], what: &str) {
+    // As others read it: every escape is looked at.
+    if let Err(error) = serde_json::from_slice::<serde_json::Value>(bytes)
+        && !error.to_string().starts_with("recursion limit")
+        && !error.to_string().starts_with("number out of range")
+    {
+        panic!("{what}: {error} in {}", bytes.escape_ascii());
+    }
+}
+
+/// A caller's body is understood or refused, and what is made of it for any provider is JSON.
+fn asked(dialect: Dialect, data: &[u8]) {
+    let Ok((gist, words)) = dialect::open(dialect, data.to_vec()) else { return };
+    let defaults = Defaults { max_tokens: 1000, ..Defaults::default() };
+    for target in PROVIDERS {
+        for so_far in [None, Some("so \"far\"\n")] {
+            if let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", so_far, &defaults) {
+                // What passes verbatim is as right as it came.
+                if words.dialect != target || serde_json::from_slice::<serde_json::Value>(data).is_ok() {
+                    is_json(&outgoing.body, "request");
+                }
+            }
+        }
+    }
+}
+
+/// A provider's whole answer is understood or refused, and what every caller reads of it is JSON.
+fn answered(target: Dialect, data: &[u8]) {
+    for caller in CALLERS.into_iter().filter(|caller| *caller != target) {
+        for unwrap_tool in [None, Some("t")] {
+            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool) {
+                is_json(&dialect::write_answer(caller, &answer, &Wording::default()), "answer");
+            }
+        }
+    }
+    let _ = dialect::read_answer(target, target, data.to_vec(), None);
+    let _ = dialect::read_error(target, 500, data);
+    let _ = dialect::read_error(target, 400, data);
+}
+
+fn frames<'a>(
+    target: Dialect,
+    caller: Dialect,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<Frame>, bool) {
+    let mut reader = Reader::new(target, caller, None);
+    let mut frames = Vec::new();
+    for piece in pieces {
+        reader.feed(piece);
+        loop {
+            match reader.next() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(_) => return (frames, false),
+            }
+        }
+    }
+    (frames, reader.close().is_ok())
+}
+
+/// A provider's stream says the same however it arrives, and every caller's frames of it are JSON.
+fn streamed(target: Dialect, data: &[u8]) {
+    let (size, data) = pieces(data);
+    for caller in CALLERS {
+        let (whole, complete) = frames(target, caller, std::iter::once(data));
+        let slowly = frames(target, caller, data.chunks(size));
+        assert_eq!((&whole, complete), (&slowly.0, slowly.1), "in pieces of {size}");
+        let mut writer = Writer::new(caller, Wording { include_usage: true, ..Wording::default() });
+        let mut out = Vec::new();
+        for frame in &whole {
+            writer.frame(frame, &mut out);
+        }
+        if complete {
+            writer.end(&mut out);
+        }
+        if caller != target {
+            for line in out.split(|byte| *byte == b'\n') {
+                let line = line.strip_prefix(b"data: ").unwrap_or(line);
+                if line.first() == Some(&b'{') {
+                    is_json(line, "frame");
+                }
+            }
+        }
+    }
+}
+
+fn spoken(dialect: Dialect, data: &[u8]) {
+    asked(dialect, data);
+    answered(dialect, data);
+    streamed(dialect, data);
+}
+
+/// Both of OpenAI's dialects.
+pub fn openai(data: &[u8]) {
+    asked(Dialect::OpenAiCompletion, data);
+    spoken(Dialect::OpenAiChat, data);
+}
+
+/// Anthropic's dialect.
+pub fn anthropic(data: &[u8]) {
+    spoken(Dialect::Anthropic, data);
+}
+
+/// Ollama's dialect.
+pub fn ollama(data: &[u8]) {
+    spoken(Dialect::Ollama, data);
+}
+
+/// Hapax's own dialect, which only callers speak.
+pub fn own(data: &[u8]) {
+    let _ = dialect::hapax::names_prompt(data);
+    asked(Dialect::Hapax, data);
+}
+
+/// A configuration is taken, or every problem with it has words.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let env = |name: &str| name.starts_with('A').then(|| "value".to_owned());
+    if let Err(problems) = config::parse("fuzz.yaml", text, &env) {
+        assert!(!problems.to_string().is_empty());
+    }
+}
