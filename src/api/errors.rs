@@ -133,7 +133,7 @@ impl Problem {
             kind: match dialect {
                 Dialect::OpenAiChat | Dialect::OpenAiCompletion => class.openai,
                 Dialect::Anthropic => class.anthropic,
-                Dialect::Ollama | Dialect::Hapax => class.hapax,
+                Dialect::Ollama | Dialect::Gemini | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
             code: self.code.clone(),

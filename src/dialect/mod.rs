@@ -6,6 +6,7 @@
 //! `model` and `stream_options.include_usage` are replaced.
 
 pub mod anthropic;
+pub mod gemini;
 pub mod hapax;
 pub mod json;
 pub mod ndjson;
@@ -13,17 +14,21 @@ pub mod ollama;
 pub mod openai;
 mod raw;
 mod reader;
+mod shape;
 pub mod sse;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use reader::Reader;
+pub use shape::{for_model, yielding};
 pub use writer::Writer;
 
 use crate::domain::chat::{Answer, Chat, Content, Usage};
 use crate::domain::failure::{Failure, Fault, Verdict};
+use crate::domain::quirks::Quirks;
 use crate::domain::words::{Dialect, Gist, Words};
+use std::borrow::Cow;
 
 /// A provider's own words in an error, as far as they are passed on.
 const MESSAGE_CHARS_MAX: usize = 1000;
@@ -62,6 +67,8 @@ pub struct Defaults {
     pub keep_alive: Option<String>,
     /// Instructions put first when the caller gives none, on Hapax's own endpoint.
     pub system_prompt: Option<String>,
+    /// Where the provider accepts less than its dialect says, or something else.
+    pub quirks: Quirks,
 }
 
 /// Whether a frame was the last one.
@@ -76,8 +83,8 @@ pub enum Sign {
 /// A request ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// Path below the provider's base URL: `/chat/completions`, `/messages`, `/api/chat`.
-    pub path: &'static str,
+    /// Path below the provider's base URL: `/chat/completions`, `/messages`, `/api/chat`; Gemini's holds the model.
+    pub path: Cow<'static, str>,
     /// The body.
     pub body: Vec<u8>,
     /// The caller's parameters that have no place in the provider's dialect.
@@ -130,6 +137,7 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
         Dialect::Anthropic => anthropic::open(body),
         Dialect::Ollama => ollama::open(body),
         Dialect::Hapax => hapax::open(body),
+        Dialect::Gemini => Err(Invalid::new(None, "nobody may speak this dialect here")),
     }
 }
 
@@ -145,14 +153,26 @@ pub fn ask(
     so_far: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
-    if words.dialect == target {
-        return match target {
+    let outgoing = if words.dialect == target {
+        match target {
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
-            Dialect::Anthropic => anthropic::pass(words, gist, model, so_far),
+            Dialect::Anthropic => anthropic::pass(words, gist, (model, &defaults.quirks), so_far),
             Dialect::Ollama => ollama::pass(words, gist, model, so_far),
-            Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
-        };
-    }
+            Dialect::Gemini | Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        }
+    } else {
+        translate(target, (gist, words), model, so_far, defaults)
+    };
+    outgoing.map(|outgoing| shape::fit(outgoing, &defaults.quirks))
+}
+
+fn translate(
+    target: Dialect,
+    (gist, words): (&Gist, &Words),
+    model: &str,
+    so_far: Option<&str>,
+    defaults: &Defaults,
+) -> Result<Outgoing, Failure> {
     let mut chat = decode(words)?;
     if words.dialect == Dialect::Hapax {
         hapax::instruct(&mut chat, defaults.system_prompt.as_deref());
@@ -161,6 +181,7 @@ pub fn ask(
         Dialect::OpenAiChat => openai::encode(&chat, gist, model, so_far, defaults),
         Dialect::Anthropic => anthropic::encode(&chat, gist, model, so_far, defaults),
         Dialect::Ollama => ollama::encode(&chat, gist, model, so_far, defaults),
+        Dialect::Gemini => gemini::encode(&chat, gist, model, so_far, defaults),
         Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
     }
 }
@@ -171,10 +192,11 @@ fn decode(words: &Words) -> Result<Chat, Failure> {
         Dialect::Anthropic => anthropic::decode(words).map_err(raw::failure_of),
         Dialect::Ollama => ollama::decode(words).map_err(raw::failure_of),
         Dialect::Hapax => hapax::decode(words),
+        Dialect::Gemini => Err(nobody_speaks()),
     }
 }
 
-/// Providers speak chat; the other two dialects are only ever heard from callers.
+/// Providers speak chat; two dialects are only ever heard from callers, and Gemini only from providers.
 fn nobody_speaks() -> Failure {
     Failure::new(Fault::Internal, "no provider speaks this dialect")
 }
@@ -201,7 +223,7 @@ fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failur
         Dialect::OpenAiChat => openai::facts(body),
         Dialect::Anthropic => anthropic::facts(body),
         Dialect::Ollama => ollama::facts(body),
-        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        Dialect::Gemini | Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
     }
 }
 
@@ -210,6 +232,7 @@ fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answe
         Dialect::OpenAiChat => openai::read_answer(body, unwrap_tool),
         Dialect::Anthropic => anthropic::read_answer(body, unwrap_tool),
         Dialect::Ollama => ollama::read_answer(body, unwrap_tool),
+        Dialect::Gemini => gemini::read_answer(body, unwrap_tool),
         Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
     }
 }
@@ -220,6 +243,7 @@ pub fn read_error(target: Dialect, status: u16, body: &[u8]) -> Failure {
     match target {
         Dialect::Anthropic => anthropic::read_error(status, body),
         Dialect::Ollama => ollama::read_error(status, body),
+        Dialect::Gemini => gemini::read_error(status, body),
         Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Hapax => openai::read_error(status, body),
     }
 }
@@ -270,7 +294,7 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
         }
     }
     match caller {
-        Dialect::OpenAiChat => openai::write_as(openai::Form::Chat, answer, wording),
+        Dialect::OpenAiChat | Dialect::Gemini => openai::write_as(openai::Form::Chat, answer, wording),
         Dialect::OpenAiCompletion => openai::write_as(openai::Form::Completion, answer, wording),
         Dialect::Anthropic => anthropic::write_answer(answer, wording),
         Dialect::Ollama => ollama::write_answer(answer, wording),
@@ -282,7 +306,7 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
 #[must_use]
 pub fn write_error(caller: Dialect, complaint: &Complaint) -> Vec<u8> {
     match caller {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::write_error(complaint),
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Gemini => openai::write_error(complaint),
         Dialect::Anthropic => anthropic::write_error(complaint),
         Dialect::Ollama => ollama::write_error(complaint),
         Dialect::Hapax => hapax::write_error(complaint),

@@ -14,6 +14,8 @@ pub enum Dialect {
     Anthropic,
     /// Ollama `POST /api/chat`, NDJSON streams.
     Ollama,
+    /// Gemini `generateContent`; spoken by providers alone.
+    Gemini,
     /// Hapax's own `POST /v1/completions` with `messages` or `input`.
     Hapax,
 }

@@ -56,11 +56,22 @@ pub struct Upstream {
     kind: Kind,
     target: Dialect,
     defaults: Defaults,
+    /// The provider's own word for each model that it calls otherwise.
+    deployments: Vec<(String, String)>,
     patience: Patience,
     requests: Requests,
     keys: Keys,
     agent: Agent,
     clock: Arc<dyn Clock>,
+}
+
+/// What of a question is not in its body.
+struct Asked<'a> {
+    /// The model in the provider's own words.
+    model: &'a str,
+    request_id: &'a str,
+    /// Headers of the caller's own.
+    passed: &'a [(&'static str, String)],
 }
 
 /// The configured timeouts that are not ureq's business.
@@ -95,6 +106,7 @@ impl Upstream {
             max_tokens: settings.max_tokens,
             num_ctx: settings.num_ctx,
             keep_alive: settings.keep_alive.clone(),
+            quirks: settings.quirks.clone(),
             system_prompt: system_prompt.map(str::to_owned),
         };
         let patience = Patience {
@@ -104,7 +116,8 @@ impl Upstream {
         };
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
-        Ok(Self { name, kind, target, defaults, patience, requests, keys, agent, clock })
+        let deployments = settings.deployments.clone();
+        Ok(Self { name, kind, target, defaults, deployments, patience, requests, keys, agent, clock })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -112,14 +125,16 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        request_id: &str,
+        asked: &Asked<'_>,
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
-        let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = self.requests.uri(&outgoing.path, asked.model);
+        let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
+        let said = (asked.request_id, asked.passed);
         let attempt = |key: Option<&HeaderValue>| {
             let head = self.first_token_bound().or_earlier(last);
-            let make = || self.requests.post(&uri, key, request_id, &outgoing.body);
+            let make = || self.requests.post(&uri, key, said, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
@@ -128,6 +143,28 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
+    }
+
+    /// As [`Upstream::post`], and where a parameter is refused that the provider does not take, once more without it.
+    fn post_yielding(
+        &self,
+        outgoing: &mut Outgoing,
+        asked: &Asked<'_>,
+        call: &Call,
+        last: Bound,
+    ) -> Result<(Incoming, Bound), Failure> {
+        let failure = match self.post(outgoing, asked, call, last) {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        let Some(again) = dialect::yielding(self.target, outgoing, &failure) else { return Err(failure) };
+        *outgoing = again;
+        self.post(outgoing, asked, call, last)
+    }
+
+    /// The provider's own word for a model.
+    fn own_word<'a>(&'a self, model: &'a str) -> &'a str {
+        self.deployments.iter().find(|(name, _)| name == model).map_or(model, |(_, own)| own)
     }
 
     fn first_token_bound(&self) -> Bound {
@@ -239,23 +276,29 @@ impl Provider for Upstream {
         let question = attempt.question;
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
-        let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let mut outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let model = self.own_word(attempt.model);
+        if model != attempt.model {
+            outgoing = dialect::for_model(outgoing, model);
+        }
+        // A caller's own headers mean something only in his own dialect.
+        let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
+        let asked = Asked { model, request_id: &question.request_id, passed };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, &question.request_id, call, deadline)?;
+            let (incoming, head) = self.post_yielding(&mut outgoing, &asked, call, deadline)?;
             let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, &question.request_id, call, last)?;
+        let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;
         let answer = self.read_answer(incoming, caller, &outgoing, last)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
-        let path = requests::check_path(self.kind);
-        let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
         self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call))
     }
 

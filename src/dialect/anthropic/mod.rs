@@ -25,6 +25,7 @@ pub use encode::encode;
 pub use events::Events;
 pub use open::open;
 pub use pass::pass;
+pub(super) use pass::without_prefill;
 pub use write::{write_answer, write_error};
 pub use writer::Writer;
 
