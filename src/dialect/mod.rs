@@ -153,7 +153,7 @@ pub fn ask(
     so_far: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
-    let outgoing = if words.dialect == target {
+    let outgoing = if words.dialect == target && !signed_elsewhere(words) {
         match target {
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
             Dialect::Anthropic => anthropic::pass(words, gist, (model, &defaults.quirks), so_far),
@@ -164,6 +164,14 @@ pub fn ask(
         translate(target, (gist, words), model, so_far, defaults)
     };
     outgoing.map(|outgoing| shape::fit(outgoing, &defaults.quirks))
+}
+
+/// Whether thoughts of another vendor's are in a conversation, signed by it or by nobody: Anthropic accepts its own
+/// signatures only, so they have to be taken out, and the conversation cannot pass as it is.
+fn signed_elsewhere(words: &Words) -> bool {
+    let marks = ["\"gemini:", "\"signature\":\"\"", "\"signature\": \"\""];
+    let signed = |text: &str| marks.iter().any(|mark| text.contains(mark));
+    words.dialect == Dialect::Anthropic && std::str::from_utf8(&words.body).is_ok_and(signed)
 }
 
 fn translate(

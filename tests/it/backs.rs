@@ -283,14 +283,19 @@ fn results(front: &str, heard: &Heard) -> Value {
 }
 
 /// Two calls, their results, and the answer to them.
-fn tools_round_trip(rig: &Rig, (front, back, stream): (&str, &str, bool), model: Value) {
+fn tools_round_trip(rig: &Rig, place: (&str, &str, bool), model: Value) {
+    begun_and_ended((rig, rig), place, model);
+}
+
+/// Two calls of one provider's model, and the answer to their results by another's.
+fn begun_and_ended((first_rig, rig): (&Rig, &Rig), (front, back, stream): (&str, &str, bool), model: Value) {
     let asked = json!({"role": "user", "content": "Look [[tool]] and [[tool]]"});
     let mut more = with_tool(front, false);
     if !model.is_null() {
         more["model"] = model;
     }
     let body = request(front, stream, json!([asked]), more.clone());
-    let first = heard(front, stream, &rig.post(front, &body.to_string()));
+    let first = heard(front, stream, &first_rig.post(front, &body.to_string()));
     assert_eq!((first.calls.len(), first.stop.as_str()), (2, "tool_calls"), "{front} {back} {stream}");
     for (id, name, arguments) in &first.calls {
         assert!(!id.is_empty() && name == "weather", "{front} {back}");
@@ -309,6 +314,20 @@ fn tools_round_trip(rig: &Rig, (front, back, stream): (&str, &str, bool), model:
 #[test]
 fn tools_are_called_answered_and_the_answer_comes_everywhere() {
     everywhere(|rig, front, back, stream| tools_round_trip(rig, (front, back, stream), Value::Null));
+}
+
+#[test]
+fn a_conversation_begun_at_one_vendor_goes_on_at_any_other() {
+    for back in BACKS {
+        let first = Rig::with(&[back], "models: {any: [a/gemini-3-pro]}\n");
+        first.behave(0, "reasoning=3");
+        for next in BACKS {
+            let second = Rig::with(&[next], "models: {any: [a/gemini-3-pro]}\n");
+            for front in FRONTS {
+                begun_and_ended((&first, &second), (front, next, false), json!("any"));
+            }
+        }
+    }
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn part(part: &Value, place: &str) -> Result<(), Complaint> {
         )));
     }
     let blob = &part["inlineData"];
-    if !blob.is_null() && !(blob["mimeType"].is_string() && blob["data"].is_string()) {
+    if blob.is_object() && (!blob["mimeType"].is_string() || !blob["data"].is_string()) {
         return Err(wrong(format!(
             "* GenerateContentRequest.{place}.inline_data.mime_type: must be specified"
         )));
