@@ -3,7 +3,7 @@
 //! The simulated providers refuse what the real ones refuse, so a 200 says that the translation was legal.
 
 use crate::rig::caller::Answer;
-use crate::rig::{CHAT, Rig};
+use crate::rig::{CHAT, PATIENCE, Rig};
 use hapax::simulate::Simulator;
 use serde_json::{Value, json};
 
@@ -561,4 +561,55 @@ fn a_known_quirk_is_met_before_the_provider_complains() {
     let sent = rig.asked(0).pop().expect("asked").json();
     assert_eq!((&sent["max_tokens"], rig.asked(0).len()), (&json!(50), 1));
     assert!(sent.get("stream_options").is_none() && sent.get("max_completion_tokens").is_none(), "{sent}");
+}
+
+#[test]
+fn requests_with_different_betas_do_not_share_one_call() {
+    let rig = Rig::new(&["anthropic"]);
+    rig.behave(0, "hold");
+    let body = request(MESSAGES, false, says("Hello"), json!({})).to_string();
+    std::thread::scope(|scope| {
+        for beta in ["one", "two"] {
+            let (rig, body) = (&rig, &body);
+            scope.spawn(move || rig.ask("POST", MESSAGES, &[("anthropic-beta", beta)], body));
+        }
+        let seen = rig.provider(0).wait_for(2, PATIENCE).len();
+        rig.provider(0).gate().open();
+        assert_eq!(seen, 2);
+    });
+}
+
+#[test]
+fn ollama_hears_seconds_as_numbers() {
+    for (written, sent) in [("-1", json!(-1)), ("300", json!(300)), ("5m", json!("5m"))] {
+        let rig = Rig::built(&["ollama"], &format!(", keep_alive: {written}"), "");
+        assert_eq!(rig.chat().status, 200);
+        assert_eq!(rig.asked(0).pop().expect("asked").json()["keep_alive"], sent);
+    }
+}
+
+#[test]
+fn reasoning_comes_back_beside_its_calls_where_the_provider_wants_it() {
+    for (back, wants) in [("deepseek", true), ("openai_compatible", false)] {
+        let rig = Rig::new(&[back]);
+        rig.behave(0, "reasoning=3");
+        tools_round_trip(&rig, (MESSAGES, back, false), Value::Null);
+        let sent = rig.asked(0).pop().expect("asked").text();
+        assert_eq!(sent.contains(r#""reasoning_content":"Let me think.""#), wants, "{back}: {sent}");
+    }
+}
+
+#[test]
+fn what_the_operator_says_of_a_provider_decides_what_is_sent() {
+    let rig = Rig::built(
+        &["anthropic"],
+        ", capabilities: {sampling: false, thinking: adaptive, refuses: [metadata]}",
+        "",
+    );
+    let more = json!({"temperature": 0.5, "reasoning_effort": "low", "user": "u1"});
+    let answer = rig.post(CHAT, &request(CHAT, false, says("Hello"), more).to_string());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-hapax-dropped-params"), Some("temperature, metadata"));
+    let sent = rig.asked(0).pop().expect("asked").json();
+    assert_eq!((&sent["thinking"]["type"], rig.asked(0).len()), (&json!("adaptive"), 1));
 }
