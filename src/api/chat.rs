@@ -1,5 +1,6 @@
 //! The endpoints that reach a provider: open the words, ask the gateway, word the answer.
 
+use super::door;
 use super::errors::Problem;
 use super::listener::{Ear, trail_headers};
 use super::table::{Endpoint, Row};
@@ -41,6 +42,7 @@ pub(super) fn serve(
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         request_id: asked.request_id.to_owned(),
         passed: passed(dialect, asked.headers),
+        traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),
     };
     let wording = Wording {
         request_id: asked.request_id.to_owned(),
@@ -78,13 +80,11 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];
             headers.extend(trail_headers(trail));
-            let body = dialect::write_answer(dialect, &answer, &ear.wording_for(trail));
-            Told::response(Response { status: 200, headers, body })
+            let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
+            let problem = ear.left().then(Problem::caller_left);
+            Told { problem, ..Told::response(Response { status: 200, headers, body }) }
         }
-        Outcome::Streamed => {
-            ear.end();
-            Told::streamed(None)
-        }
+        Outcome::Streamed => Told::streamed((!ear.end()).then(Problem::caller_left)),
         Outcome::Broken(failure) => {
             let problem = Problem::of_failure(&failure);
             ear.broken(&problem);

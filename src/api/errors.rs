@@ -36,7 +36,7 @@ const CLASSES: &[Class] = &[
     class(422, "invalid_request_error", "invalid_request_error", "validation_error"),
     class(429, "rate_limit_error", "rate_limit_error", "rate_limit_error"),
     class(431, "invalid_request_error", "request_too_large", "too_large"),
-    class(499, "caller_left", "caller_left", "caller_left"),
+    class(CALLER_LEFT, "caller_left", "caller_left", "caller_left"),
     INTERNAL,
     class(501, "invalid_request_error", "invalid_request_error", "not_implemented"),
     class(502, "server_error", "api_error", "provider_error"),
@@ -51,6 +51,9 @@ pub fn class_of(status: u16) -> &'static Class {
     let known = |status: u16| CLASSES.iter().find(|class| class.status == status);
     known(status).or_else(|| known(status / 100 * 100)).unwrap_or(&INTERNAL)
 }
+
+/// Never sent: the status in log and metrics of a request whose caller left (nginx's number).
+pub(super) const CALLER_LEFT: u16 = 499;
 
 const INTERNAL: Class = class(500, "server_error", "api_error", "internal_error");
 
@@ -115,6 +118,12 @@ impl Problem {
             retry_after: failure.retry_after,
             allow: None,
         }
+    }
+
+    /// What the log says when nobody waits for the answer any more.
+    #[must_use]
+    pub fn caller_left() -> Self {
+        Self::new(CALLER_LEFT, "the caller left")
     }
 
     /// What a caller reads when the door itself refuses.

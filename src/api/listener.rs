@@ -3,6 +3,7 @@
 use super::errors::Problem;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
+use crate::domain::digits;
 use crate::domain::limit::Left;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Listener, Trail};
@@ -38,16 +39,18 @@ impl<'a, 'b> Ear<'a, 'b> {
         Wording { provider, model, ..self.wording.clone() }
     }
 
-    /// The stream is complete: what the dialect still owes, and the end.
-    pub(super) fn end(&mut self) {
+    /// Whether the caller has hung up.
+    pub(super) fn left(&self) -> bool {
+        self.exchange.left()
+    }
+
+    /// The stream is complete: what the dialect still owes, and the end. Whether the caller was there to hear it.
+    pub(super) fn end(&mut self) -> bool {
         self.buffer.clear();
         if let Some(writer) = &mut self.writer {
             writer.end(&mut self.buffer);
         }
-        // A caller who left in this moment has no use for the news.
-        if self.exchange.write(&self.buffer).is_ok() {
-            let _ = self.exchange.finish();
-        }
+        self.exchange.write(&self.buffer).and_then(|()| self.exchange.finish()).is_ok()
     }
 
     /// The stream could not be saved: an error frame, and no end mark.
@@ -96,11 +99,15 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Model", visible(model)));
     }
     if !trail.attempts.is_empty() {
-        let mut story = String::new();
+        let mut story = String::with_capacity(32 * trail.attempts.len());
         for tried in &trail.attempts {
-            let separator = if story.is_empty() { "" } else { ", " };
-            let took = tried.took.as_millis();
-            story.push_str(&format!("{separator}{}:{}:{took}ms", tried.provider, tried.outcome));
+            story.push_str(if story.is_empty() { "" } else { ", " });
+            story.push_str(&tried.provider);
+            story.push(':');
+            story.push_str(&tried.outcome);
+            story.push(':');
+            digits::push(&mut story, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
+            story.push_str("ms");
         }
         fields.push(("X-Hapax-Attempts", story));
     }
@@ -116,10 +123,16 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
 /// The fields that tell where the caller stands with his limit.
 pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
     standing.map_or_else(Vec::new, |left| {
-        let reset = format!("{}s", left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+        let number = |number: u64| {
+            let mut text = String::with_capacity(12);
+            digits::push(&mut text, number);
+            text
+        };
+        let mut reset = number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+        reset.push('s');
         vec![
-            ("x-ratelimit-limit-requests", left.limit.to_string()),
-            ("x-ratelimit-remaining-requests", left.remaining.to_string()),
+            ("x-ratelimit-limit-requests", number(left.limit.into())),
+            ("x-ratelimit-remaining-requests", number(left.remaining.into())),
             ("x-ratelimit-reset-requests", reset),
         ]
     })
@@ -127,5 +140,9 @@ pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
 
 /// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.
 fn visible(word: &str) -> String {
-    word.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    if word.bytes().all(|byte| fits(char::from(byte))) {
+        return word.to_owned();
+    }
+    word.chars().map(|c| if fits(c) { c } else { '?' }).collect()
 }

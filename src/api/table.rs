@@ -29,6 +29,10 @@ pub enum Endpoint {
     Metrics,
     /// `GET /v1/status`.
     Status,
+    /// `GET /v1/status/explain`.
+    Explain,
+    /// `GET /v1/status/live`.
+    Watch,
     /// `GET /`.
     Page,
 }
@@ -82,6 +86,8 @@ pub const TABLE: &[Row] = &[
     labelled("/health/provider/{name}", open(Endpoint::ProviderHealth, "/health/provider/")),
     open(Endpoint::Metrics, "/metrics"),
     Row { guarded: true, ..open(Endpoint::Status, "/v1/status") },
+    Row { guarded: true, ..open(Endpoint::Explain, "/v1/status/explain") },
+    row(Endpoint::Watch, "GET", "/v1/status/live", Dialect::Hapax),
     open(Endpoint::Page, "/"),
 ];
 

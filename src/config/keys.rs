@@ -140,6 +140,7 @@ pub(super) static ROWS: &[Row] = &[
     used("server.workers", Count(1, 65_536), "256"),
     used("server.queue", Count(1, 1_000_000), "512"),
     used("server.connections_max", Count(1, 1_000_000), "4096"),
+    used("server.connections_per_address_max", Count(1, 1_000_000), "1024"),
     used("server.header_bytes_max", Size(KIB, 16 * MIB), "16KiB"),
     used("server.body_bytes_max", Size(KIB, GIB), "16MiB"),
     used("server.memory_max", Size(MIB, 1024 * GIB), "256MiB"),

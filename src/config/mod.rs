@@ -67,7 +67,7 @@ pub struct Settings {
 }
 
 /// The front door's limits and times; each is documented in the contract, section 2.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the file, documented there with their units")]
 pub struct Server {
     /// Host and port, as the file or the default says: `127.0.0.1:8080`.
@@ -75,6 +75,7 @@ pub struct Server {
     pub workers: usize,
     pub queue: usize,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub header_bytes_max: usize,
     pub body_bytes_max: usize,
     pub memory_max: usize,
@@ -114,7 +115,7 @@ pub enum Kind {
 }
 
 /// One provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     /// Its name: `[A-Za-z0-9._-]{1,64}`.
     pub name: String,
@@ -142,8 +143,8 @@ pub struct Provider {
     pub retries: u32,
     /// PEM file with a private CA.
     pub ca_file: Option<PathBuf>,
-    /// Proxy URL; never taken from the environment.
-    pub proxy: Option<String>,
+    /// Proxy URL, which may hold a password; never taken from the environment.
+    pub proxy: Option<Secret>,
     /// Headers added to every request.
     pub headers: Vec<(String, Secret)>,
     /// Output bound where the dialect requires one and the caller gave none.

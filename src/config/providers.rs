@@ -190,7 +190,7 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
         total_timeout: timeouts.duration("total"),
         retries: retries.unwrap_or_else(|| section.small("retries")),
         ca_file: section.text("ca_file").map(PathBuf::from),
-        proxy: section.text("proxy"),
+        proxy: section.text("proxy").map(Secret::new),
         headers: headers.named().into_iter().filter_map(header).collect(),
         max_tokens: max_tokens.or_else(|| section.count("max_tokens")).unwrap_or(1),
         version: section.text("version").unwrap_or_default(),

@@ -3,6 +3,7 @@
 use super::quirks;
 use super::value::{self, duration_text, size_text};
 use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings};
+use crate::domain::key::Secret;
 use crate::domain::quirks::Quirks;
 use std::fmt::Write;
 use std::time::Duration;
@@ -74,7 +75,9 @@ pub fn effective(settings: &Settings) -> String {
 pub fn egress(settings: &Settings) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for provider in &settings.providers {
-        let Ok(url) = value::url(provider.proxy.as_ref().unwrap_or(&provider.base_url)) else { continue };
+        let Ok(url) = value::url(provider.proxy.as_ref().map_or(&provider.base_url, Secret::reveal)) else {
+            continue;
+        };
         let host = format!("{}:{}", url.host, url.port_or_default());
         if !hosts.contains(&host) {
             hosts.push(host);
@@ -90,6 +93,7 @@ fn server(page: &mut Page, settings: &Settings) {
     page.line("workers", server.workers);
     page.line("queue", server.queue);
     page.line("connections_max", server.connections_max);
+    page.line("connections_per_address_max", server.connections_per_address_max);
     page.size("header_bytes_max", server.header_bytes_max);
     page.size("body_bytes_max", server.body_bytes_max);
     page.size("memory_max", server.memory_max);
@@ -136,7 +140,7 @@ fn provider_section(page: &mut Page, provider: &Provider) {
     );
     page.line(
         "proxy",
-        provider.proxy.as_deref().map_or("null".to_owned(), |proxy| quote(&without_user(proxy))),
+        provider.proxy.as_ref().map_or("null".to_owned(), |proxy| quote(&without_user(proxy.reveal()))),
     );
     page.open("headers");
     for (name, _) in &provider.headers {

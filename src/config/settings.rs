@@ -96,6 +96,7 @@ fn server(reading: &mut Reading<'_>, root: &Section<'_>, has_keys: bool) -> Serv
         workers: server.number("workers"),
         queue,
         connections_max: server.number("connections_max"),
+        connections_per_address_max: server.number("connections_per_address_max"),
         header_bytes_max: either("header_bytes_max", "max_header_bytes"),
         body_bytes_max,
         memory_max,

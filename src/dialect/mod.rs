@@ -29,6 +29,7 @@ use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::quirks::Quirks;
 use crate::domain::words::{Dialect, Gist, Words};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A provider's own words in an error, as far as they are passed on.
 const MESSAGE_CHARS_MAX: usize = 1000;
@@ -307,6 +308,16 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
         Dialect::Anthropic => anthropic::write_answer(answer, wording),
         Dialect::Ollama => ollama::write_answer(answer, wording),
         Dialect::Hapax => hapax::write_answer(answer, wording),
+    }
+}
+
+/// As [`write_answer`]; a verbatim body that nobody else holds is handed over as it is.
+#[must_use]
+pub fn hand_over(caller: Dialect, answer: Arc<Answer>, wording: &Wording) -> Vec<u8> {
+    match Arc::try_unwrap(answer) {
+        Ok(Answer { content: Content::Verbatim { dialect, body }, .. }) if dialect == caller => body,
+        Ok(answer) => write_answer(caller, &answer, wording),
+        Err(shared) => write_answer(caller, &shared, wording),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod breaker;
 pub mod calendar;
 pub mod chat;
 pub mod digest;
+pub mod digits;
 pub mod event;
 pub mod failure;
 pub mod health;

@@ -360,6 +360,7 @@ pub(super) fn question(body: &str) -> Question {
         deduplicate: true,
         request_id: "r".to_owned(),
         passed: Vec::new(),
+        traceparent: None,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod cancel;
 mod checker;
 mod flight;
 mod house;
+mod inherit;
 pub mod meter;
 pub mod ports;
 mod relay;
@@ -169,6 +170,12 @@ impl Gateway {
             all.extend(status.models.into_iter().map(|model| (model.name, model.circuit)));
         }
         all
+    }
+
+    /// Every model somebody configured by its full name.
+    #[must_use]
+    pub fn known_models(&self) -> &HashSet<String> {
+        &self.known_models
     }
 
     /// The models a caller can name, with who serves them first: own names (`hapax`), then each provider's.

@@ -11,7 +11,7 @@
 //! One request is out at a time: bytes that follow it wait in `buffer` until it is answered.
 
 use super::body::{Decoder, Framing};
-use super::head::{Parsed, Scan, parse};
+use super::head::{Parsed, Scan, Understood, parse};
 use super::limits::Limits;
 use super::message::{Head, Manner, Request};
 use super::refusal::Refusal;
@@ -55,8 +55,8 @@ pub struct Connection {
     /// Bytes that are not used yet: of a head, or following a request that is out.
     buffer: Vec<u8>,
     incoming: Option<Incoming>,
-    /// The path of a head that was refused, if it got that far.
-    path: Option<String>,
+    /// What was understood of a head that was refused.
+    refused: Understood,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Connection {
             scan: Scan::default(),
             buffer: Vec::new(),
             incoming: None,
-            path: None,
+            refused: Understood::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Connection {
         self.since = now;
         self.scan = Scan::default();
         self.incoming = None;
-        self.path = None;
+        self.refused = Understood::default();
         if self.buffer.is_empty() {
             self.buffer = Vec::new();
             return Step::Wait;
@@ -195,11 +195,18 @@ impl Connection {
         self.phase == Phase::Head && self.buffer.is_empty()
     }
 
-    /// The path of the request under way, when it was understood so far.
+    /// What a refusal of the request under way must heed: its path, when it was understood so far, and the manner of
+    /// the connection's last answer.
     #[must_use]
-    pub fn path(&self) -> Option<&str> {
-        let incoming = self.incoming.as_ref().map(|incoming| incoming.parsed.head.path.as_str());
-        incoming.or(self.path.as_deref())
+    pub fn understood(&self) -> (Option<&str>, Manner) {
+        match &self.incoming {
+            Some(Incoming { parsed: Parsed { head, manner, .. }, .. }) => {
+                (Some(&head.path), Manner { keep_alive: false, ..*manner })
+            }
+            None => {
+                (self.refused.path.as_deref(), Manner { head_only: self.refused.head_only, ..Manner::LAST })
+            }
+        }
     }
 
     /// Bytes of memory held for this connection.
@@ -259,7 +266,7 @@ impl Connection {
             }
             Err(refusal) => return self.refuse(refusal),
         };
-        let parsed = match parse(&bytes[..length_of_head], self.peer, &self.limits, &mut self.path) {
+        let parsed = match parse(&bytes[..length_of_head], self.peer, &self.limits, &mut self.refused) {
             Ok(parsed) => parsed,
             Err(refusal) => return self.refuse(refusal),
         };
@@ -308,8 +315,8 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal) -> Step {
         self.phase = Phase::Over;
         self.buffer = Vec::new();
-        if let Some(incoming) = self.incoming.take() {
-            self.path = Some(incoming.parsed.head.path);
+        if let Some(Incoming { parsed: Parsed { head, manner, .. }, .. }) = self.incoming.take() {
+            self.refused = Understood { path: Some(head.path), head_only: manner.head_only };
         }
         Step::Refuse(refusal)
     }

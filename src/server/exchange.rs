@@ -2,9 +2,9 @@
 
 use super::encode::{Extent, chunk};
 use super::hub::Hub;
+use super::limits::Limits;
 use super::line::{Hook, Line};
 use super::message::{Manner, Response};
-use crate::clock::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -26,6 +26,8 @@ pub struct Exchange<'a> {
     manner: Manner,
     stage: Stage,
     bytes_out: u64,
+    /// How long the caller has kept us waiting by not reading.
+    waited: Duration,
     hooked: std::cell::Cell<bool>,
 }
 
@@ -69,6 +71,7 @@ impl<'a> Exchange<'a> {
             manner,
             stage: Stage::Fresh,
             bytes_out: 0,
+            waited: Duration::ZERO,
             hooked: std::cell::Cell::new(false),
         }
     }
@@ -79,10 +82,7 @@ impl<'a> Exchange<'a> {
             return;
         }
         let Response { status, headers, body } = response;
-        let extent = match status {
-            204 | 304 => Extent::Nothing,
-            _ => Extent::Length(body.len()),
-        };
+        let extent = Extent::whole(status, body.len());
         self.head(status, &headers, extent);
         let body = if self.manner.head_only || extent == Extent::Nothing { &[][..] } else { &body };
         let sent = if body.len() <= COPY_BYTES_MAX {
@@ -205,42 +205,71 @@ impl<'a> Exchange<'a> {
 
     /// What is in the buffer leaves, then `body`.
     fn leave(&mut self, body: &[u8]) -> Result<(), Gone> {
-        let timeout = self.hub.limits.write_timeout;
-        let sent = send_all(&self.line.socket, self.out, body, &*self.hub.clock, timeout);
+        let total = self.out.len() + body.len();
+        let mut sent = 0;
+        while sent < total {
+            match send_from(&self.line.socket, sent, self.out, body) {
+                Ok(count) => sent += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if self.wait(self.bytes_out + sent as u64) => {}
+                Err(_) => break,
+            }
+        }
         self.bytes_out += sent as u64;
-        let whole = sent == self.out.len() + body.len();
         self.out.clear();
-        if whole { Ok(()) } else { Err(Gone) }
+        if sent == total { Ok(()) } else { Err(Gone) }
+    }
+
+    /// Waits until the caller has read something; false when the patience with him has ended.
+    fn wait(&mut self, sent: u64) -> bool {
+        let patience = patience(&self.hub.limits, self.waited, sent);
+        let begun = self.hub.clock.now();
+        loop {
+            // The clock is read first: what has not come a slice after the end of the patience will not come.
+            let waited = self.hub.clock.now().saturating_duration_since(begun);
+            let ready = poll(&mut [PollFd::new(&self.line.socket, PollFlags::OUT)], Some(&POLL_SLICE));
+            if ready.is_ok_and(|ready| ready > 0) {
+                self.waited += self.hub.clock.now().saturating_duration_since(begun);
+                return true;
+            }
+            if waited >= patience {
+                return false;
+            }
+        }
     }
 }
 
-/// Sends both parts, waiting for the caller to read for at most `timeout` in all; says how many bytes left.
-fn send_all(socket: &OwnedFd, head: &[u8], body: &[u8], clock: &dyn Clock, timeout: Duration) -> usize {
+/// How long to wait for a caller who was waited for before and to whom `sent` bytes have left: until nothing was read
+/// for `write_timeout`, or all waiting together is more than that and what the bytes have earned.
+fn patience(limits: &Limits, waited: Duration, sent: u64) -> Duration {
+    let earned = Duration::from_secs(sent / limits.write_bytes_per_second_min.max(1));
+    limits.write_timeout.min((limits.write_timeout + earned).saturating_sub(waited))
+}
+
+/// Sends once what follows the first `sent` bytes of both parts.
+fn send_from(socket: &OwnedFd, sent: usize, head: &[u8], body: &[u8]) -> Result<usize, Errno> {
     const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
-    let total = head.len() + body.len();
-    let mut sent = 0;
-    let mut deadline = None;
-    while sent < total {
-        let result = match (head.get(sent..), body) {
-            (Some(head), []) => send(socket, head, FLAGS),
-            (Some(head), body) if !head.is_empty() => {
-                let parts = [IoSlice::new(head), IoSlice::new(body)];
-                sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
-            }
-            (_, body) => send(socket, &body[sent - head.len()..], FLAGS),
-        };
-        match result {
-            Ok(count) => sent += count,
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let now = clock.now();
-                if now >= *deadline.get_or_insert(now + timeout) {
-                    break;
-                }
-                let _ = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&POLL_SLICE));
-            }
-            Err(_) => break,
+    match (head.get(sent..), body) {
+        (Some(head), []) => send(socket, head, FLAGS),
+        (Some(head), body) if !head.is_empty() => {
+            let parts = [IoSlice::new(head), IoSlice::new(body)];
+            sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
         }
+        (_, body) => send(socket, &body[sent - head.len()..], FLAGS),
     }
-    sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_on_has_time_and_who_only_drips_has_not() {
+        let limits = Limits::default();
+        let after = |waited: u64, sent: u64| patience(&limits, Duration::from_secs(waited), sent).as_secs();
+        assert_eq!(after(0, 0), 30);
+        assert_eq!(after(1000, 1000 << 10), 30, "a kibibyte a second is fast enough");
+        assert_eq!(after(1010, 1000 << 10), 20);
+        assert_eq!(after(1030, 1000 << 10), 0);
+    }
 }

@@ -29,8 +29,7 @@ impl Scan {
     /// As soon as no further byte could make it right.
     pub fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
         let visible = bytes.len().min(limits.header_bytes_max);
-        while let Some(found) = bytes[self.at..visible].iter().position(|byte| *byte < b' ' || *byte == 0x7f)
-        {
+        while let Some(found) = control(&bytes[self.at..visible]) {
             let at = self.at + found;
             match bytes[at] {
                 b'\t' => self.at = at + 1,
@@ -75,6 +74,16 @@ impl Scan {
         }
         Ok(false)
     }
+}
+
+/// Where the first control character is. Whole blocks are judged at once, in a form the compiler turns into vector
+/// instructions.
+fn control(bytes: &[u8]) -> Option<usize> {
+    let is_control = |byte: &u8| *byte < b' ' || *byte == 0x7f;
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let quiet = |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | is_control(byte));
+    let at = blocks.iter().take_while(quiet).count() * 16;
+    bytes[at..].iter().position(is_control).map(|ahead| at + ahead)
 }
 
 /// Longer methods are none of ours.
@@ -123,7 +132,16 @@ pub struct Parsed {
     pub expects_continue: bool,
 }
 
-/// Parses a complete head, as found by [`Scan`]. When it is refused after its path was understood, `path` receives it.
+/// What the answer to a refused head needs to know of it.
+#[derive(Debug, Default)]
+pub struct Understood {
+    /// The target's path in its normal form.
+    pub path: Option<String>,
+    /// HEAD: the answer has no body.
+    pub head_only: bool,
+}
+
+/// Parses a complete head, as found by [`Scan`]. When it is refused, `understood` receives as much as was.
 ///
 /// # Errors
 /// When it breaks a rule of RFC 9112 or exceeds a limit.
@@ -131,7 +149,7 @@ pub fn parse(
     bytes: &[u8],
     peer: IpAddr,
     limits: &Limits,
-    path: &mut Option<String>,
+    understood: &mut Understood,
 ) -> Result<Parsed, Refusal> {
     let mut table = [const { MaybeUninit::uninit() }; HEADERS_CEILING];
     let mut request = httparse::Request::new(&mut []);
@@ -142,12 +160,13 @@ pub fn parse(
         _ => return Err(Refusal::Malformed("the head is not HTTP/1.1")),
     }
     let method = request.method.unwrap_or_default();
+    understood.head_only = method == "HEAD";
     let target = normal_form(method, request.path.unwrap_or_default().as_bytes())?;
     let old = request.version == Some(0);
     let (facts, framing, headers) = match fields(bytes, request.headers, old, limits) {
         Ok(fields) => fields,
         Err(refusal) => {
-            *path = Some(target.path);
+            understood.path = Some(target.path);
             return Err(refusal);
         }
     };
@@ -155,8 +174,11 @@ pub fn parse(
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,
     };
-    let manner =
-        Manner { keep_alive: !facts.close && (!old || facts.keep_alive), old, head_only: method == "HEAD" };
+    let manner = Manner {
+        keep_alive: !facts.close && (!old || facts.keep_alive),
+        old,
+        head_only: understood.head_only,
+    };
     let method = Method::from(method);
     let head = Head { method, path: target.path, query: target.query, headers, peer, content_length };
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })

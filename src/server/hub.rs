@@ -57,7 +57,9 @@ pub(super) struct Bench {
 }
 
 /// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 16 << 10;
+const WORKER_SCRATCH_BYTES: usize = 4 << 10;
+/// While draining, a caller who has connected and said nothing yet has this long to begin.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
 /// What one line may read before others have their turn.
 const TURN_BYTES_MAX: usize = 256 << 10;
 
@@ -106,10 +108,17 @@ impl Hub {
                     Err(_) => return After::Remove,
                 }
             } else {
-                if self.is_draining() && work.lingering.is_none() && work.connection.is_idle() {
-                    return After::Remove;
+                let idle = work.lingering.is_none() && work.connection.is_idle();
+                let mut due = work.deadline();
+                if self.is_draining() && idle {
+                    if !work.silent {
+                        return After::Remove;
+                    }
+                    // Its request may be on the way: it was let in before the door was closed.
+                    let soon = self.clock.now() + FIRST_WORD_MAX;
+                    due = due.map(|at| at.min(soon));
                 }
-                let deadline = work.deadline().map_or(0, |at| self.moment(at));
+                let deadline = due.map_or(0, |at| self.moment(at));
                 line.deadline.store(deadline, Ordering::Release);
                 work = match line.release(work) {
                     None => return After::Elsewhere,
@@ -152,8 +161,9 @@ impl Hub {
                     None => return Err(After::Elsewhere),
                 },
                 Step::Refuse(refusal) => {
-                    let response = self.word(refusal, work.connection.path());
-                    self.reply(line, &mut work, &response, Manner::LAST)?
+                    let (path, manner) = work.connection.understood();
+                    let response = self.word(refusal, path);
+                    self.reply(line, &mut work, &response, manner)?
                 }
                 Step::Close => return Err(After::Remove),
             };
@@ -289,9 +299,9 @@ impl Hub {
     /// An answer as bytes, in one piece.
     pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
         let mut out = Vec::with_capacity(512 + response.body.len());
-        let length = Extent::Length(response.body.len());
-        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (length, manner));
-        if !manner.head_only {
+        let extent = Extent::whole(response.status, response.body.len());
+        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
+        if !manner.head_only && extent != Extent::Nothing {
             out.extend_from_slice(&response.body);
         }
         out
@@ -352,6 +362,7 @@ impl Hub {
             }
         };
         work.more = count == room || line.is_gone();
+        work.silent &= count == 0;
         Ok((count, if count == 0 { Step::Close } else { step }))
     }
 }

@@ -39,8 +39,10 @@ pub struct Limits {
     pub body_grace: Duration,
     /// Between requests of one connection.
     pub idle_timeout: Duration,
-    /// A caller who does not read for this long is given up.
+    /// A caller who reads nothing for this long is given up.
     pub write_timeout: Duration,
+    /// A caller who reads slower than this, on average and after `write_timeout`, is given up.
+    pub write_bytes_per_second_min: u64,
     /// How long a complete request waits for a worker.
     pub queue_wait_max: Duration,
     /// After the last answer on a connection: how long to go on reading, so that the answer is not lost.
@@ -77,6 +79,7 @@ impl Default for Limits {
             body_grace: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            write_bytes_per_second_min: 1 << 10,
             queue_wait_max: Duration::from_secs(1),
             linger_timeout: Duration::from_secs(1),
             linger_bytes_max: 64 << 10,

@@ -13,7 +13,7 @@ use rustix::net::{SendFlags, Shutdown, SocketFlags, acceptfrom_with, send, shutd
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,6 +32,7 @@ pub(super) struct Poller {
     connections_max: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Connections of each neighbourhood.
     addresses: HashMap<IpAddr, usize>,
     /// Lines whose turn was over before their bytes were.
     again: VecDeque<u64>,
@@ -57,6 +58,8 @@ const TICK: Duration = Duration::from_millis(100);
 const EVENTS_MAX: usize = 256;
 /// Connections accepted before others have their turn.
 const ACCEPT_MAX: usize = 64;
+/// Rounds of accepting before the door is closed: as many connections as the kernel queues at most.
+const LAST_ROUNDS_MAX: usize = 64;
 /// Connections being turned away at once.
 const SHED_MAX: usize = 64;
 /// What the poller reads at once.
@@ -171,10 +174,11 @@ impl Poller {
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(index);
         }
-        if let Some(count) = self.addresses.get_mut(&line.peer) {
+        let home = neighbourhood(line.peer);
+        if let Some(count) = self.addresses.get_mut(&home) {
             *count -= 1;
             if *count == 0 {
-                self.addresses.remove(&line.peer);
+                self.addresses.remove(&home);
             }
         }
         self.hub.gauges.connections.fetch_sub(1, Ordering::Relaxed);
@@ -197,6 +201,13 @@ impl Poller {
     /// While draining: the listener and idle lines close. False when no line is left, or when all must end.
     fn drain(&mut self) -> bool {
         let ending = self.hub.ending.load(Ordering::Acquire);
+        if self.listener.is_some() {
+            // Who waits at the door is let in before it is closed: the kernel would reset his connection.
+            self.accepting = true;
+            for _ in 0..LAST_ROUNDS_MAX {
+                self.accept();
+            }
+        }
         if self.listener.take().is_some() || ending {
             for index in 0..self.slots.len() {
                 let Some(line) = self.slots.get(index).and_then(|slot| slot.line.clone()) else { continue };
@@ -218,6 +229,7 @@ impl Poller {
     /// Looks at the deadlines, and lets go of what was turned away.
     fn tick(&mut self, now: Instant) {
         self.ticked = now;
+        self.hub.gauges.heartbeat.fetch_add(1, Ordering::Relaxed);
         self.paused = false;
         self.shed.clear();
         if self.spare.is_none() {
@@ -300,7 +312,8 @@ impl Poller {
     }
 
     fn welcome(&mut self, socket: OwnedFd, peer: IpAddr) {
-        let mine = self.addresses.get(&peer).copied().unwrap_or(0);
+        let home = neighbourhood(peer);
+        let mine = self.addresses.get(&home).copied().unwrap_or(0);
         if self.open() >= self.connections_max || mine >= self.hub.limits.connections_per_address_max {
             self.turn_away(&socket);
             if self.shed.len() == SHED_MAX {
@@ -322,12 +335,35 @@ impl Poller {
         let line = Arc::new(Line::new(socket, peer, id, work));
         line.deadline.store(self.hub.moment(now + self.hub.limits.idle_timeout), Ordering::Release);
         slot.line = Some(Arc::clone(&line));
-        *self.addresses.entry(peer).or_default() += 1;
+        *self.addresses.entry(home).or_default() += 1;
         self.hub.gauges.connections.fetch_add(1, Ordering::Relaxed);
         self.hub.gauges.accepted.fetch_add(1, Ordering::Relaxed);
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         if epoll::add(&self.epoll, &line.socket, epoll::EventData::new_u64(id), flags).is_err() {
             self.remove(id);
         }
+    }
+}
+
+/// Whose connections are counted together: an IPv4 address, or the 64 bits of an IPv6 address that its holder was given
+/// (RFC 6177: below them every address is as good as any other).
+fn neighbourhood(peer: IpAddr) -> IpAddr {
+    const HOLDER: u128 = !0 << 64;
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & HOLDER)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_holder_is_one_neighbour_whatever_address_he_picks() {
+        let home = |text: &str| neighbourhood(text.parse().expect("an address"));
+        assert_eq!(home("2001:db8:0:1::1"), home("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(home("2001:db8:0:1::1"), home("2001:db8:0:2::1"));
+        assert_ne!(home("192.0.2.1"), home("192.0.2.2"));
     }
 }

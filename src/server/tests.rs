@@ -33,7 +33,11 @@ impl Handler for Scripted {
     }
 
     fn screen(&self, head: &Head) -> Option<Response> {
-        (head.headers.get("X-Key") == Some("wrong")).then(|| text(401, "no"))
+        match head.headers.get("X-Key")? {
+            "wrong" => Some(text(401, "no")),
+            "nothing" => Some(text(204, "not sent")),
+            _ => None,
+        }
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
@@ -387,6 +391,36 @@ fn a_caller_who_does_not_read_is_given_up() {
     }
     assert_eq!(rig.fact(), "gave up");
     assert!(!caller.rest().ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn a_slow_reader_who_reads_on_gets_everything_however_long_it_takes() {
+    let rig = rig(Limits::default());
+    let mut caller = rig.call();
+    caller.get("/large");
+    let mut piece = vec![0; 1 << 20];
+    for _ in 0..8 {
+        caller.stream.read_exact(&mut piece).expect("the answer goes on");
+        rig.clock.advance(Duration::from_secs(9));
+    }
+    caller.seen = piece;
+    assert!(caller.more(), "the head made it longer than eight pieces");
+    assert_eq!(caller.get("/next").hear("GET /next ").matches("200 OK").count(), 1);
+}
+
+#[test]
+fn a_refused_head_request_gets_no_body_and_neither_does_204() {
+    let rig = rig(Limits { body_bytes_max: 9, ..Limits::default() });
+    for field in ["Content-Length: 10", "Content-Length: x", "A : b", "Transfer-Encoding: chunked\r\n\r\n-1"]
+    {
+        let rest = rig.call().say(&format!("HEAD /x HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n")).rest();
+        assert_eq!(rest.ends_with("\r\n\r\n"), field != "A : b", "{field}: {rest}");
+    }
+    let mut caller = rig.call();
+    caller.say("GET /x HTTP/1.1\r\nHost: x\r\nX-Key: nothing\r\n\r\n");
+    let head = caller.hear("\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 204 ") && !head.contains("Content-Length"), "{head}");
+    assert_eq!(caller.get("/y").status(), "200");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
 //!
 //! ```text
-//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ pool ─▶ Ears ─▶ TLS ─▶ Wire
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
 //!                        ▲                       │ status, headers, body within bounds
 //!                        └── dialect::read_* ◀───┘
 //! ```
@@ -13,10 +13,13 @@ mod agent;
 mod ears;
 mod faults;
 mod http;
+mod hush;
 mod keys;
 mod line;
 mod names;
+mod pages;
 mod requests;
+mod shelf;
 mod sockets;
 mod stream;
 mod wait;
@@ -31,8 +34,9 @@ use crate::dialect::{self, Defaults, Outgoing, Reader};
 use crate::domain::chat::Answer;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
-use crate::gateway::ports::{Attempt, Call, Frames, Provider, Reply};
+use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use http::Incoming;
+use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
@@ -61,6 +65,7 @@ pub struct Upstream {
     patience: Patience,
     requests: Requests,
     keys: Keys,
+    hush: Hush,
     agent: Agent,
     clock: Arc<dyn Clock>,
 }
@@ -69,8 +74,8 @@ pub struct Upstream {
 struct Asked<'a> {
     /// The model in the provider's own words.
     model: &'a str,
-    request_id: &'a str,
-    /// Headers of the caller's own.
+    question: &'a Question,
+    /// Headers of the caller's own that this provider may see.
     passed: &'a [(&'static str, String)],
 }
 
@@ -117,7 +122,8 @@ impl Upstream {
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
         let deployments = settings.deployments.clone();
-        Ok(Self { name, kind, target, defaults, deployments, patience, requests, keys, agent, clock })
+        let hush = Hush::new(settings);
+        Ok(Self { name, kind, target, defaults, deployments, patience, requests, keys, hush, agent, clock })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -131,7 +137,7 @@ impl Upstream {
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(&outgoing.path, asked.model);
         let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
-        let said = (asked.request_id, asked.passed);
+        let said = (asked.question, asked.passed);
         let attempt = |key: Option<&HeaderValue>| {
             let head = self.first_token_bound().or_earlier(last);
             let make = || self.requests.post(&uri, key, said, &outgoing.body);
@@ -273,6 +279,23 @@ impl Upstream {
 
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        let reply = self.reply(attempt, call).map_err(|failure| self.hush.over(failure))?;
+        Ok(self.hush.reply(reply))
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Failure> {
+        let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
+        let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
+        checked.map_err(|failure| self.hush.over(failure))
+    }
+
+    fn keys_left(&self) -> usize {
+        self.keys.left(self.clock.now())
+    }
+}
+
+impl Upstream {
+    fn reply(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
         let question = attempt.question;
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
@@ -283,7 +306,7 @@ impl Provider for Upstream {
         }
         // A caller's own headers mean something only in his own dialect.
         let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
-        let asked = Asked { model, request_id: &question.request_id, passed };
+        let asked = Asked { model, question, passed };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
             let (incoming, head) = self.post_yielding(&mut outgoing, &asked, call, deadline)?;
@@ -295,15 +318,6 @@ impl Provider for Upstream {
         let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;
         let answer = self.read_answer(incoming, caller, &outgoing, last)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
-    }
-
-    fn check(&self, call: &Call) -> Result<(), Failure> {
-        let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
-        self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call))
-    }
-
-    fn keys_left(&self) -> usize {
-        self.keys.left(self.clock.now())
     }
 }
 

@@ -3,10 +3,15 @@
 
 mod access;
 mod backs;
+mod door;
 mod endpoints;
 mod failover;
 mod flights;
+mod operate;
+mod page;
+mod process;
 mod rig;
+mod secrets;
 mod story;
 mod tidy;
 mod translation;

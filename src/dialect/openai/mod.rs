@@ -8,6 +8,7 @@ mod door;
 mod encode;
 mod errors;
 mod events;
+mod glance;
 mod models;
 mod offer;
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) struct Slot {
     pub(super) retries: u32,
     /// Keys at the start: a pool of one has no next key to try.
     pub(super) keys: usize,
-    max_concurrency: usize,
+    pub(super) max_concurrency: usize,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
     state: Mutex<State>,
@@ -315,6 +315,10 @@ impl State {
     }
 }
 
+/// What anyone may read of a failure. The provider's own words are the caller's alone: they may repeat his.
 fn words_of(failure: &Failure) -> String {
-    format!("{}: {}", failure.outcome(), failure.message)
+    match failure.status {
+        Some(status) => format!("{status}: {}", failure.fault.word()),
+        None => failure.fault.word().to_owned(),
+    }
 }

@@ -6,8 +6,9 @@ use crate::config::{Kind, Provider as Settings};
 use crate::dialect::Outgoing;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
+use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
-use crate::gateway::ports::{Call, Provider};
+use crate::gateway::ports::{Call, Caller, Provider, Question};
 use crate::upstream::line::Bound;
 use crate::upstream::{Asked, Upstream, connect};
 use std::sync::Arc;
@@ -48,8 +49,23 @@ fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::f
     let outgoing =
         Outgoing { path: path.into(), body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    let asked = Asked { model: "m-1", request_id: "req-1", passed: &[] };
+    let question = question();
+    let asked = Asked { model: "m-1", question: &question, passed: &[] };
     upstream.post(&outgoing, &asked, &call(), last).map(|(incoming, _)| incoming.status)
+}
+
+fn question() -> Question {
+    Question {
+        caller: Caller::Key("bot".to_owned()),
+        endpoint: "chat",
+        gist: Gist::default(),
+        words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
+        pinned: None,
+        deduplicate: true,
+        request_id: "req-1".to_owned(),
+        passed: Vec::new(),
+        traceparent: None,
+    }
 }
 
 #[test]
@@ -200,7 +216,7 @@ fn settings_that_cannot_be_sent_are_refused_without_showing_a_secret() {
         Settings { headers: vec![("X-A".into(), Secret::new("hush\r\nX-B: 1"))], ..good.clone() },
         Settings { headers: vec![("Content-Length".into(), Secret::new("hush"))], ..good.clone() },
         Settings { base_url: "ftp://models.example".into(), ..good.clone() },
-        Settings { proxy: Some("socks5://hush@proxy.example".into()), ..good.clone() },
+        Settings { proxy: Some(Secret::new("socks5://hush@proxy.example")), ..good.clone() },
         Settings { ca_file: Some("/nowhere/ca.pem".into()), ..good },
     ];
     for settings in all {
