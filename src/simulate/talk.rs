@@ -80,6 +80,8 @@ pub(super) struct Question {
     pub schema: Option<Value>,
     /// The answer begins with reasoning.
     pub reasoning: bool,
+    /// The names of all its parameters.
+    pub parameters: Vec<String>,
 }
 
 impl Question {
