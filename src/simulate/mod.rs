@@ -51,6 +51,7 @@ mod referee;
 mod route;
 mod script;
 mod talk;
+mod vectors;
 mod voice;
 
 pub use behaviour::BadBehaviour;
