@@ -45,6 +45,7 @@ pub(super) fn serve(
         pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         request_id: asked.request_id.to_owned(),
+        passed: passed(dialect, asked.headers),
         traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),
     };
     let wording = Wording {
@@ -83,6 +84,20 @@ fn answer_of_our_own(state: &State, asked: &Asked<'_>, gist: &Gist, words: &Word
         }),
         Subject::Description => Some(ollama::show(state, asked, gist.model.as_deref().unwrap_or_default())),
     }
+}
+
+/// Headers that mean something to a provider of the caller's own dialect. A list given in several fields is one
+/// (RFC 9110, section 5.3).
+fn passed(dialect: Dialect, headers: &Headers) -> Vec<(&'static str, String)> {
+    if dialect != Dialect::Anthropic {
+        return Vec::new();
+    }
+    let all = |wanted: &'static str| {
+        let fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let values: Vec<&str> = fields.map(|(_, value)| value).collect();
+        (!values.is_empty()).then(|| (wanted, values.join(",")))
+    };
+    ["anthropic-beta", "anthropic-version"].into_iter().filter_map(all).collect()
 }
 
 /// Ends the answer the way the question ended.

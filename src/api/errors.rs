@@ -144,7 +144,7 @@ impl Problem {
             kind: match dialect {
                 Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => class.openai,
                 Dialect::Anthropic => class.anthropic,
-                Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Hapax => class.hapax,
+                Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Gemini | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
             code: self.code.clone(),

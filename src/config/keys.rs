@@ -4,7 +4,7 @@
 //! table. `*` stands for a name of the operator's own, `[]` for an item of a list.
 
 use super::kinds::Kind::{self, *};
-use super::value;
+use super::{quirks, value};
 
 /// Whether a key changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +179,18 @@ pub(super) static ROWS: &[Row] = &[
     used("providers.*.version", Text(value::name), "2023-06-01"),
     used("providers.*.num_ctx", Count(1, 100_000_000), ""),
     used("providers.*.keep_alive", KeepAlive, ""),
+    used("providers.*.api_version", Text(value::name), ""),
+    used("providers.*.deployments", Named(value::model), ""),
+    used("providers.*.deployments.*", Text(value::name), ""),
+    used("providers.*.capabilities", Section, ""),
+    used("providers.*.capabilities.refuses", Texts(value::name), ""),
+    used("providers.*.capabilities.sampling", Flag, ""),
+    used("providers.*.capabilities.thinking", Choice(quirks::THINKING), ""),
+    used("providers.*.capabilities.prefill", Flag, ""),
+    used("providers.*.capabilities.forced_tool", Flag, ""),
+    used("providers.*.capabilities.output_bound", Choice(quirks::BOUNDS), ""),
+    used("providers.*.capabilities.short_call_ids", Flag, ""),
+    used("providers.*.capabilities.reasoning_back", Flag, ""),
     used("providers.*.weight", Count(0, 1_000_000), "1"),
     used("provider_preference", Texts(any_text), "[]"),
     used("routing", Section, ""),

@@ -8,6 +8,7 @@ mod load;
 mod presets;
 mod problem;
 mod providers;
+mod quirks;
 mod reading;
 mod render;
 mod settings;
@@ -22,6 +23,7 @@ pub use problem::{Problem, Problems};
 pub use render::{effective, egress};
 
 use crate::domain::key::Secret;
+use crate::domain::quirks::Quirks;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -107,6 +109,10 @@ pub enum Kind {
     Anthropic,
     /// Ollama's native API.
     Ollama,
+    /// Google's Gemini API.
+    Gemini,
+    /// OpenAI's models at Azure.
+    Azure,
     /// Anything that speaks OpenAI chat completions.
     OpenAiCompatible,
 }
@@ -156,6 +162,12 @@ pub struct Provider {
     pub keep_alive: Option<String>,
     /// Its share of the traffic among equals; 0: only when nobody else is left.
     pub weight: u32,
+    /// Azure's `api-version`; `None`: the API without one.
+    pub api_version: Option<String>,
+    /// Azure: the deployment of each model that is not called like it.
+    pub deployments: Vec<(String, String)>,
+    /// What it accepts otherwise than its dialect says.
+    pub quirks: Quirks,
 }
 
 /// A name of the operator's own.

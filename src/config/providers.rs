@@ -3,6 +3,7 @@
 use super::env;
 use super::file::At;
 use super::presets::{self, PRESETS, Preset};
+use super::quirks;
 use super::reading::{Reading, Section};
 use super::value;
 use super::{Kind, Provider};
@@ -145,7 +146,7 @@ fn without_file(reading: &mut Reading<'_>, root: &Section<'_>, found: &mut Found
     let mut model = env::set(reading.env, "LLM_MODEL");
     for preset in PRESETS.iter().filter(|preset| !preset.models_without_file.is_empty()) {
         let has_key = env::set(reading.env, &env::key_variable(preset.word)).is_some();
-        if !has_key && preset.kind != Some(Kind::Ollama) {
+        if !has_key && preset.kind != Kind::Ollama {
             continue;
         }
         let models = preset.models_without_file.iter().map(|pattern| (*pattern).to_owned());
@@ -159,9 +160,8 @@ fn without_file(reading: &mut Reading<'_>, root: &Section<'_>, found: &mut Found
 /// One provider; `None` when it is wrong, which is then reported.
 fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given: &Given) -> Option<Provider> {
     let preset = preset(reading, section, name, given)?;
-    let kind = preset.kind?;
     let base_url = base_url(reading, section, preset, given);
-    let keys = keys(reading, section, name, given);
+    let keys = keys(reading, section, name, (given, preset));
     let model = model(reading, section, preset, given);
     let (base_url, model) = (base_url?, model?);
     warn_about_keys(reading, section, name, &base_url, keys.is_empty(), preset);
@@ -175,12 +175,15 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
     let headers = section.section("headers");
     let header =
         |(name, _): (String, Section<'_>)| headers.text(&name).map(|value| (name, Secret::new(value)));
+    let deployments = section.section("deployments");
+    let deployment =
+        |(model, _): (String, Section<'_>)| deployments.text(&model).map(|deployment| (model, deployment));
     let retries = if section.written("retries").is_some() { None } else { given.retries };
     let max_tokens = if section.written("max_tokens").is_some() { None } else { given.max_tokens };
     let weight = if section.written("weight").is_some() { None } else { given.weight };
     Some(Provider {
         name: name.to_owned(),
-        kind,
+        kind: preset.kind,
         base_url: base_url.plain(),
         keys: keys.into_iter().map(Secret::new).collect(),
         model,
@@ -204,6 +207,9 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
         num_ctx: section.count("num_ctx"),
         keep_alive: section.text("keep_alive"),
         weight: weight.unwrap_or_else(|| section.small("weight")),
+        api_version: section.text("api_version"),
+        deployments: deployments.named().into_iter().filter_map(deployment).collect(),
+        quirks: quirks::read(section, preset),
     })
 }
 
@@ -222,8 +228,7 @@ fn preset(
     let unsaid = said.is_none();
     let (word, at, path) = said.unwrap_or_else(|| (name.to_owned(), section.at, section.path_of("type")));
     let message = match presets::preset(&word) {
-        Some(preset) if preset.kind.is_some() => return Some(preset),
-        Some(preset) => format!("type {} is not offered in this version", preset.word),
+        Some(preset) => return Some(preset),
         None if unsaid => {
             format!("is needed, as {word} is not a type itself; one of: {}", presets::offered())
         }
@@ -243,8 +248,7 @@ fn base_url(
         return None;
     }
     let said = section.text("base_url").or_else(|| given.base_url.clone());
-    let from_environment =
-        if said.is_none() && preset.kind == Some(Kind::Ollama) { ollama(reading) } else { None };
+    let from_environment = if said.is_none() && preset.kind == Kind::Ollama { ollama(reading) } else { None };
     if from_environment.is_some() {
         return from_environment;
     }
@@ -290,16 +294,24 @@ fn ollama(reading: &mut Reading<'_>) -> Option<value::Url> {
     }
 }
 
-/// The keys as written, else from `<NAME>_API_KEY`.
-fn keys(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given: &Given) -> Vec<String> {
+/// The keys as written, else from `<NAME>_API_KEY`, else from the vendor's own variable for a provider called like its
+/// type.
+fn keys(
+    reading: &mut Reading<'_>,
+    section: &Section<'_>,
+    name: &str,
+    (given, preset): (&Given, &Preset),
+) -> Vec<String> {
     let mut keys: Vec<String> = section.text("api_key").into_iter().collect();
     keys.extend(section.plain_texts("api_keys"));
     if keys.is_empty() {
         keys.extend(given.key.clone());
     }
-    let variable = env::key_variable(name);
+    let own = name == preset.word && !preset.key_variable.is_empty();
+    let variables = [env::key_variable(name), preset.key_variable.to_owned()];
+    let said = |variable: &String| env::set(reading.env, variable).map(|key| (variable.clone(), key));
     if keys.is_empty()
-        && let Some(key) = env::set(reading.env, &variable)
+        && let Some((variable, key)) = variables[..=usize::from(own)].iter().find_map(said)
     {
         match value::secret(&key, false) {
             Ok(()) => keys.push(key),

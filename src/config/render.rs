@@ -1,8 +1,10 @@
 //! The effective configuration, as YAML that loads again, with every secret redacted; and where it can connect to.
 
+use super::quirks;
 use super::value::{self, duration_text, size_text};
 use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
 use crate::domain::key::Secret;
+use crate::domain::quirks::Quirks;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -126,6 +128,8 @@ fn provider_section(page: &mut Page, provider: &Provider) {
         Kind::OpenAi => "openai",
         Kind::Anthropic => "anthropic",
         Kind::Ollama => "ollama",
+        Kind::Gemini => "gemini",
+        Kind::Azure => "azure",
         Kind::OpenAiCompatible => "openai_compatible",
     };
     page.line("type", kind);
@@ -161,6 +165,40 @@ fn provider_section(page: &mut Page, provider: &Provider) {
     page.line("version", quote(&provider.version));
     page.line("num_ctx", optional(provider.num_ctx));
     page.line("keep_alive", provider.keep_alive.as_deref().map_or("null".to_owned(), quote));
+    page.line("api_version", provider.api_version.as_deref().map_or("null".to_owned(), quote));
+    page.open("deployments");
+    for (model, deployment) in &provider.deployments {
+        page.line(&quote(model), quote(deployment));
+    }
+    page.close();
+    capabilities(page, &provider.quirks);
+    page.close();
+}
+
+/// What the type brought along is written out, too: it decides what is sent.
+fn capabilities(page: &mut Page, known: &Quirks) {
+    page.open("capabilities");
+    if !known.refuses.is_empty() {
+        page.texts("refuses", &known.refuses);
+    }
+    let flags = [
+        ("sampling", known.sampling),
+        ("prefill", known.prefill),
+        ("forced_tool", known.forced_tool),
+        ("short_call_ids", known.short_call_ids),
+        ("reasoning_back", known.reasoning_back),
+    ];
+    for (name, flag) in flags {
+        if let Some(flag) = flag {
+            page.line(name, flag);
+        }
+    }
+    if let Some(thinking) = known.thinking {
+        page.line("thinking", quirks::thinking_word(thinking));
+    }
+    if let Some(bound) = known.output_bound {
+        page.line("output_bound", bound.word());
+    }
     page.close();
 }
 

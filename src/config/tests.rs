@@ -2,6 +2,7 @@
 
 use super::keys::{self, Effect, ROWS};
 use super::*;
+use crate::domain::quirks::{OutputBound, Thinking};
 use std::collections::HashMap;
 
 /// Reads a file in an environment.
@@ -119,7 +120,7 @@ fn all_problems_are_reported_in_the_order_of_the_file() {
     let text = "\
 server: {workers: 0, header_timeout: 10, body_bytes_max: big}
 providers:
-  openai: {type: gemini}
+  openai: {type: bedrock}
   site: {}
 circuitBreaker: {maxRequest: 1}
 colour: blue
@@ -132,7 +133,7 @@ models: {fast: [nobody/x, openai]}
             "config.yaml:1:10: server.workers: must be at least 1",
             "config.yaml:1:22: server.header_timeout: 10 has no unit: write 10s or 10ms",
             "config.yaml:1:42: server.body_bytes_max: must be a size such as 16KiB, 256MiB or a number of bytes",
-            "config.yaml:3:12: providers.openai.type: type gemini is not offered in this version",
+            &format!("config.yaml:3:12: providers.openai.type: must be one of: {}", presets::offered()),
             &format!(
                 "config.yaml:4:3: providers.site.type: is needed, as site is not a type itself; one of: {}",
                 presets::offered()
@@ -427,7 +428,7 @@ fn hapax_does_not_ask_itself() {
 #[test]
 fn presets_are_types_of_their_own() {
     for preset in
-        presets::PRESETS.iter().filter(|p| p.kind == Some(Kind::OpenAiCompatible) && !p.base_url.is_empty())
+        presets::PRESETS.iter().filter(|p| p.kind == Kind::OpenAiCompatible && !p.base_url.is_empty())
     {
         let settings =
             good(&format!("server: {{listen: '127.0.0.1:1'}}\nproviders: {{{}: {{model: m}}}}", preset.word));
@@ -436,7 +437,42 @@ fn presets_are_types_of_their_own() {
     }
     assert!(bad("providers: {groq: {}}")[0].contains("providers.groq.model: is needed for type groq"));
     assert!(bad("providers: {x: {type: openai_compatible, model: m}}")[0].contains("base_url: is needed"));
-    assert!(bad("providers: {azure: {}}")[0].ends_with("type azure is not offered in this version"));
+    assert!(bad("providers: {azure: {model: m}}")[0].contains("base_url: is needed"));
+    assert_eq!(good("providers: {gemini: {}}").providers[0].kind, Kind::Gemini);
+}
+
+#[test]
+fn what_a_type_accepts_is_known_and_can_be_overridden() {
+    let settings = good(
+        "providers: {mistral: {model: m}, x: {type: mistral, model: m, capabilities: {refuses: [n], short_call_ids: false, thinking: none}}}",
+    );
+    let known = &settings.providers[0].quirks;
+    assert!(known.refuses.iter().any(|name| name == "stream_options"));
+    assert_eq!((known.short_call_ids, known.output_bound), (Some(true), Some(OutputBound::Tokens)));
+    let told = &settings.providers[1].quirks;
+    assert_eq!((told.refuses.as_slice(), told.short_call_ids), (&["n".to_owned()][..], Some(false)));
+    assert_eq!((told.thinking, told.output_bound), (Some(Thinking::Unable), Some(OutputBound::Tokens)));
+    let again = good(&effective(&settings));
+    assert_eq!(again.providers[1].quirks, settings.providers[1].quirks);
+    assert_eq!(again.providers[0].quirks, settings.providers[0].quirks);
+}
+
+#[test]
+fn azure_has_a_version_and_deployments() {
+    let azure = "providers: {az: {type: azure, base_url: 'https://x.openai.azure.com/', model: gpt-4o, api_version: 2024-10-21, deployments: {gpt-4o: four-o}}}";
+    let settings = good(azure);
+    let provider = &settings.providers[0];
+    assert_eq!(provider.api_version.as_deref(), Some("2024-10-21"));
+    assert_eq!(provider.deployments, [("gpt-4o".to_owned(), "four-o".to_owned())]);
+    assert_eq!(good(&effective(&settings)).providers[0].deployments, provider.deployments);
+}
+
+#[test]
+fn azures_customary_variable_is_read_for_the_provider_called_azure() {
+    let env = [("AZURE_OPENAI_API_KEY", "k")];
+    let text = "providers: {azure: {base_url: 'https://a', model: m}, az: {type: azure, base_url: 'https://b', model: m}}";
+    let settings = good_in(text, &env);
+    assert_eq!((secrets(&settings, "azure"), secrets(&settings, "az").len()), (vec!["k".to_owned()], 0));
 }
 
 #[test]

@@ -117,7 +117,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     if target == words.dialect {
         let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
         let body = raw::splice(&words.body, &[edit]);
-        return Ok(Outgoing { path, body, dropped: Vec::new(), unwrap_tool: None });
+        return Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None });
     }
     #[derive(Serialize)]
     struct Request<'a> {
@@ -132,7 +132,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     let encoding_format = (target == Dialect::OpenAiChat).then_some("float");
     let mut body = Vec::new();
     raw::write(&mut body, &Request { model, input: &texts, dimensions, encoding_format });
-    Ok(Outgoing { path, body, dropped: unknown, unwrap_tool: None })
+    Ok(Outgoing { path: path.into(), body, dropped: unknown, unwrap_tool: None })
 }
 
 /// Reads a provider's answer (status 200): as it is for a caller of the same dialect.

@@ -56,7 +56,7 @@ pub fn ask(target: Dialect, (gist, words): (&Gist, &Words), model: &str) -> Resu
     };
     let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
     let body = raw::splice(&words.body, &[edit]);
-    Ok(Outgoing { path, body, dropped: Vec::new(), unwrap_tool: None })
+    Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None })
 }
 
 /// Passes a provider's answer on, if it is a JSON object.
@@ -115,7 +115,7 @@ mod tests {
         let said = open(Subject::Description, br#"{"model":"x","verbose":true}"#.to_vec()).expect("it opens");
         let outgoing = ask(Dialect::Ollama, (&said.0, &said.1), "m").expect("its vendor");
         assert_eq!(
-            (outgoing.path, &outgoing.body[..]),
+            (&*outgoing.path, &outgoing.body[..]),
             ("/api/show", &br#"{"model":"m","verbose":true}"#[..])
         );
         for other in [Dialect::OpenAiChat, Dialect::Anthropic] {

@@ -7,6 +7,7 @@
 
 pub mod anthropic;
 mod embedding;
+pub mod gemini;
 pub mod hapax;
 pub mod json;
 mod lookup;
@@ -16,6 +17,7 @@ pub mod openai;
 mod raw;
 mod reader;
 pub mod responses;
+mod shape;
 pub mod sse;
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,14 @@ mod writer;
 
 pub use lookup::estimate;
 pub use reader::Reader;
+pub use shape::{for_model, yielding};
 pub use writer::Writer;
 
 use crate::domain::chat::{Answer, Chat, Content, Usage};
 use crate::domain::failure::{Failure, Fault, Verdict};
+use crate::domain::quirks::Quirks;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A provider's own words in an error, as far as they are passed on.
@@ -67,6 +72,8 @@ pub struct Defaults {
     pub keep_alive: Option<String>,
     /// Instructions put first when the caller gives none, on Hapax's own endpoint.
     pub system_prompt: Option<String>,
+    /// Where the provider accepts less than its dialect says, or something else.
+    pub quirks: Quirks,
 }
 
 /// Whether a frame was the last one.
@@ -81,8 +88,8 @@ pub enum Sign {
 /// A request ready to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// Path below the provider's base URL: `/chat/completions`, `/messages`, `/api/chat`.
-    pub path: &'static str,
+    /// Path below the provider's base URL: `/chat/completions`, `/messages`, `/api/chat`; Gemini's holds the model.
+    pub path: Cow<'static, str>,
     /// The body.
     pub body: Vec<u8>,
     /// The caller's parameters that have no place in the provider's dialect.
@@ -139,6 +146,7 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
         Dialect::Ollama => ollama::open(body),
         Dialect::OllamaGenerate => ollama::open_generate(body),
         Dialect::Hapax => hapax::open(body),
+        Dialect::Gemini => Err(Invalid::new(None, "nobody may speak this dialect here")),
     }
 }
 
@@ -174,14 +182,34 @@ pub fn ask(
     if (target, words.dialect, so_far) == (Dialect::Ollama, Dialect::OllamaGenerate, None) {
         return Ok(ollama::pass_generate(words, model));
     }
-    if words.dialect == target {
-        return match target {
+    let outgoing = if words.dialect == target && !signed_elsewhere(words) {
+        match target {
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
-            Dialect::Anthropic => anthropic::pass(words, gist, model, so_far),
+            Dialect::Anthropic => anthropic::pass(words, gist, (model, &defaults.quirks), so_far),
             Dialect::Ollama => ollama::pass(words, gist, model, so_far),
             _ => Err(nobody_speaks()),
-        };
-    }
+        }
+    } else {
+        translate(target, (gist, words), model, so_far, defaults)
+    };
+    outgoing.map(|outgoing| shape::fit(outgoing, &defaults.quirks))
+}
+
+/// Whether thoughts of another vendor's are in a conversation, signed by it or by nobody: Anthropic accepts its own
+/// signatures only, so they have to be taken out, and the conversation cannot pass as it is.
+fn signed_elsewhere(words: &Words) -> bool {
+    let marks = ["\"gemini:", "\"signature\":\"\"", "\"signature\": \"\""];
+    let signed = |text: &str| marks.iter().any(|mark| text.contains(mark));
+    words.dialect == Dialect::Anthropic && std::str::from_utf8(&words.body).is_ok_and(signed)
+}
+
+fn translate(
+    target: Dialect,
+    (gist, words): (&Gist, &Words),
+    model: &str,
+    so_far: Option<&str>,
+    defaults: &Defaults,
+) -> Result<Outgoing, Failure> {
     let mut chat = decode(words)?;
     if words.dialect == Dialect::Hapax {
         hapax::instruct(&mut chat, defaults.system_prompt.as_deref());
@@ -190,6 +218,7 @@ pub fn ask(
         Dialect::OpenAiChat => openai::encode(&chat, gist, model, so_far, defaults),
         Dialect::Anthropic => anthropic::encode(&chat, gist, model, so_far, defaults),
         Dialect::Ollama => ollama::encode(&chat, gist, model, so_far, defaults),
+        Dialect::Gemini => gemini::encode(&chat, gist, model, so_far, defaults),
         _ => Err(nobody_speaks()),
     }
 }
@@ -202,10 +231,11 @@ fn decode(words: &Words) -> Result<Chat, Failure> {
         Dialect::Ollama => ollama::decode(words).map_err(raw::failure_of),
         Dialect::OllamaGenerate => ollama::decode_generate(words).map_err(raw::failure_of),
         Dialect::Hapax => hapax::decode(words),
+        Dialect::Gemini => Err(nobody_speaks()),
     }
 }
 
-/// Providers speak chat; the other dialects are only ever heard from callers.
+/// Providers speak chat; the other dialects are only ever heard from callers, and Gemini only from providers.
 fn nobody_speaks() -> Failure {
     Failure::new(Fault::Internal, "no provider speaks this dialect")
 }
@@ -264,6 +294,7 @@ fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answe
         Dialect::OpenAiChat => openai::read_answer(body, unwrap_tool),
         Dialect::Anthropic => anthropic::read_answer(body, unwrap_tool),
         Dialect::Ollama => ollama::read_answer(body, unwrap_tool),
+        Dialect::Gemini => gemini::read_answer(body, unwrap_tool),
         _ => Err(nobody_speaks()),
     }
 }
@@ -274,6 +305,7 @@ pub fn read_error(target: Dialect, status: u16, body: &[u8]) -> Failure {
     match target {
         Dialect::Anthropic => anthropic::read_error(status, body),
         Dialect::Ollama => ollama::read_error(status, body),
+        Dialect::Gemini => gemini::read_error(status, body),
         _ => openai::read_error(status, body),
     }
 }
@@ -320,7 +352,7 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
         return embedding::write_answer(caller, vectors, answer, wording);
     }
     match caller {
-        Dialect::OpenAiChat => openai::write_as(openai::Form::Chat, answer, wording),
+        Dialect::OpenAiChat | Dialect::Gemini => openai::write_as(openai::Form::Chat, answer, wording),
         Dialect::OpenAiCompletion => openai::write_as(openai::Form::Completion, answer, wording),
         Dialect::OpenAiResponses => responses::write_answer(answer, wording),
         Dialect::Anthropic => anthropic::write_answer(answer, wording),
@@ -344,7 +376,7 @@ pub fn hand_over(caller: Dialect, answer: Arc<Answer>, wording: &Wording) -> Vec
 #[must_use]
 pub fn write_error(caller: Dialect, complaint: &Complaint) -> Vec<u8> {
     match caller {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses | Dialect::Gemini => {
             openai::write_error(complaint)
         }
         Dialect::Anthropic => anthropic::write_error(complaint),

@@ -1,6 +1,6 @@
 //! A provider's stream, read as it arrives: framing, meaning, and whether its end was a proper one.
 
-use super::{Sign, anthropic, ndjson, ollama, openai, passes, sse};
+use super::{Sign, anthropic, gemini, ndjson, ollama, openai, passes, sse};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
@@ -31,6 +31,7 @@ enum Events {
     OpenAi(openai::Events),
     Anthropic(anthropic::Events),
     Ollama(ollama::Events),
+    Gemini(gemini::Events),
 }
 
 impl Events {
@@ -47,6 +48,7 @@ impl Events {
             Self::OpenAi(events) => events.read(event, data, deltas),
             Self::Anthropic(events) => events.read(event, data, deltas),
             Self::Ollama(events) => events.read(event, data, deltas),
+            Self::Gemini(events) => events.read(event, data, deltas),
         };
         match read {
             Ok(sign) => Ok(Some(sign)),
@@ -73,6 +75,9 @@ impl Reader {
             }
             Dialect::Ollama => {
                 (Framing::Ndjson(ndjson::Lines::new()), Events::Ollama(ollama::Events::new(unwrap_tool)))
+            }
+            Dialect::Gemini => {
+                (Framing::Sse(sse::Lines::default()), Events::Gemini(gemini::Events::new(unwrap_tool)))
             }
             _ => (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool))),
         };

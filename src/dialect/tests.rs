@@ -293,7 +293,7 @@ fn a_request_reaches_every_vendor() {
     let (gist, words) = open(Dialect::OpenAiChat, body.as_bytes().to_vec()).expect("good");
     for (target, path) in [(Dialect::Anthropic, "/messages"), (Dialect::Ollama, "/api/chat")] {
         let out = ask(target, (&gist, &words), "m2", None, &Defaults::default()).expect("asks");
-        assert_eq!((out.path, out.dropped.as_slice()), (path, &["logit_bias".to_owned()][..]));
+        assert_eq!((&*out.path, out.dropped.as_slice()), (path, &["logit_bias".to_owned()][..]));
         let (gist, words) = open(target, out.body).expect("their own door opens");
         assert_eq!(gist.model.as_deref(), Some("m2"));
         let back = ask(Dialect::OpenAiChat, (&gist, &words), "m3", None, &Defaults::default()).expect("asks");

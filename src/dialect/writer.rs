@@ -28,7 +28,10 @@ impl Writer {
     pub fn new(caller: Dialect, wording: Wording) -> Self {
         let hide_usage = caller == Dialect::OpenAiChat && !wording.include_usage;
         let inner = match caller {
-            Dialect::OpenAiChat => Inner::OpenAi(openai::Writer::with(openai::Form::Chat, wording)),
+            // No caller speaks Gemini.
+            Dialect::OpenAiChat | Dialect::Gemini => {
+                Inner::OpenAi(openai::Writer::with(openai::Form::Chat, wording))
+            }
             Dialect::OpenAiCompletion => {
                 Inner::OpenAi(openai::Writer::with(openai::Form::Completion, wording))
             }
@@ -45,7 +48,9 @@ impl Writer {
     #[must_use]
     pub fn content_type(caller: Dialect) -> &'static str {
         match caller {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => openai::STREAM_TYPE,
+            Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses | Dialect::Gemini => {
+                openai::STREAM_TYPE
+            }
             Dialect::Anthropic => anthropic::STREAM_TYPE,
             Dialect::Ollama | Dialect::OllamaGenerate => ollama::STREAM_TYPE,
             Dialect::Hapax => hapax::STREAM_TYPE,

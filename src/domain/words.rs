@@ -18,6 +18,8 @@ pub enum Dialect {
     Ollama,
     /// Ollama `POST /api/generate`: the same with a prompt, and `response` in place of `message`.
     OllamaGenerate,
+    /// Gemini `generateContent`; spoken by providers alone.
+    Gemini,
     /// Hapax's own `POST /v1/completions` with `messages` or `input`.
     Hapax,
 }

@@ -383,6 +383,7 @@ pub(super) fn question(body: &str) -> Question {
         pinned: None,
         deduplicate: true,
         request_id: "r".to_owned(),
+        passed: Vec::new(),
         traceparent: None,
     }
 }

@@ -25,6 +25,8 @@ pub struct Question {
     pub deduplicate: bool,
     /// Travels upstream as `X-Request-ID`.
     pub request_id: String,
+    /// Headers of the caller's that a provider of his own dialect must see, such as `anthropic-beta`.
+    pub passed: Vec<(&'static str, String)>,
     /// Travels upstream as it came: the trace this is a part of (W3C Trace Context).
     pub traceparent: Option<String>,
 }

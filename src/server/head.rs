@@ -29,8 +29,13 @@ impl Scan {
     /// As soon as no further byte could make it right.
     pub fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
         let visible = bytes.len().min(limits.header_bytes_max);
+        let first_line_max = limits.target_bytes_max + METHOD_BYTES_MAX + " HTTP/1.1 ".len();
         while let Some(found) = control(&bytes[self.at..visible]) {
             let at = self.at + found;
+            // Whether more of the line has already come must not matter.
+            if !self.first && at > first_line_max {
+                return Err(Refusal::TargetTooLong);
+            }
             match bytes[at] {
                 b'\t' => self.at = at + 1,
                 b'\r' => match bytes.get(at + 1) {
@@ -51,7 +56,7 @@ impl Scan {
             }
         }
         self.at = visible;
-        if !self.first && visible > limits.target_bytes_max + METHOD_BYTES_MAX + " HTTP/1.1 ".len() {
+        if !self.first && visible > first_line_max {
             return Err(Refusal::TargetTooLong);
         }
         if bytes.len() >= limits.header_bytes_max { Err(Refusal::HeaderTooLarge) } else { Ok(None) }

@@ -483,6 +483,21 @@ fn connections_and_memory_are_bounded() {
 }
 
 #[test]
+fn while_draining_whoever_was_let_in_and_has_not_spoken_yet_is_served() {
+    let rig = rig(Limits::default());
+    let mut late = rig.call();
+    rig.until(|gauges| gauges.connections.load(Ordering::Relaxed) == 1);
+    rig.server.drain();
+    while TcpStream::connect(rig.server.address()).is_ok() {
+        std::thread::yield_now();
+    }
+    assert_eq!(late.get("/late").status(), "200");
+    // The server reads on until he closes, or until its clock, which stands still here, says that it is enough.
+    drop(late);
+    assert!(rig.server.join(patient()));
+}
+
+#[test]
 fn draining_closes_what_is_idle_and_finishes_what_is_not() {
     let rig = rig(Limits::default());
     let (mut idle, mut busy, mut coming) = (rig.call(), rig.call(), rig.call());

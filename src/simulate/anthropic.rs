@@ -7,7 +7,7 @@ use super::voice::Voice;
 use serde_json::{Value, json};
 
 /// What stands for a signature of reasoning.
-const SIGNATURE: &str = "c2ltdWxhdGVkLXNpZ25hdHVyZQ==";
+pub(super) const SIGNATURE: &str = "c2ltdWxhdGVkLXNpZ25hdHVyZQ==";
 
 /// Understands a messages request, or one to count its tokens.
 pub(super) fn read_messages(body: &Value, counting: bool) -> Result<Question, Complaint> {

@@ -129,6 +129,8 @@ pub(super) struct Behaviour {
     pub endless: bool,
     /// A conversation that ends with the assistant's words is refused, as newer models do.
     pub no_prefill: bool,
+    /// Parameters that are refused.
+    pub refuses: Vec<String>,
     /// Where and how it breaks off.
     pub break_off: Option<(Place, Manner)>,
     /// A malformed frame is put before this content frame (counted from 1).
@@ -174,6 +176,7 @@ impl Behaviour {
             ("hold", None) => self.hold = true,
             ("endless", None) => self.endless = true,
             ("no_prefill", None) => self.no_prefill = true,
+            ("refuses", Some(name)) => self.refuses.push(name.to_owned()),
             ("no_end", None) => self.ending = Ending::NoSentinel,
             ("no_finish", None) => self.ending = Ending::NoFinish,
             ("delay", Some(value)) => self.delay = duration(value)?,

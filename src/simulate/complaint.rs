@@ -55,6 +55,8 @@ impl Complaint {
     pub(super) fn word(&self, vendor: Vendor, model: &str, number: u64) -> (u16, String) {
         match vendor {
             Vendor::OpenAi => openai(self, model),
+            Vendor::Azure => azure(self, model),
+            Vendor::Gemini => super::gemini::complaint(self, model),
             Vendor::Anthropic => anthropic(self, model, number),
             Vendor::Ollama => ollama(self, model),
         }
@@ -112,6 +114,34 @@ fn openai(complaint: &Complaint, model: &str) -> (u16, String) {
     };
     let body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
     (status, body.to_string())
+}
+
+/// Azure words some of OpenAI's complaints in its own way.
+fn azure(complaint: &Complaint, model: &str) -> (u16, String) {
+    match complaint {
+        Complaint::Status(401) => {
+            let message = "Access denied due to invalid subscription key or wrong API endpoint.";
+            (401, json!({"error": {"code": "401", "message": message}}).to_string())
+        }
+        Complaint::UnknownModel => {
+            let message = "The API deployment for this resource does not exist.";
+            (404, json!({"error": {"code": "DeploymentNotFound", "message": message}}).to_string())
+        }
+        Complaint::ContentPolicy => {
+            let message = "The response was filtered due to the prompt triggering Azure OpenAI's content management \
+                           policy. Please modify your prompt and retry.";
+            let inner = json!({
+                "code": "ResponsibleAIPolicyViolation",
+                "content_filter_result": {"hate": {"filtered": true, "severity": "high"}},
+            });
+            let error = json!({
+                "message": message, "type": null, "param": "prompt", "code": "content_filter", "status": 400,
+                "innererror": inner,
+            });
+            (400, json!({ "error": error }).to_string())
+        }
+        other => openai(other, model),
+    }
 }
 
 fn openai_status(status: u16) -> (&'static str, &'static str, Option<&'static str>) {
@@ -195,7 +225,8 @@ fn ollama_status(status: u16) -> &'static str {
 /// The error as one frame of a stream.
 pub(super) fn frame(vendor: Vendor, body: &str) -> String {
     match vendor {
-        Vendor::OpenAi => format!("data: {body}\n\n"),
+        Vendor::OpenAi | Vendor::Azure => format!("data: {body}\n\n"),
+        Vendor::Gemini => format!("data: {body}\r\n\r\n"),
         Vendor::Anthropic => format!("event: error\ndata: {body}\n\n"),
         Vendor::Ollama => format!("{body}\n"),
     }
@@ -205,7 +236,8 @@ pub(super) fn frame(vendor: Vendor, body: &str) -> String {
 pub(super) fn mid_stream(vendor: Vendor) -> Complaint {
     match vendor {
         Vendor::Anthropic => Complaint::Status(529),
-        Vendor::OpenAi | Vendor::Ollama => Complaint::Status(500),
+        Vendor::Gemini => Complaint::Status(503),
+        Vendor::OpenAi | Vendor::Azure | Vendor::Ollama => Complaint::Status(500),
     }
 }
 

@@ -5,12 +5,14 @@ use super::anthropic;
 use super::behaviour::{Behaviour, Instead};
 use super::complaint::Complaint;
 use super::diary::{End, Record};
+use super::gemini;
 use super::http::{Head, NoRequest, Reader, Request};
 use super::line::{Broken, Line};
 use super::ollama;
 use super::openai;
 use super::perform::Turn;
-use super::route::{Endpoint, Vendor, admit, route};
+use super::referee;
+use super::route::{Endpoint, Named, Vendor, admit, named, route};
 use super::talk::{Question, Role};
 use super::voice::{rfc3339, unix_seconds};
 use serde_json::Value;
@@ -84,7 +86,7 @@ fn take(shared: &Shared, line: &Line, mut request: Request) -> bool {
     };
     let asked = routed.and_then(|endpoint| {
         admit(vendor, &request, key.as_deref())?;
-        understand(shared, vendor, endpoint, &request.body)
+        understand(shared, vendor, endpoint, &request)
     });
     let number = shared.log.begin(Record {
         head: std::mem::take(&mut request.head),
@@ -97,7 +99,7 @@ fn take(shared: &Shared, line: &Line, mut request: Request) -> bool {
     let performed = if down {
         Err(Broken::Misbehaved)
     } else {
-        let (asked, behaviour) = choose(shared, asked);
+        let (asked, behaviour) = choose(shared, vendor, asked);
         let turn = Turn { shared, line, number, vendor, behaviour: &behaviour, request: &request };
         turn.perform(asked)
     };
@@ -117,6 +119,7 @@ fn take(shared: &Shared, line: &Line, mut request: Request) -> bool {
 /// Finds the behaviour; a refused request and one with a behaviour that means nothing meet health and a complaint.
 fn choose(
     shared: &Shared,
+    vendor: Vendor,
     asked: Result<Asked, Complaint>,
 ) -> (Result<Asked, (Complaint, String)>, Arc<Behaviour>) {
     let refuse = |complaint| (Err((complaint, String::new())), Arc::new(Behaviour::default()));
@@ -140,11 +143,21 @@ fn choose(
                          user message.";
             refuse(Complaint::invalid(words, None, None))
         }
+        Ok(behaviour) if refused(&asked, &behaviour).is_some() => {
+            refuse(referee::not_taken(vendor, refused(&asked, &behaviour).unwrap_or_default()))
+        }
         Ok(behaviour) => match Complaint::demanded(behaviour.instead) {
             Some(complaint) => (Err((complaint, model)), behaviour),
             None => (Ok(asked), behaviour),
         },
     }
+}
+
+/// The parameter of a request that the behaviour refuses.
+fn refused<'b>(asked: &Asked, behaviour: &'b Behaviour) -> Option<&'b str> {
+    let Asked::Completion { question, .. } = asked else { return None };
+    let refused = |name: &&String| question.parameters.contains(name);
+    behaviour.refuses.iter().find(refused).map(String::as_str)
 }
 
 fn ends_with_prefill(asked: &Asked) -> bool {
@@ -153,15 +166,30 @@ fn ends_with_prefill(asked: &Asked) -> bool {
 }
 
 /// Understands a request as its vendor does.
-fn understand(shared: &Shared, vendor: Vendor, endpoint: Endpoint, body: &[u8]) -> Result<Asked, Complaint> {
+fn understand(
+    shared: &Shared,
+    vendor: Vendor,
+    endpoint: Endpoint,
+    request: &Request,
+) -> Result<Asked, Complaint> {
     if matches!(endpoint, Endpoint::Models | Endpoint::Version | Endpoint::Loaded | Endpoint::Root) {
         return Ok(Asked::Check { body: tell(shared, vendor, endpoint) });
     }
-    let body: Value = serde_json::from_slice(body).map_err(|_| unreadable(vendor))?;
+    let mut body: Value = serde_json::from_slice(&request.body).map_err(|_| unreadable(vendor))?;
+    let Named { model, stream } = named(&request.path);
+    // Azure takes the model from the path; the one in the body is not looked at.
+    if let (Vendor::Azure, Some(deployment), Value::Object(members)) = (vendor, &model, &mut body) {
+        members.insert("model".to_owned(), deployment.as_str().into());
+    }
     let completion = |question, generate| Asked::Completion { question: Box::new(question), generate };
+    let chat = |question: Question| {
+        referee::judge(vendor, &body, &question.model)?;
+        let parameters = referee::parameters(&body);
+        Ok::<Asked, Complaint>(completion(Question { parameters, ..question }, false))
+    };
     let embeddings = |question, body| Asked::Embeddings { question: Box::new(question), body };
     Ok(match (vendor, endpoint) {
-        (Vendor::OpenAi, Endpoint::Embeddings) => {
+        (Vendor::OpenAi | Vendor::Azure, Endpoint::Embeddings) => {
             let question = Question::to(openai::model(&body)?);
             let vectors = openai::embeddings(&body, &question.model)?;
             embeddings(question, vectors)
@@ -180,16 +208,18 @@ fn understand(shared: &Shared, vendor: Vendor, endpoint: Endpoint, body: &[u8]) 
             Asked::Check { body: ollama::show(&shared.calendar()) }
         }
         (_, Endpoint::Generate) => completion(ollama::read_generate(&body)?, true),
-        (Vendor::OpenAi, _) => completion(openai::read_chat(&body)?, false),
-        (Vendor::Anthropic, _) => completion(anthropic::read_messages(&body, false)?, false),
-        (Vendor::Ollama, _) => completion(ollama::read_chat(&body)?, false),
+        (Vendor::OpenAi | Vendor::Azure, _) => chat(openai::read_chat(&body)?)?,
+        (Vendor::Anthropic, _) => chat(anthropic::read_messages(&body, false)?)?,
+        (Vendor::Ollama, _) => chat(ollama::read_chat(&body)?)?,
+        (Vendor::Gemini, _) => chat(gemini::read_content(&body, &model.unwrap_or_default(), stream))?,
     })
 }
 
 /// The vendor's words for a body that is not JSON.
 fn unreadable(vendor: Vendor) -> Complaint {
     let message = match vendor {
-        Vendor::OpenAi => "We could not parse the JSON body of your request.",
+        Vendor::Gemini => "Invalid JSON payload received. Unexpected end of string.",
+        Vendor::OpenAi | Vendor::Azure => "We could not parse the JSON body of your request.",
         Vendor::Anthropic => "The request body is not valid JSON",
         Vendor::Ollama => "invalid character in the request body: it is not valid JSON",
     };
@@ -199,7 +229,8 @@ fn unreadable(vendor: Vendor) -> Complaint {
 /// What a provider tells about itself.
 fn tell(shared: &Shared, vendor: Vendor, endpoint: Endpoint) -> String {
     let own: &[&str] = match vendor {
-        Vendor::OpenAi => &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"],
+        Vendor::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
+        Vendor::OpenAi | Vendor::Azure => &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"],
         Vendor::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
         Vendor::Ollama => &["llama3.2:latest", "qwen3:4b", "nomic-embed-text:latest"],
     };
@@ -209,7 +240,8 @@ fn tell(shared: &Shared, vendor: Vendor, endpoint: Endpoint) -> String {
     match (vendor, endpoint) {
         (_, Endpoint::Version) => ollama::VERSION.to_owned(),
         (_, Endpoint::Root) => ollama::ROOT.to_owned(),
-        (Vendor::OpenAi, _) => openai::models(&names, seconds),
+        (Vendor::OpenAi | Vendor::Azure, _) => openai::models(&names, seconds),
+        (Vendor::Gemini, _) => gemini::models(&names),
         (Vendor::Anthropic, _) => anthropic::models(&names, &rfc3339(seconds)),
         (Vendor::Ollama, _) => ollama::models(&names, &rfc3339(seconds)),
     }

@@ -29,6 +29,10 @@ pub(super) struct Request {
     pub authorization: Option<String>,
     /// The `x-api-key` header.
     pub api_key: Option<String>,
+    /// `x-goog-api-key`.
+    pub goog_api_key: Option<String>,
+    /// `api-key`.
+    pub azure_key: Option<String>,
     /// Whether there is an `anthropic-version` header.
     pub anthropic_version: bool,
     /// Whether the connection may serve another request.
@@ -123,6 +127,10 @@ impl Reader {
                 request.authorization = Some(value.to_owned());
             } else if is("x-api-key") {
                 request.api_key = Some(value.to_owned());
+            } else if is("x-goog-api-key") {
+                request.goog_api_key = Some(value.to_owned());
+            } else if is("api-key") {
+                request.azure_key = Some(value.to_owned());
             } else if is("anthropic-version") {
                 request.anthropic_version = true;
             } else if is("expect") {

@@ -1,6 +1,6 @@
 //! A provider that misbehaves on request: for tests, demo, drill and benchmarks.
 //!
-//! A [`Simulator`] speaks OpenAI, Anthropic and Ollama, whole and streamed, known by the path. Its answer is the same
+//! A [`Simulator`] speaks OpenAI, Azure, Anthropic, Gemini and Ollama, whole and streamed, known by the path. Its answer is the same
 //! for the same question ([`Simulator::expected_text`]), so a resumed stream can be checked byte by byte; it notes
 //! every request with its time and its end ([`Seen`]), so both points of view can be checked.
 //!
@@ -21,6 +21,7 @@
 //! | `tokens=50`, `reasoning=3`, `endless` | how much is said |
 //! | `status=503`, `header=Name:value`, `body=...` | this status with the vendor's error body, headers, a literal body (last item) |
 //! | `context_length`, `unknown_model`, `bad_request`, `content_policy`, `insufficient_quota` | the vendor's own error |
+//! | `refuses=top_k` | 400 for requests with this parameter, as for one the model does not take |
 //! | `no_prefill` | 400 for a conversation that ends with the assistant's words |
 //! | `down`, `close`, `reset`, `stall`, `garbage_http` | no HTTP at all: closed when accepted, closed, reset, silent, not HTTP |
 //! | `garbage`, `empty`, `empty=content`, `error_200`, `redirect` | HTTP, but no answer |
@@ -39,15 +40,18 @@ mod behaviour;
 mod complaint;
 mod connection;
 mod diary;
+mod gemini;
 mod http;
 mod line;
 mod listen;
 mod ollama;
 mod openai;
 mod perform;
+mod referee;
 mod route;
 mod script;
 mod talk;
+mod vectors;
 mod voice;
 
 pub use behaviour::BadBehaviour;

@@ -2,7 +2,8 @@
 //! <https://github.com/ollama/ollama/blob/main/docs/api.md>
 
 use super::complaint::{Complaint, quoted};
-use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, text_of, vector};
+use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, text_of};
+use super::vectors::vector;
 use super::voice::Voice;
 use serde_json::{Value, json};
 

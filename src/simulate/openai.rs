@@ -2,7 +2,8 @@
 //! <https://platform.openai.com/docs/api-reference>
 
 use super::complaint::{Complaint, quoted};
-use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, ToolChoice, text_of, vector};
+use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, ToolChoice, text_of};
+use super::vectors::vector;
 use super::voice::Voice;
 use serde_json::{Value, json};
 

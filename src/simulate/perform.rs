@@ -6,6 +6,7 @@ use super::behaviour::{Behaviour, Ending, Instead, Manner, Place};
 use super::complaint::{self, Complaint};
 use super::connection::Asked;
 use super::diary::End;
+use super::gemini::Gemini;
 use super::http::{Head, Request};
 use super::line::{Broken, Line, machine_now};
 use super::ollama::Ollama;
@@ -95,12 +96,14 @@ impl Turn<'_> {
             answer.text.clear();
         }
         let mut voice: Box<dyn Voice + '_> = match self.vendor {
-            Vendor::OpenAi => Box::new(OpenAi::new(&answer)),
+            Vendor::OpenAi | Vendor::Azure => Box::new(OpenAi::new(&answer)),
+            Vendor::Gemini => Box::new(Gemini::new(&answer)),
             Vendor::Anthropic => Box::new(Anthropic::new(&answer)),
             Vendor::Ollama => Box::new(Ollama::new(&answer, generate, load, &self.shared.calendar())),
         };
+        let calls_whole = matches!(self.vendor, Vendor::Ollama | Vendor::Gemini);
         if streamed {
-            return self.stream(voice.as_mut(), &answer.deltas(self.vendor == Vendor::Ollama));
+            return self.stream(voice.as_mut(), &answer.deltas(calls_whole));
         }
         if behaviour.endless {
             return self.endless();

@@ -12,6 +12,46 @@ pub(super) enum Vendor {
     Anthropic,
     /// Chat, generate, embed and the rest of `/api`.
     Ollama,
+    /// Content and models, below `/v1beta`.
+    Gemini,
+    /// OpenAI's chat and models, below `/openai`.
+    Azure,
+}
+
+/// What a path says of the request besides the endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// The model or deployment.
+    pub model: Option<String>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+}
+
+/// Reads the model out of Gemini's and Azure's paths.
+pub(super) fn named(path: &str) -> Named {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if let Some(rest) = path.strip_prefix("/v1beta/") {
+        let (model, method) = rest.rsplit_once(':').unwrap_or((rest, ""));
+        let model = model.strip_prefix("models/").unwrap_or(model);
+        let stream = method == "streamGenerateContent" && query.split('&').any(|part| part == "alt=sse");
+        return Named { model: Some(decoded(model)), stream };
+    }
+    let deployment = path.strip_prefix("/openai/deployments/").and_then(|rest| rest.split('/').next());
+    Named { model: deployment.map(decoded), stream: false }
+}
+
+/// Percent-encoding taken away (RFC 3986, section 2.1).
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = text.get(at + 1..at + 3).filter(|_| *byte == b'%');
+        let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(code.unwrap_or(*byte));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What is asked.
@@ -52,6 +92,9 @@ pub(super) fn route(request: &Request) -> (Vendor, Result<Endpoint, Complaint>) 
     } else {
         Vendor::OpenAi
     };
+    if path.starts_with("/v1beta/") || path.starts_with("/openai/") {
+        return beside(request, path);
+    }
     let (vendor, method, endpoint) = match path {
         "/v1/chat/completions" => (Vendor::OpenAi, "POST", Endpoint::Chat),
         "/v1/embeddings" => (Vendor::OpenAi, "POST", Endpoint::Embeddings),
@@ -80,6 +123,34 @@ pub(super) fn route(request: &Request) -> (Vendor, Result<Endpoint, Complaint>) 
     }
 }
 
+/// The paths of Gemini and Azure, which hold a model or a version.
+fn beside(request: &Request, path: &str) -> (Vendor, Result<Endpoint, Complaint>) {
+    let query = request.path.split_once('?').map_or("", |(_, query)| query);
+    if path.starts_with("/v1beta/") {
+        let endpoint = match (request.method.as_str(), path.rsplit_once(':').map(|(_, method)| method)) {
+            ("POST", Some("generateContent")) => Endpoint::Chat,
+            ("POST", Some("streamGenerateContent")) if query.contains("alt=sse") => Endpoint::Chat,
+            ("GET", None) if path == "/v1beta/models" => Endpoint::Models,
+            _ => return (Vendor::Gemini, Err(Complaint::Status(404))),
+        };
+        return (Vendor::Gemini, Ok(endpoint));
+    }
+    let versioned =
+        query.split('&').any(|part| part.strip_prefix("api-version=").is_some_and(|v| !v.is_empty()));
+    let rest = path.strip_prefix("/openai").unwrap_or(path);
+    let deployed = rest.strip_prefix("/deployments/").and_then(|rest| rest.split_once('/'));
+    let endpoint = match (request.method.as_str(), rest, deployed) {
+        ("POST", "/v1/chat/completions", _) => Endpoint::Chat,
+        ("POST", "/v1/embeddings", _) => Endpoint::Embeddings,
+        ("GET", "/v1/models", _) => Endpoint::Models,
+        ("POST", _, Some((_, "chat/completions"))) if versioned => Endpoint::Chat,
+        ("POST", _, Some((_, "embeddings"))) if versioned => Endpoint::Embeddings,
+        ("GET", "/models", _) if versioned => Endpoint::Models,
+        _ => return (Vendor::Azure, Err(Complaint::refused(404, "Resource not found"))),
+    };
+    (Vendor::Azure, Ok(endpoint))
+}
+
 /// Whether the vendor lets this caller in.
 pub(super) fn admit(vendor: Vendor, request: &Request, key: Option<&str>) -> Result<(), Complaint> {
     let bearer = request.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer "));
@@ -93,6 +164,21 @@ pub(super) fn admit(vendor: Vendor, request: &Request, key: Option<&str>) -> Res
             }
             if !request.anthropic_version {
                 return Err(Complaint::invalid("anthropic-version: header is required", None, None));
+            }
+        }
+        Vendor::Gemini => {
+            let in_query = request.path.contains("key=");
+            if in_query
+                || request.goog_api_key.is_none()
+                || key.is_some_and(|key| Some(key) != request.goog_api_key.as_deref())
+            {
+                return Err(Complaint::Status(401));
+            }
+        }
+        Vendor::Azure => {
+            let shown = request.azure_key.as_deref().or(bearer);
+            if shown.is_none() || key.is_some_and(|key| Some(key) != shown) {
+                return Err(Complaint::Status(401));
             }
         }
         Vendor::OpenAi | Vendor::Ollama => {

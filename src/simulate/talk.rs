@@ -80,6 +80,8 @@ pub(super) struct Question {
     pub schema: Option<Value>,
     /// The answer begins with reasoning.
     pub reasoning: bool,
+    /// The names of all its parameters.
+    pub parameters: Vec<String>,
 }
 
 impl Question {
@@ -386,20 +388,10 @@ pub(super) fn text_of(content: &Value) -> String {
     }
 }
 
-/// A small vector, the same for the same text; its numbers are exact in any float format.
-pub(super) fn vector(text: &str, dimensions: usize) -> Vec<f32> {
-    let seed = digest(text);
-    (0..dimensions as u32)
-        .map(|index| {
-            let mixed = (seed ^ index.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
-            f32::from((mixed >> 24) as u8 as i8) / 128.0
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::vectors::vector;
 
     fn question(messages: &[(Role, &str)]) -> Question {
         let messages = messages.iter().map(|(role, text)| Message { role: *role, text: (*text).to_owned() });

@@ -3,4 +3,5 @@
 mod client;
 mod dialects;
 mod misbehaviour;
+mod referee;
 mod rig;

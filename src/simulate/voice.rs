@@ -21,7 +21,8 @@ pub(super) trait Voice {
 /// The content type of a vendor's streams.
 pub(super) fn stream_type(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi | Vendor::Anthropic => "text/event-stream; charset=utf-8",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Anthropic => "text/event-stream; charset=utf-8",
+        Vendor::Gemini => "text/event-stream",
         Vendor::Ollama => "application/x-ndjson",
     }
 }
@@ -29,7 +30,10 @@ pub(super) fn stream_type(vendor: Vendor) -> &'static str {
 /// A frame that is not what the dialect says.
 pub(super) fn malformed(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi => "data: {\"id\":\"chatcmpl-broken\",\"choices\":[{\"index\":0,\"del\n\n",
+        Vendor::Gemini => "data: {\"candidates\":[{\"content\":{\"par\r\n\r\n",
+        Vendor::OpenAi | Vendor::Azure => {
+            "data: {\"id\":\"chatcmpl-broken\",\"choices\":[{\"index\":0,\"del\n\n"
+        }
         Vendor::Anthropic => "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"ind\n\n",
         Vendor::Ollama => "{\"model\":\"broken\",\"message\":{\"role\":\"assi\n",
     }
@@ -38,7 +42,7 @@ pub(super) fn malformed(vendor: Vendor) -> &'static str {
 /// Something that means nothing and keeps a stream alive.
 pub(super) fn comment(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi => ": keep-alive\n\n",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Gemini => ": keep-alive\n\n",
         Vendor::Anthropic => "event: ping\ndata: {\"type\":\"ping\"}\n\n",
         Vendor::Ollama => "\n",
     }

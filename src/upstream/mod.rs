@@ -60,6 +60,8 @@ pub struct Upstream {
     kind: Kind,
     target: Dialect,
     defaults: Defaults,
+    /// The provider's own word for each model that it calls otherwise.
+    deployments: Vec<(String, String)>,
     patience: Patience,
     requests: Requests,
     keys: Keys,
@@ -67,6 +69,17 @@ pub struct Upstream {
     agent: Agent,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
+}
+
+/// What of a question is not in its body.
+struct Asked<'a> {
+    /// The model in the provider's own words.
+    model: &'a str,
+    question: &'a Question,
+    /// Headers of the caller's own that this provider may see.
+    passed: &'a [(&'static str, String)],
+    /// How long the answer's head may take.
+    head_within: Duration,
 }
 
 /// The configured timeouts that are not ureq's business.
@@ -108,6 +121,7 @@ impl Upstream {
             max_tokens: settings.max_tokens,
             num_ctx: settings.num_ctx,
             keep_alive: settings.keep_alive.clone(),
+            quirks: settings.quirks.clone(),
             system_prompt: system_prompt.map(str::to_owned),
         };
         let patience = Patience {
@@ -118,8 +132,22 @@ impl Upstream {
         };
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
+        let deployments = settings.deployments.clone();
         let hush = Hush::new(settings);
-        Ok(Self { name, kind, target, defaults, patience, requests, keys, hush, agent, clock, memory })
+        Ok(Self {
+            name,
+            kind,
+            target,
+            defaults,
+            deployments,
+            patience,
+            requests,
+            keys,
+            hush,
+            agent,
+            clock,
+            memory,
+        })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -127,16 +155,18 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        (question, head_within): (&Question, Duration),
+        asked: &Asked<'_>,
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
-        let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = self.requests.uri(&outgoing.path, asked.model);
+        let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
+        let said = (asked.question, asked.passed);
         let attempt = |key: Option<&HeaderValue>| {
             // Anew for every key: a refused one took its time.
-            let until = self.clock.now() + head_within;
+            let until = self.clock.now() + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
-            let make = || self.requests.post(&uri, key, question, &outgoing.body);
+            let make = || self.requests.post(&uri, key, said, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
@@ -145,6 +175,28 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
+    }
+
+    /// As [`Upstream::post`], and where a parameter is refused that the provider does not take, once more without it.
+    fn post_yielding(
+        &self,
+        outgoing: &mut Outgoing,
+        asked: &Asked<'_>,
+        call: &Call,
+        last: Bound,
+    ) -> Result<(Incoming, Bound), Failure> {
+        let failure = match self.post(outgoing, asked, call, last) {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        let Some(again) = dialect::yielding(self.target, outgoing, &failure) else { return Err(failure) };
+        *outgoing = again;
+        self.post(outgoing, asked, call, last)
+    }
+
+    /// The provider's own word for a model.
+    fn own_word<'a>(&'a self, model: &'a str) -> &'a str {
+        self.deployments.iter().find(|(name, _)| name == model).map_or(model, |(_, own)| own)
     }
 
     /// Passes a success; every other status becomes the failure it means.
@@ -249,8 +301,7 @@ impl Provider for Upstream {
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
-        let path = requests::check_path(self.kind);
-        let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
         let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
         checked.map_err(|failure| self.hush.over(failure))
     }
@@ -267,19 +318,26 @@ impl Upstream {
         let said = (&question.gist, &question.words);
         let no_room = || self.failure(Fault::NoMemory);
         let mut held = self.memory.hold(appetite(&question.words, self.target)).ok_or_else(no_room)?;
-        let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let mut outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let model = self.own_word(attempt.model);
+        if model != attempt.model {
+            outgoing = dialect::for_model(outgoing, model);
+        }
         // What the translation took besides has come back; less is always possible.
         let _ = held.resize(outgoing.body.len());
+        // A caller's own headers mean something only in his own dialect.
+        let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let within = self.patience.first_token;
-            let (incoming, head) = self.post(&outgoing, (question, within), call, deadline)?;
+            let asked = Asked { model, question, passed, head_within: self.patience.first_token };
+            let (incoming, head) = self.post_yielding(&mut outgoing, &asked, call, deadline)?;
             let frames = self.stream(incoming, (caller, &mut held), &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, (question, self.patience.answer), call, last)?;
+        let asked = Asked { model, question, passed, head_within: self.patience.answer };
+        let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;
         let body = self.read_body(incoming, &mut held, last)?;
         let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })

@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | OpenAI, compatible | `{base_url}/v1{path}` | `Authorization: Bearer KEY` |
 //! | Anthropic | `{base_url}/v1{path}` | `x-api-key: KEY`, with `anthropic-version` |
+//! | Gemini | `{base_url}/v1beta{path}`; the path holds the model | `x-goog-api-key: KEY` |
+//! | Azure with a version | `{base_url}/openai/deployments/{deployment}{path}?api-version=V` | `api-key: KEY` |
+//! | Azure without | `{base_url}/openai/v1{path}` | `api-key: KEY` |
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
@@ -17,10 +20,18 @@ use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 const FORBIDDEN: [&str; 6] =
     ["accept-encoding", "connection", "content-length", "expect", "transfer-encoding", "upgrade"];
 
+/// How Azure's older API is addressed: by deployments, with a version.
+struct Azure {
+    /// `?api-version=V`.
+    query: String,
+}
+
 /// The shape of requests to one provider.
 pub(super) struct Requests {
-    /// `base_url`, with `/v1` where the kind has it.
+    /// `base_url`, with `/v1` or what else the kind has there.
     root: String,
+    /// Where a model is named in the address.
+    azure: Option<Azure>,
     /// The addresses asked most: parsed once.
     known: Vec<(&'static str, Uri)>,
     /// Where the kind wants the key.
@@ -35,8 +46,9 @@ impl Requests {
     /// # Errors
     /// An address or a header that cannot be sent; no secret is in the words.
     pub(super) fn new(settings: &Provider) -> Result<Self, String> {
-        let version = if settings.kind == Kind::Ollama { "" } else { "/v1" };
-        let root = format!("{}{version}", settings.base_url.trim_end_matches('/'));
+        let root = root(settings);
+        let azure = settings.api_version.as_deref().filter(|_| settings.kind == Kind::Azure);
+        let azure = azure.map(|version| Azure { query: format!("?api-version={version}") });
         let uri: Uri = root.parse().map_err(|_| "base_url: is not an address".to_owned())?;
         if !matches!(uri.scheme_str(), Some("http" | "https"))
             || uri.host().is_none()
@@ -65,11 +77,15 @@ impl Requests {
         }
         let key_header = match settings.kind {
             Kind::Anthropic => HeaderName::from_static("x-api-key"),
+            Kind::Gemini => HeaderName::from_static("x-goog-api-key"),
+            Kind::Azure => HeaderName::from_static("api-key"),
             Kind::OpenAi | Kind::OpenAiCompatible | Kind::Ollama => AUTHORIZATION,
         };
-        let mut requests = Self { root, known: Vec::new(), key_header, headers };
-        let asked = ["/chat/completions", "/messages", "/api/chat", check_path(settings.kind)];
-        requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
+        let mut requests = Self { root, azure, known: Vec::new(), key_header, headers };
+        if requests.azure.is_none() {
+            let asked = ["/chat/completions", "/messages", "/api/chat"];
+            requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
+        }
         Ok(requests)
     }
 
@@ -85,8 +101,11 @@ impl Requests {
         keys.iter().map(value).collect()
     }
 
-    /// The address of a path below the API's root.
-    pub(super) fn uri(&self, path: &str) -> Option<Uri> {
+    /// The address of a path below the API's root. `model`, in the provider's own words, is part of some.
+    pub(super) fn uri(&self, path: &str, model: &str) -> Option<Uri> {
+        if let Some(Azure { query }) = &self.azure {
+            return self.parsed(&format!("/deployments/{model}{path}{query}"));
+        }
         let known = self.known.iter().find(|(known, _)| *known == path);
         known.map(|(_, uri)| uri.clone()).or_else(|| self.parsed(path))
     }
@@ -95,18 +114,30 @@ impl Requests {
         Uri::try_from(format!("{}{path}", self.root)).ok()
     }
 
-    /// A `POST` of a JSON body.
+    /// The address of the free question.
+    pub(super) fn check_uri(&self, kind: Kind) -> Option<Uri> {
+        let query = self.azure.as_ref().map_or("", |azure| azure.query.as_str());
+        self.parsed(&format!("{}{query}", check_path(kind)))
+    }
+
+    /// A `POST` of a JSON body; `passed` are headers of the caller's own.
     pub(super) fn post<'a>(
         &self,
         uri: &Uri,
         key: Option<&HeaderValue>,
-        question: &Question,
+        (question, passed): (&Question, &[(&'static str, String)]),
         body: &'a [u8],
     ) -> Request<&'a [u8]> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, Some(question));
+        let headers = request.headers_mut();
+        *headers = self.headers(key, Some(question));
+        for (name, value) in passed {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
         request
     }
 
@@ -135,10 +166,25 @@ impl Requests {
     }
 }
 
+/// Where the kind's API begins. A version or a product that was written into `base_url` is not added again.
+fn root(settings: &Provider) -> String {
+    let base = settings.base_url.trim_end_matches('/');
+    match settings.kind {
+        Kind::OpenAi | Kind::OpenAiCompatible | Kind::Anthropic => format!("{base}/v1"),
+        Kind::Ollama => base.to_owned(),
+        Kind::Gemini if base.ends_with("/v1beta") || base.ends_with("/v1alpha") => base.to_owned(),
+        Kind::Gemini => format!("{base}/v1beta"),
+        Kind::Azure => {
+            let version = if settings.api_version.is_some() { "" } else { "/v1" };
+            format!("{}/openai{version}", base.trim_end_matches("/openai"))
+        }
+    }
+}
+
 /// The free question of a kind: below the root.
-pub(super) fn check_path(kind: Kind) -> &'static str {
+fn check_path(kind: Kind) -> &'static str {
     match kind {
-        Kind::OpenAi | Kind::OpenAiCompatible | Kind::Anthropic => "/models",
+        Kind::OpenAi | Kind::OpenAiCompatible | Kind::Azure | Kind::Anthropic | Kind::Gemini => "/models",
         Kind::Ollama => "/api/version",
     }
 }
@@ -146,7 +192,8 @@ pub(super) fn check_path(kind: Kind) -> &'static str {
 /// What a kind speaks.
 pub(super) fn dialect(kind: Kind) -> Dialect {
     match kind {
-        Kind::OpenAi | Kind::OpenAiCompatible => Dialect::OpenAiChat,
+        Kind::OpenAi | Kind::OpenAiCompatible | Kind::Azure => Dialect::OpenAiChat,
+        Kind::Gemini => Dialect::Gemini,
         Kind::Anthropic => Dialect::Anthropic,
         Kind::Ollama => Dialect::Ollama,
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, reason = "a failed expectation ends a test")]
 
 mod access;
+mod backs;
 mod contract;
 mod contract_streams;
 mod door;

@@ -3,16 +3,9 @@
 //! Source: the vendor's migration guides and "extended thinking" pages. Versions are read from the model's name,
 //! so that tomorrow's models are treated like the newest known ones.
 
-/// How a model is told to think.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Thinking {
-    /// It cannot.
-    Unable,
-    /// `{"type":"enabled","budget_tokens":n}`.
-    Budget,
-    /// `{"type":"adaptive"}` with `output_config.effort`.
-    Adaptive,
-}
+use crate::domain::quirks::Quirks;
+/// `{"type":"enabled","budget_tokens":n}` or `{"type":"adaptive"}` with `output_config.effort`.
+pub(super) use crate::domain::quirks::Thinking;
 
 /// What a model accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +61,19 @@ const TABLE: &[((u32, u32), Capabilities)] = &[
     ((3, 7), CLASSIC),
     ((0, 0), Capabilities { thinking: Thinking::Unable, ..CLASSIC }),
 ];
+
+impl Capabilities {
+    /// With what the operator says of this provider.
+    pub(super) fn told(self, quirks: &Quirks) -> Self {
+        Self {
+            sampling: quirks.sampling.unwrap_or(self.sampling),
+            thinking: quirks.thinking.unwrap_or(self.thinking),
+            prefill: quirks.prefill.unwrap_or(self.prefill),
+            forced_tool: quirks.forced_tool.unwrap_or(self.forced_tool),
+            ..self
+        }
+    }
+}
 
 /// What the model of this name accepts. Names that are not Claude's are taken for compatible servers of the
 /// classic kind.

@@ -103,7 +103,7 @@ pub fn encode(
     so_far: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
-    let can = capabilities::of(model);
+    let can = capabilities::of(model).told(&defaults.quirks);
     let mut dropped = Vec::new();
     let schema = schema(chat)?;
     let unwrap_tool = (schema.is_some() && can.forced_tool).then_some(ANSWER_TOOL);
@@ -144,7 +144,7 @@ pub fn encode(
     without_a_place(chat, &mut dropped);
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: super::PATH, body, dropped, unwrap_tool })
+    Ok(Outgoing { path: super::PATH.into(), body, dropped, unwrap_tool })
 }
 
 fn max_tokens_default(defaults: &Defaults) -> u64 {

@@ -113,7 +113,10 @@ fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'_>>, Failur
             Some(BlockWritten::ToolResult { tool_use_id: tool_id(call_id), content, is_error: *is_error })
         }
         Part::Reasoning { text, signature } => {
-            signature.as_deref().map(|signature| thinking_block(text, signature))
+            let own = signature
+                .as_deref()
+                .filter(|signature| !signature.starts_with(crate::dialect::gemini::SIGNATURE));
+            own.map(|signature| thinking_block(text, signature))
         }
     })
 }

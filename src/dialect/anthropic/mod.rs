@@ -26,6 +26,7 @@ pub use events::Events;
 pub(super) use messages::CONTINUE;
 pub use open::{open, open_count};
 pub use pass::pass;
+pub(super) use pass::without_prefill;
 pub use write::{write_answer, write_error};
 pub use writer::Writer;
 

@@ -4,6 +4,7 @@ use super::capabilities;
 use super::messages::CONTINUE;
 use crate::dialect::{Outgoing, raw};
 use crate::domain::failure::Failure;
+use crate::domain::quirks::Quirks;
 use crate::domain::words::{Gist, Words};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,18 +21,23 @@ struct Turn<'a> {
 ///
 /// # Errors
 /// `BadRequest` when the body is not text, which the door has excluded.
-pub fn pass(words: &Words, _gist: &Gist, model: &str, so_far: Option<&str>) -> Result<Outgoing, Failure> {
+pub fn pass(
+    words: &Words,
+    _gist: &Gist,
+    (model, quirks): (&str, &Quirks),
+    so_far: Option<&str>,
+) -> Result<Outgoing, Failure> {
     let body = words.body.as_slice();
     let mut edits = vec![raw::model_edit(body, words.marks.model.as_ref(), model)];
     if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
         let text = raw::text_of(body).map_err(raw::failure_of)?;
-        let turns = turns(so_far, capabilities::of(model).prefill && !thinks(text));
+        let turns = turns(so_far, capabilities::of(model).told(quirks).prefill && !thinks(text));
         let end = messages.end - 1;
         edits.push((end..end, turns));
         edits.sort_by_key(|(range, _)| range.start);
     }
     Ok(Outgoing {
-        path: super::PATH,
+        path: super::PATH.into(),
         body: raw::splice(body, &edits),
         dropped: Vec::new(),
         unwrap_tool: None,
@@ -53,6 +59,35 @@ fn turns(so_far: &str, prefill: bool) -> Vec<u8> {
         raw::write(&mut out, &Turn { role: "user", content: CONTINUE });
     }
     out
+}
+
+/// A request whose beginning was refused, with the wish that it be continued in its place; `None` when it does not
+/// end with a beginning.
+pub(in crate::dialect) fn without_prefill(body: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Said<'a> {
+        #[serde(borrow)]
+        role: Cow<'a, str>,
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let mut end = None;
+    raw::fields(text, |key, value| {
+        if key == "messages" {
+            let mut last = None;
+            raw::items(value.get(), |_, item| {
+                last = serde_json::from_str::<Said<'_>>(item.get()).ok();
+                Ok(())
+            })?;
+            let begun = last.is_some_and(|said| said.role == "assistant");
+            end = begun.then(|| raw::range(text, value).end - 1);
+        }
+        Ok(())
+    })
+    .ok()?;
+    let end = end?;
+    let mut turn = vec![b','];
+    raw::write(&mut turn, &Turn { role: "user", content: CONTINUE });
+    Some(raw::splice(body, &[(end..end, turn)]))
 }
 
 /// Whether the caller asks for thinking or forces a tool: a beginning is refused then.

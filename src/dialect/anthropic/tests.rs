@@ -4,6 +4,7 @@ use super::*;
 use crate::dialect::{Complaint, Defaults, Sign, Wording};
 use crate::domain::chat::*;
 use crate::domain::failure::Fault;
+use crate::domain::quirks::Quirks;
 use crate::domain::words::Gist;
 
 const REQUEST: &str = include_str!("../../../tests/golden/anthropic/request.json");
@@ -351,20 +352,22 @@ fn a_beginning_is_continued_as_the_model_accepts_it() {
 #[test]
 fn the_same_dialect_changes_nothing_but_the_model() {
     let (gist, words) = opened(REQUEST);
-    let out = pass(&words, &gist, "claude-x", None).expect("it passes");
+    let out = pass(&words, &gist, ("claude-x", &Quirks::default()), None).expect("it passes");
     let expected = REQUEST.replace("\"model\":\"claude-sonnet-4-5\"", "\"model\":\"claude-x\"");
     assert_eq!(String::from_utf8_lossy(&out.body), expected);
     let nameless = r#" {"messages":[{"role":"user","content":"q"}],"max_tokens":1}"#;
     let (gist, words) = opened(nameless);
-    let out = pass(&words, &gist, "claude-3-haiku", Some("Once \n")).expect("it passes");
+    let out =
+        pass(&words, &gist, ("claude-3-haiku", &Quirks::default()), Some("Once \n")).expect("it passes");
     let expected = r#" {"model":"claude-3-haiku","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"Once"}],"max_tokens":1}"#;
     assert_eq!(String::from_utf8_lossy(&out.body), expected);
-    let out = pass(&words, &gist, "claude-opus-4-7", Some("Once")).expect("it passes");
+    let out = pass(&words, &gist, ("claude-opus-4-7", &Quirks::default()), Some("Once")).expect("it passes");
     has(&String::from_utf8_lossy(&out.body), r#","content":"Once"},{"role":"user","content":"Your answer"#);
     let thinking =
         nameless.replace("\"max_tokens\":1", "\"max_tokens\":1,\"thinking\":{\"type\":\"enabled\"}");
     let (gist, words) = opened(&thinking);
-    let out = pass(&words, &gist, "claude-3-7-sonnet", Some("Once")).expect("it passes");
+    let out =
+        pass(&words, &gist, ("claude-3-7-sonnet", &Quirks::default()), Some("Once")).expect("it passes");
     has(&String::from_utf8_lossy(&out.body), "Your answer was cut off");
 }
 

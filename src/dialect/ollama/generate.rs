@@ -99,5 +99,5 @@ fn images(value: &RawValue, parts: &mut Vec<Part>) -> Result<(), Invalid> {
 pub fn pass_generate(words: &Words, model: &str) -> Outgoing {
     let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
     let body = raw::splice(&words.body, &[edit]);
-    Outgoing { path: "/api/generate", body, dropped: Vec::new(), unwrap_tool: None }
+    Outgoing { path: "/api/generate".into(), body, dropped: Vec::new(), unwrap_tool: None }
 }

@@ -27,7 +27,7 @@ pub fn pass(words: &Words, _gist: &Gist, model: &str, so_far: Option<&str>) -> R
         edits.sort_by_key(|(range, _)| range.start);
     }
     Ok(Outgoing {
-        path: super::PATH,
+        path: super::PATH.into(),
         body: raw::splice(body, &edits),
         dropped: Vec::new(),
         unwrap_tool: None,

@@ -47,13 +47,13 @@ pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Re
         edits.push((begin..begin, inserted));
     }
     if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
-        let mut turns = Body { out: vec![b','] };
+        let mut turns = Body { out: vec![b','], reasoning_back: false };
         turns.go_on(so_far);
         let end = messages.end - 1;
         edits.push((end..end, turns.out));
     }
     let body = json::replace(body, &mut edits);
-    Ok(Outgoing { path: PATH, body, dropped: Vec::new(), unwrap_tool: None })
+    Ok(Outgoing { path: PATH.into(), body, dropped: Vec::new(), unwrap_tool: None })
 }
 
 /// A caller's `stream_options` with `include_usage` set and everything else kept.
@@ -81,10 +81,11 @@ pub fn encode(
     gist: &Gist,
     model: &str,
     so_far: Option<&str>,
-    _defaults: &Defaults,
+    defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
     let mut dropped = chat.unknown.clone();
-    let mut body = Body { out: Vec::with_capacity(1024) };
+    let reasoning_back = defaults.quirks.reasoning_back == Some(true);
+    let mut body = Body { out: Vec::with_capacity(1024), reasoning_back };
     body.out.extend_from_slice(b"{\"model\":");
     json::push(&mut body.out, model);
     body.out.extend_from_slice(b",\"messages\":[");
@@ -97,19 +98,23 @@ pub fn encode(
     }
     body.out.push(b']');
     body.tools(chat, &mut dropped);
-    body.sampling(chat, abilities(model), &mut dropped);
+    let able = abilities(model);
+    let able = Abilities { sampling: defaults.quirks.sampling.unwrap_or(able.sampling), ..able };
+    body.sampling(chat, able, &mut dropped);
     body.format(chat.format.as_ref());
     body.member("user", chat.user.as_ref());
     if gist.stream {
         body.out.extend_from_slice(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
     }
     body.out.push(b'}');
-    Ok(Outgoing { path: PATH, body: body.out, dropped, unwrap_tool: None })
+    Ok(Outgoing { path: PATH.into(), body: body.out, dropped, unwrap_tool: None })
 }
 
 /// A request body under construction.
 struct Body {
     out: Vec<u8>,
+    /// Whether reasoning stands beside the calls it led to.
+    reasoning_back: bool,
 }
 
 impl Body {
@@ -181,6 +186,9 @@ impl Body {
             }
         }
         if has_calls {
+            if self.reasoning_back {
+                self.member("reasoning_content", Some(thoughts(message)));
+            }
             self.out.extend_from_slice(b",\"tool_calls\":[");
             for part in &message.parts {
                 if let Part::ToolCall(call) = part {
@@ -316,6 +324,15 @@ fn effort(reasoning: &Reasoning, able: Abilities) -> Result<Option<&str>, ()> {
         Reasoning::Budget(tokens) if *tokens <= 8192 => Some("medium"),
         Reasoning::Budget(_) => Some("high"),
     })
+}
+
+/// What was thought before a message was said; empty when nothing was.
+fn thoughts(message: &Message) -> String {
+    let text = |part: &Part| match part {
+        Part::Reasoning { text, .. } => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    message.parts.iter().filter_map(text).collect()
 }
 
 /// JSON text as a value to be written as it is; `None` if it is not JSON.

@@ -59,7 +59,7 @@ fn told(body: &[u8]) -> Told {
     let Ok(inner) = serde_json::from_str::<Inner<'_>>(inner) else { return Told::default() };
     let say = |raw: Option<&RawValue>| raw.and_then(|raw| word(raw.get()));
     Told {
-        message: say(inner.message).or_else(|| say(outer.detail)),
+        message: inner.message.or(outer.detail).and_then(|raw| sentence(raw.get())),
         kind: say(inner.kind),
         code: say(inner.code),
         param: say(inner.param),
@@ -73,6 +73,11 @@ fn word(raw: &str) -> Option<String> {
         b'-' | b'0'..=b'9' => Some(raw.to_owned()),
         _ => None,
     }
+}
+
+/// A message, also where it is a list of what is wrong (FastAPI, Mistral): then as it stands.
+fn sentence(raw: &str) -> Option<String> {
+    word(raw).or_else(|| (raw.starts_with(['[', '{']) && raw.len() > 2).then(|| raw.to_owned()))
 }
 
 /// Ways to say that the prompt does not fit: OpenAI, vLLM, llama.cpp, OpenRouter, Mistral, LM Studio, Groq.
@@ -92,8 +97,14 @@ const TOO_LONG: [&str; 12] = [
 ];
 
 /// Codes that say that the provider has no such model.
-const NO_MODEL: [&str; 5] =
-    ["model_not_found", "invalid_model", "model_not_available", "unknown_model", "model_decommissioned"];
+const NO_MODEL: [&str; 6] = [
+    "model_not_found",
+    "invalid_model",
+    "model_not_available",
+    "unknown_model",
+    "model_decommissioned",
+    "DeploymentNotFound",
+];
 
 fn fault(status: u16, told: &Told) -> Fault {
     let code = told.code.as_deref().unwrap_or("");

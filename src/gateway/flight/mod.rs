@@ -202,6 +202,7 @@ fn identical(one: &Question, other: &Question) -> bool {
     one.endpoint == other.endpoint
         && one.caller == other.caller
         && one.pinned == other.pinned
+        && one.passed == other.passed
         && one.words.dialect == other.words.dialect
         && (Arc::ptr_eq(&one.words.body, &other.words.body) || one.words.body == other.words.body)
 }

@@ -11,7 +11,7 @@ use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Call, Caller, Provider, Question};
 use crate::memory::Memory;
 use crate::upstream::line::Bound;
-use crate::upstream::{Upstream, connect};
+use crate::upstream::{Asked, Upstream, connect};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -47,9 +47,12 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 }
 
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
-    let outgoing = Outgoing { path, body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
+    let outgoing =
+        Outgoing { path: path.into(), body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    upstream.post(&outgoing, (&question(), LONG), &call(), last).map(|(incoming, _)| incoming.status)
+    let question = question();
+    let asked = Asked { model: "m-1", question: &question, passed: &[], head_within: LONG };
+    upstream.post(&outgoing, &asked, &call(), last).map(|(incoming, _)| incoming.status)
 }
 
 fn question() -> Question {
@@ -61,6 +64,7 @@ fn question() -> Question {
         pinned: None,
         deduplicate: true,
         request_id: "req-1".to_owned(),
+        passed: Vec::new(),
         traceparent: None,
     }
 }
@@ -85,6 +89,28 @@ fn a_question_goes_to_the_kinds_address_with_the_kinds_headers() {
         (Kind::Anthropic, "", "/messages", "post /v1/messages ", "x-api-key: k-1\r\n"),
         (Kind::Anthropic, "", "/messages", "post /v1/messages ", "anthropic-version: 2023-06-01\r\n"),
         (Kind::Ollama, "", "/api/chat", "post /api/chat ", "authorization: bearer k-1\r\n"),
+        (
+            Kind::Gemini,
+            "",
+            "/models/g:generateContent",
+            "post /v1beta/models/g:generatecontent ",
+            "x-goog-api-key: k-1\r\n",
+        ),
+        (
+            Kind::Gemini,
+            "/v1alpha",
+            "/models/g:x?alt=sse",
+            "post /v1alpha/models/g:x?alt=sse ",
+            "x-goog-api-key: k-1\r\n",
+        ),
+        (Kind::Azure, "", "/chat/completions", "post /openai/v1/chat/completions ", "api-key: k-1\r\n"),
+        (
+            Kind::Azure,
+            "/openai",
+            "/chat/completions",
+            "post /openai/v1/chat/completions ",
+            "api-key: k-1\r\n",
+        ),
     ];
     for (kind, prefix, path, line, header) in cases {
         let (script, told) = telling(FINE);
@@ -153,6 +179,8 @@ fn a_check_asks_the_free_question_of_the_kind() {
         (Kind::OpenAiCompatible, "get /v1/models "),
         (Kind::Anthropic, "get /v1/models "),
         (Kind::Ollama, "get /api/version "),
+        (Kind::Gemini, "get /v1beta/models "),
+        (Kind::Azure, "get /openai/v1/models "),
     ];
     for (kind, line) in cases {
         let (script, told) = telling(FINE);

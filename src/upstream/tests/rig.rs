@@ -179,6 +179,9 @@ pub(super) fn settings(base_url: &str) -> Provider {
         version: "2023-06-01".into(),
         num_ctx: None,
         keep_alive: None,
+        api_version: None,
+        deployments: Vec::new(),
+        quirks: crate::domain::quirks::Quirks::default(),
     }
 }
 

@@ -1,0 +1,276 @@
+//! What the real vendors refuse is refused, in their words and their shape; what they take is taken.
+
+use super::super::Simulator;
+use super::client::*;
+use serde_json::{Value, json};
+
+const ANTHROPIC: &str = "/v1/messages";
+const OPENAI: &str = "/v1/chat/completions";
+const OLLAMA: &str = "/api/chat";
+const GEMINI: &str = "/v1beta/models/gemini-2.5-flash:generateContent";
+const NEWEST: &str = "/v1beta/models/gemini-3-pro:generateContent";
+
+/// A legal request, with some members replaced; `null` takes one away.
+fn with(path: &str, changes: &Value) -> Value {
+    let mut body = match path {
+        GEMINI | NEWEST => json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+        _ => question("m", "hi", false),
+    };
+    for (name, value) in changes.as_object().expect("changes") {
+        match value {
+            Value::Null => drop(body.as_object_mut().expect("an object").remove(name)),
+            other => body[name] = other.clone(),
+        }
+    }
+    body
+}
+
+fn post(simulator: &Simulator, path: &str, body: &Value) -> Answer {
+    let headers = match path {
+        ANTHROPIC => "x-api-key: k\r\nanthropic-version: 2023-06-01\r\n",
+        GEMINI | NEWEST => "x-goog-api-key: k\r\n",
+        _ => "",
+    };
+    let mut client = Client::to(simulator);
+    client.ask("POST", path, headers, &body.to_string());
+    client.answer()
+}
+
+/// Each row: what is changed, and words of the refusal.
+fn refused(path: &str, message: &str, rows: &[(Value, &str)]) {
+    let simulator = simulator();
+    assert_eq!(post(&simulator, path, &with(path, &json!({}))).status, 200, "{path}");
+    for (changes, words) in rows {
+        let answer = post(&simulator, path, &with(path, changes));
+        assert_eq!(answer.status, 400, "{path} {changes}: {}", answer.text());
+        let said = answer.json().pointer(message).and_then(Value::as_str).map(str::to_owned);
+        assert!(said.is_some_and(|said| said.contains(words)), "{path} {changes}: {}", answer.text());
+    }
+}
+
+fn taken(path: &str, rows: &[Value]) {
+    let simulator = simulator();
+    for changes in rows {
+        let answer = post(&simulator, path, &with(path, changes));
+        assert_eq!(answer.status, 200, "{path} {changes}: {}", answer.text());
+    }
+}
+
+#[test]
+fn anthropic_is_strict() {
+    let user = |content: Value| json!({"role": "user", "content": content});
+    let assistant = |content: Value| json!({"role": "assistant", "content": content});
+    let call = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": "1"});
+    let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    refused(
+        ANTHROPIC,
+        "/error/message",
+        &[
+            (json!({"max_tokens": null}), "max_tokens: Field required"),
+            (json!({"seed": 1}), "seed: Extra inputs are not permitted"),
+            (json!({"temperature": 1.5}), "temperature: range"),
+            (json!({"stop_sequences": [" "]}), "non-whitespace"),
+            (json!({"messages": [assistant(json!("a")), user(json!("b"))]}), "first message"),
+            (json!({"messages": [user(json!("")), assistant(json!("x"))]}), "non-empty content"),
+            (json!({"messages": [user(json!([{"type": "text", "text": " "}]))]}), "non-whitespace text"),
+            (
+                json!({"messages": [user(json!("a")), assistant(json!([call])), user(json!("b"))]}),
+                "without `tool_result`",
+            ),
+            (json!({"messages": [user(json!("a")), assistant(json!([call]))]}), "without `tool_result`"),
+            (json!({"messages": [user(json!([result]))]}), "unexpected `tool_use_id`"),
+            (
+                json!({"messages": [user(json!("a")), assistant(json!([{"type": "tool_use", "id": "a.b", "name": "f", "input": {}}])), user(json!([{"type": "tool_result", "tool_use_id": "a.b"}]))]}),
+                "should match pattern",
+            ),
+            (
+                json!({"messages": [user(json!("a")), assistant(json!([{"type": "tool_use", "id": "t1", "name": "f", "input": "{}"}])), user(json!([result]))]}),
+                "valid dictionary",
+            ),
+            (
+                json!({"messages": [user(json!("a")), assistant(json!([{"type": "thinking", "thinking": "x", "signature": "forged"}])), user(json!("b"))]}),
+                "Invalid `signature`",
+            ),
+            (
+                json!({"messages": [user(json!([{"type": "image_url"}]))]}),
+                "does not match any of the expected tags",
+            ),
+            (json!({"tool_choice": {"type": "any"}}), "while providing tools"),
+            (json!({"tools": [{"name": "f"}]}), "input_schema"),
+            (json!({"thinking": {"type": "enabled", "budget_tokens": 100}}), "1024"),
+            (
+                json!({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1024}),
+                "must be greater",
+            ),
+            (
+                json!({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 4000, "temperature": 0.5}),
+                "may only be set to 1",
+            ),
+            (
+                json!({"thinking": {"type": "adaptive"}, "tools": tools, "tool_choice": {"type": "any"}}),
+                "forces tool use",
+            ),
+        ],
+    );
+    taken(
+        ANTHROPIC,
+        &[
+            json!({"messages": [user(json!("a")), assistant(json!([call])), user(json!([result]))], "tools": tools}),
+            json!({"messages": [user(json!("a")), user(json!("b"))], "temperature": 1}),
+        ],
+    );
+}
+
+#[test]
+fn openai_is_strict() {
+    let user = json!({"role": "user", "content": "a"});
+    let call = |id: &str, arguments: Value| {
+        let function = json!({"name": "f", "arguments": arguments});
+        json!({"role": "assistant", "content": null, "tool_calls": [{"id": id, "type": "function", "function": function}]})
+    };
+    let result = json!({"role": "tool", "tool_call_id": "c1", "content": "1"});
+    let long = "c".repeat(41);
+    refused(
+        OPENAI,
+        "/error/message",
+        &[
+            (json!({"messages": [{"role": "robot", "content": "a"}]}), "Supported values"),
+            (json!({"messages": [user, result]}), "must be a response"),
+            (json!({"messages": [user, call("c1", json!("{}"))]}), "must be followed by tool messages"),
+            (json!({"messages": [user, call("c1", json!("{}")), user]}), "must be followed by tool messages"),
+            (json!({"messages": [user, call("c1", json!({})), result]}), "expected a string"),
+            (json!({"messages": [user, call(&long, json!("{}")), result]}), "string too long"),
+            (json!({"stop": ["a", "b", "c", "d", "e"]}), "maximum length 4"),
+            (json!({"temperature": 2.5}), "between 0 and 2"),
+            (json!({"temperature": "hot"}), "expected a decimal"),
+            (json!({"tools": []}), "minimum length 1"),
+            (json!({"tool_choice": "auto"}), "only allowed when 'tools'"),
+            (json!({"stream_options": {"include_usage": true}}), "only allowed when 'stream'"),
+            (json!({"model": "o3-mini"}), "'max_tokens' is not supported"),
+            (json!({"model": "gpt-5", "max_tokens": null, "temperature": 0.5}), "does not support"),
+        ],
+    );
+    taken(
+        OPENAI,
+        &[
+            json!({"messages": [user, call("c1", json!("{}")), result], "stop": ["a", "b", "c", "d"]}),
+            json!({"model": "gpt-5", "max_tokens": null, "max_completion_tokens": 9}),
+        ],
+    );
+}
+
+#[test]
+fn ollama_is_strict() {
+    let says = |message: Value| json!({"messages": [message]});
+    refused(
+        OLLAMA,
+        "/error",
+        &[
+            (says(json!({"role": "robot", "content": "a"})), "invalid role"),
+            (says(json!({"role": "user", "content": [{"type": "text"}]})), "cannot unmarshal array"),
+            (says(json!({"role": "user", "content": "a", "images": ["https://x/y.png"]})), "illegal base64"),
+            (
+                says(
+                    json!({"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}),
+                ),
+                "api.ToolCallFunctionArguments",
+            ),
+            (json!({"options": {"temperature": "hot"}}), "float32"),
+            (json!({"options": {"num_predict": 1.5}}), "integer"),
+            (json!({"options": {"stop": "x"}}), "array"),
+            (json!({"format": "xml"}), "invalid format"),
+            (json!({"keep_alive": "300"}), "missing unit"),
+        ],
+    );
+    taken(OLLAMA, &[json!({"keep_alive": -1, "format": {"type": "object"}}), json!({"keep_alive": "5m"})]);
+}
+
+#[test]
+fn gemini_is_strict() {
+    let user = json!({"role": "user", "parts": [{"text": "a"}]});
+    let call = json!({"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]});
+    let result = json!({"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {}}}]});
+    let tool = |parameters: Value| json!({"tools": [{"functionDeclarations": [{"name": "f", "parameters": parameters}]}]});
+    let property = |schema: Value| tool(json!({"type": "OBJECT", "properties": {"a": schema}}));
+    refused(
+        GEMINI,
+        "/error/message",
+        &[
+            (json!({"messages": []}), "Unknown name \"messages\""),
+            (json!({"contents": []}), "contents is not specified"),
+            (json!({"contents": [{"role": "assistant", "parts": [{"text": "a"}]}]}), "valid role"),
+            (json!({"contents": [{"role": "model", "parts": [{"text": "a"}]}]}), "first turn"),
+            (json!({"contents": [{"role": "user", "parts": []}]}), "must not be empty"),
+            (json!({"contents": [{"role": "user", "parts": [{"thought": true}]}]}), "oneof field 'data'"),
+            (
+                json!({"contents": [{"role": "user", "parts": [{"text": "a", "type": "text"}]}]}),
+                "Unknown name \"type\"",
+            ),
+            (json!({"contents": [user, call, user]}), "number of function response parts"),
+            (json!({"contents": [user, result]}), "number of function response parts"),
+            (json!({"contents": [user, call]}), "function call turn"),
+            (json!({"generationConfig": {"stop": ["a"]}}), "Unknown name \"stop\" at 'generation_config'"),
+            (json!({"generationConfig": {"temperature": 3}}), "range"),
+            (property(json!({"type": "STRING", "const": "x"})), "Unknown name \"const\""),
+            (property(json!({"type": ["STRING", "NULL"]})), "Invalid value"),
+            (property(json!({"type": "STRING", "format": "uri"})), "only 'enum' and 'date-time'"),
+            (property(json!({"type": "INTEGER", "enum": ["1"]})), "only allowed for STRING"),
+            (property(json!({"type": "ARRAY"})), "missing field"),
+            (property(json!({"type": "OBJECT", "properties": {}})), "should be non-empty"),
+            (property(json!({"anyOf": [{"type": "STRING", "$ref": "x"}]})), "Unknown name \"$ref\""),
+            (tool(json!({"type": "OBJECT", "properties": {}})), "should be non-empty"),
+            (
+                tool(
+                    json!({"type": "OBJECT", "properties": {"a": {"type": "STRING"}}, "additionalProperties": false}),
+                ),
+                "Unknown name \"additionalProperties\"",
+            ),
+        ],
+    );
+    taken(
+        GEMINI,
+        &[json!({"contents": [user, call, result]}), property(json!({"type": "STRING", "enum": ["x"]}))],
+    );
+    refused(
+        NEWEST,
+        "/error/message",
+        &[(json!({"contents": [user, call, result]}), "missing a thought_signature")],
+    );
+}
+
+#[test]
+fn gemini_and_azure_have_doors_of_their_own() {
+    let simulator = simulator();
+    simulator.require_key(Some("k"));
+    let asked = |path: &str, headers: &str, body: &Value| {
+        let mut client = Client::to(&simulator);
+        client.ask("POST", path, headers, &body.to_string());
+        client.answer()
+    };
+    let gemini = with(GEMINI, &json!({}));
+    assert_eq!(asked(GEMINI, "x-goog-api-key: k\r\n", &gemini).status, 200);
+    let wrong = asked(GEMINI, "x-goog-api-key: other\r\n", &gemini);
+    assert_eq!(
+        (wrong.status, wrong.json()["error"]["details"][0]["reason"].clone()),
+        (400, json!("API_KEY_INVALID"))
+    );
+    assert_eq!(asked(&format!("{GEMINI}?key=k"), "x-goog-api-key: k\r\n", &gemini).status, 400);
+    let stream = "/v1beta/models/g%2F1:streamGenerateContent?alt=sse";
+    let answer = asked(stream, "x-goog-api-key: k\r\n", &gemini);
+    assert!(answer.text().contains("\"modelVersion\":\"g/1\"") && answer.text().ends_with("\r\n\r\n"));
+    let chat = question("ignored", "hi", false);
+    let azure = "/openai/deployments/mine/chat/completions";
+    let answer = asked(&format!("{azure}?api-version=2024-10-21"), "api-key: k\r\n", &chat);
+    assert_eq!((answer.status, answer.json()["model"].clone()), (200, json!("mine")));
+    assert_eq!(asked(azure, "api-key: k\r\n", &chat).status, 404, "a version is needed");
+    assert_eq!(asked(azure, "", &chat).status, 404);
+    assert_eq!(asked("/openai/v1/chat/completions", "api-key: other\r\n", &chat).status, 401);
+    simulator.behave("content_policy").expect("known");
+    let filtered = asked("/openai/v1/chat/completions", "api-key: k\r\n", &chat);
+    assert_eq!(filtered.json()["error"]["innererror"]["code"], "ResponsibleAIPolicyViolation");
+    assert_eq!(
+        asked(GEMINI, "x-goog-api-key: k\r\n", &gemini).json()["promptFeedback"]["blockReason"],
+        "PROHIBITED_CONTENT"
+    );
+}
