@@ -217,9 +217,7 @@ fn ask(caller: &mut Caller, request: &Request) -> (Option<String>, bool) {
         Err(error) => (Some(told(format!("no answer: {error}"))), false),
         Ok(heard) => match judge(*voice, *stream, &heard, &expected) {
             Worth::Whole => (None, heard.deduplicated),
-            Worth::More(how) | Worth::Honest(how) | Worth::Lying(how) => {
-                (Some(told(how)), heard.deduplicated)
-            }
+            Worth::Honest(how) | Worth::Lying(how) => (Some(told(how)), heard.deduplicated),
         },
     }
 }
