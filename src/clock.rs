@@ -27,6 +27,16 @@ impl Clock for SystemClock {
     }
 }
 
+impl SystemClock {
+    /// The kernel's monotonic time, `CLOCK_MONOTONIC`: for others who read the same clock.
+    #[must_use]
+    pub fn monotonic(self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanoseconds)
+    }
+}
+
 /// A clock that moves only when told to. It starts at the machine's time, so that deadlines made from it can
 /// still be met by real sockets.
 #[derive(Debug)]

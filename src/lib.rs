@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`domain`] | **What we decide.** Values and functions: no clock, thread, lock, log, JSON, file or socket |
 //! | [`clock`] | The only place that asks what time it is |
+//! | [`memory`] | What requests and answers hold, all rooms together, and how much that may be |
 //! | [`dialect`] | **How others speak.** Bytes ⇄ domain, both directions, one folder per vendor. Nothing is sent here |
 //! | [`config`] | **What we were told.** The YAML as typed, then settings that cannot be wrong |
 //! | [`gateway`] | **The use case.** The one failover loop, flights, slots, meter. Threads meet here; no I/O |
@@ -20,6 +21,7 @@
 //! | [`telemetry`] | Metrics and log lines, worded from events |
 //! | [`api`] | **Endpoints.** A table (method, path) → endpoint; one file owns every status and error body |
 //! | [`simulate`] | A provider that misbehaves on request: for tests, demo, drill and benchmarks |
+//! | [`drill`] | The failure contract as a table of rows, each played against a gateway with simulated providers |
 //! | [`cli`] | One file per command, and the one place where the rooms are wired together |
 //!
 //! Imports point down and never up: `cli → api → {server, gateway, dialect}`, `upstream → {dialect, gateway's
@@ -66,7 +68,9 @@ pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod domain;
+pub mod drill;
 pub mod gateway;
+pub mod memory;
 pub mod server;
 pub mod simulate;
 pub mod telemetry;

@@ -1,12 +1,15 @@
 //! The endpoints that reach a provider: open the words, ask the gateway, word the answer.
 
+use super::door;
 use super::errors::Problem;
 use super::listener::{Ear, trail_headers};
+use super::ollama;
 use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
 use super::{Api, State};
 use crate::dialect::{self, Wording};
-use crate::domain::words::{Dialect, Gist, Words};
+use crate::domain::failure::Verdict;
+use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
 use crate::gateway::ports::{Outcome, Question, Trail};
 use crate::server::{Exchange, Headers, Response};
@@ -20,10 +23,12 @@ pub(super) fn serve(
     exchange: &mut Exchange<'_>,
 ) -> Told {
     let dialect = spoken(asked.row, &body);
-    let opened = json(asked.headers).and_then(|()| open(dialect, body)).and_then(|(gist, words)| {
-        allowed(asked, &gist)?;
-        Ok((gist, words))
-    });
+    let opened = json(dialect, asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
+        |(gist, words)| {
+            allowed(asked, &gist)?;
+            Ok((gist, words))
+        },
+    );
     let (gist, words) = match opened {
         Ok(opened) => opened,
         Err(problem) => return Told::problem(problem, dialect),
@@ -40,11 +45,13 @@ pub(super) fn serve(
         pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         request_id: asked.request_id.to_owned(),
+        traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),
     };
     let wording = Wording {
         request_id: asked.request_id.to_owned(),
         created: api.seconds_since_1970(),
         include_usage: question.gist.include_usage,
+        base64: question.gist.base64,
         ..Wording::default()
     };
     let leave = Cancel::new();
@@ -52,9 +59,30 @@ pub(super) fn serve(
     exchange.on_leave(Box::new(move || leaving.fire(Reason::CallerLeft)));
     let stream = question.gist.stream;
     let mut ear = Ear::new(exchange, dialect, wording, standing);
+    let known =
+        (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
     let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
-    let told = conclude(outcome, &trail, ear, dialect);
+    let own = || known.and_then(|(gist, words)| answer_of_our_own(state, asked, &gist, &words));
+    let told = match &outcome {
+        // What a caller did wrong is wrong here too, and who has left wants nothing.
+        Outcome::Failed(failure) if !matches!(failure.verdict(), Verdict::Caller | Verdict::CallerLeft) => {
+            own().unwrap_or_else(|| conclude(outcome, &trail, ear, dialect))
+        }
+        _ => conclude(outcome, &trail, ear, dialect),
+    };
     Told { stream, trail, standing, ..told }
+}
+
+/// What is answered here when no provider could be asked: an estimate, and what is known of a model.
+fn answer_of_our_own(state: &State, asked: &Asked<'_>, gist: &Gist, words: &Words) -> Option<Told> {
+    match gist.subject {
+        Subject::Chat | Subject::Embedding => None,
+        Subject::Tokens => Some(match dialect::estimate(words) {
+            Ok(body) => Told::json(body),
+            Err(failure) => Told::problem(Problem::of_failure(&failure), words.dialect),
+        }),
+        Subject::Description => Some(ollama::show(state, asked, gist.model.as_deref().unwrap_or_default())),
+    }
 }
 
 /// Ends the answer the way the question ended.
@@ -63,19 +91,17 @@ fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dial
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];
             headers.extend(trail_headers(trail));
-            let body = dialect::write_answer(dialect, &answer, &ear.wording_for(trail));
-            Told::response(Response { status: 200, headers, body })
+            let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
+            let problem = ear.left().then(Problem::caller_left);
+            Told { problem, ..Told::response(Response { status: 200, headers, body }) }
         }
-        Outcome::Streamed => {
-            ear.end();
-            Told::streamed(None)
-        }
-        Outcome::Broken(failure) => {
+        Outcome::Streamed => Told::streamed((!ear.end(trail)).then(Problem::caller_left)),
+        Outcome::Failed(failure) if !ear.started() => Told::problem(Problem::of_failure(&failure), dialect),
+        Outcome::Broken(failure) | Outcome::Failed(failure) => {
             let problem = Problem::of_failure(&failure);
-            ear.broken(&problem);
+            ear.broken(&problem, trail);
             Told::streamed(Some(problem))
         }
-        Outcome::Failed(failure) => Told::problem(Problem::of_failure(&failure), dialect),
     }
 }
 
@@ -87,18 +113,24 @@ fn spoken(row: &Row, body: &[u8]) -> Dialect {
     row.dialect
 }
 
-/// A body must say that it is JSON, or say nothing (RFC 9110, section 8.3). Parameters do not matter.
-fn json(headers: &Headers) -> Result<(), Problem> {
+/// A body must say that it is JSON, or say nothing (RFC 9110, section 8.3). Parameters do not matter. Ollama's manual
+/// posts with a bare `curl -d`, which calls everything a form; a browser's page cannot pass for that, it has an origin.
+fn json(dialect: Dialect, headers: &Headers) -> Result<(), Problem> {
     let Some(media) = headers.get("content-type") else { return Ok(()) };
     let essence = media.split(';').next().unwrap_or(media).trim();
     if essence.eq_ignore_ascii_case("application/json") || essence.is_empty() {
         return Ok(());
     }
+    let of_curl = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let of_ollama = matches!(dialect, Dialect::Ollama | Dialect::OllamaGenerate);
+    if of_ollama && of_curl && headers.get("origin").is_none() {
+        return Ok(());
+    }
     Err(Problem::new(415, "send Content-Type: application/json").code("unsupported_media_type"))
 }
 
-fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Problem> {
-    dialect::open(dialect, body).map_err(|invalid| Problem {
+fn open(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Problem> {
+    dialect::open_about(subject, dialect, body).map_err(|invalid| Problem {
         param: invalid.param,
         ..Problem::new(400, invalid.message).code("invalid_request")
     })

@@ -1,6 +1,7 @@
 //! Who is asking: the request's id, the caller's key, the caller's address.
 
 use super::errors::Problem;
+use crate::domain::digits;
 use crate::domain::key::{Key, Keyring, Unrecognised};
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,6 +11,8 @@ use std::time::SystemTime;
 
 /// Longest request id taken over from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Longest `traceparent` passed on, of a version yet to come.
+const TRACE_BYTES_MAX: usize = 256;
 /// Longest `X-Forwarded-For` looked at, in addresses.
 const FORWARDED_MAX: usize = 32;
 
@@ -29,7 +32,13 @@ impl Ids {
     pub(super) fn of(&self, headers: &Headers) -> String {
         match headers.get("x-request-id") {
             Some(id) if proper(id) => id.to_owned(),
-            _ => format!("req_{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)),
+            _ => {
+                let mut id = String::with_capacity("req_".len() + 16 + 8);
+                id.push_str("req_");
+                digits::push_hex::<16>(&mut id, self.process);
+                digits::push_hex::<8>(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
+                id
+            }
         }
     }
 }
@@ -37,6 +46,24 @@ impl Ids {
 fn proper(id: &str) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// The trace a request belongs to: a well-formed `traceparent` (W3C Trace Context, section 3.2), as it came, and the
+/// trace's id in it.
+pub(super) fn trace(headers: &Headers) -> Option<(&str, &str)> {
+    let parent = headers.get("traceparent")?;
+    let (version, rest) = parent.split_at_checked(2)?;
+    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let (trace, rest) = rest.strip_prefix('-')?.split_at_checked(32)?;
+    let (span, rest) = rest.strip_prefix('-')?.split_at_checked(16)?;
+    let (flags, rest) = rest.strip_prefix('-')?.split_at_checked(2)?;
+    // A later version may say more; version 00 may not, and ff is none.
+    let proper =
+        rest.is_empty() || (version != "00" && rest.starts_with('-') && parent.len() <= TRACE_BYTES_MAX);
+    let some = |id: &str| id.bytes().any(|digit| digit != b'0');
+    ([version, trace, span, flags].into_iter().all(hexadecimal) && version != "ff" && proper)
+        .then_some((parent, trace))
+        .filter(|_| some(trace) && some(span))
 }
 
 /// The key a request shows: `Authorization: Bearer K` (RFC 6750) or `X-API-Key: K`, never the query string.
@@ -127,6 +154,29 @@ mod tests {
         }
         assert_eq!(ids.of(&headers(&[("x-request-id", &long[1..])])).len(), REQUEST_ID_BYTES_MAX);
         assert_ne!(ids.of(&headers(&[])), ids.of(&headers(&[])));
+    }
+
+    #[test]
+    fn a_trace_is_known_by_a_well_formed_parent_only() {
+        let (id, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        let of = |parent: &str| trace(&headers(&[("Traceparent", parent)])).map(|(_, id)| id.to_owned());
+        assert_eq!(of(&format!("00-{id}-{span}-01")).as_deref(), Some(id));
+        assert_eq!(of(&format!("01-{id}-{span}-01-more")).as_deref(), Some(id));
+        for wrong in [
+            String::new(),
+            format!("00-{id}-{span}-01-more"),
+            format!("ff-{id}-{span}-01"),
+            format!("00-{}-{span}-01", "0".repeat(32)),
+            format!("00-{id}-{}-01", "0".repeat(16)),
+            format!("00-{}-{span}-01", id.to_uppercase()),
+            format!("00-{id}-{span}-0"),
+            format!("00_{id}-{span}-01"),
+            format!("01-{id}-{span}-01-{}", "x".repeat(300)),
+            "\u{e9}".repeat(28),
+        ] {
+            assert_eq!(of(&wrong), None, "{wrong}");
+        }
+        assert_eq!(trace(&headers(&[])), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Every status and every error body: one table from what went wrong to what a caller of each dialect reads.
 
+use super::listener::id_headers;
 use crate::dialect::{self, Complaint};
-use crate::domain::failure::{Failure, Verdict};
+use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::words::Dialect;
 use crate::server::{Refusal, Response};
 use std::time::Duration;
@@ -36,7 +37,7 @@ const CLASSES: &[Class] = &[
     class(422, "invalid_request_error", "invalid_request_error", "validation_error"),
     class(429, "rate_limit_error", "rate_limit_error", "rate_limit_error"),
     class(431, "invalid_request_error", "request_too_large", "too_large"),
-    class(499, "caller_left", "caller_left", "caller_left"),
+    class(CALLER_LEFT, "caller_left", "caller_left", "caller_left"),
     INTERNAL,
     class(501, "invalid_request_error", "invalid_request_error", "not_implemented"),
     class(502, "server_error", "api_error", "provider_error"),
@@ -51,6 +52,9 @@ pub fn class_of(status: u16) -> &'static Class {
     let known = |status: u16| CLASSES.iter().find(|class| class.status == status);
     known(status).or_else(|| known(status / 100 * 100)).unwrap_or(&INTERNAL)
 }
+
+/// Never sent: the status in log and metrics of a request whose caller left (nginx's number).
+pub(super) const CALLER_LEFT: u16 = 499;
 
 const INTERNAL: Class = class(500, "server_error", "api_error", "internal_error");
 
@@ -101,6 +105,7 @@ impl Problem {
             }
             Verdict::UnknownModel => 404,
             Verdict::Untranslatable => 400,
+            Verdict::Busy if failure.fault == Fault::NoMemory => 503,
             Verdict::Busy => 429,
             Verdict::OurKey | Verdict::Provider | Verdict::StaleConnection => 502,
             Verdict::Silence => 504,
@@ -117,6 +122,12 @@ impl Problem {
         }
     }
 
+    /// What the log says when nobody waits for the answer any more.
+    #[must_use]
+    pub fn caller_left() -> Self {
+        Self::new(CALLER_LEFT, "the caller left")
+    }
+
     /// What a caller reads when the door itself refuses.
     #[must_use]
     pub fn of_refusal(refusal: Refusal) -> Self {
@@ -131,9 +142,9 @@ impl Problem {
         Complaint {
             status: self.status,
             kind: match dialect {
-                Dialect::OpenAiChat | Dialect::OpenAiCompletion => class.openai,
+                Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => class.openai,
                 Dialect::Anthropic => class.anthropic,
-                Dialect::Ollama | Dialect::Hapax => class.hapax,
+                Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
             code: self.code.clone(),
@@ -147,8 +158,8 @@ impl Problem {
     #[must_use]
     pub fn response(&self, dialect: Dialect, request_id: &str) -> Response {
         let complaint = self.complaint(dialect, request_id);
-        let mut headers =
-            vec![("Content-Type", "application/json".to_owned()), ("X-Request-ID", request_id.to_owned())];
+        let mut headers = vec![("Content-Type", "application/json".to_owned())];
+        headers.extend(id_headers(dialect, request_id));
         if let Some(seconds) = complaint.retry_after {
             headers.push(("Retry-After", seconds.to_string()));
         } else if matches!(self.status, 429 | 503) {
@@ -197,7 +208,6 @@ fn seconds_up(after: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::failure::Fault;
 
     #[test]
     fn every_fault_has_a_status_of_its_class() {
@@ -206,6 +216,7 @@ mod tests {
             (Fault::UnknownModel, 404),
             (Fault::KeyRefused, 502),
             (Fault::Busy, 429),
+            (Fault::NoMemory, 503),
             (Fault::Refused, 502),
             (Fault::FirstTokenTimeout, 504),
             (Fault::CallerLeft, 499),

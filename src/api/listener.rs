@@ -3,6 +3,7 @@
 use super::errors::Problem;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
+use crate::domain::digits;
 use crate::domain::limit::Left;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Listener, Trail};
@@ -38,41 +39,68 @@ impl<'a, 'b> Ear<'a, 'b> {
         Wording { provider, model, ..self.wording.clone() }
     }
 
-    /// The stream is complete: what the dialect still owes, and the end.
-    pub(super) fn end(&mut self) {
-        self.buffer.clear();
+    /// Whether the caller has hung up.
+    pub(super) fn left(&self) -> bool {
+        self.exchange.left()
+    }
+
+    /// The stream is complete: its story, what the dialect still owes, and the end. Whether the caller was there to
+    /// hear it.
+    pub(super) fn end(&mut self, trail: &Trail) -> bool {
+        self.tell_attempts(trail);
         if let Some(writer) = &mut self.writer {
             writer.end(&mut self.buffer);
         }
-        // A caller who left in this moment has no use for the news.
-        if self.exchange.write(&self.buffer).is_ok() {
-            let _ = self.exchange.finish();
-        }
+        self.exchange.write(&self.buffer).and_then(|()| self.exchange.finish()).is_ok()
     }
 
-    /// The stream could not be saved: an error frame, and no end mark.
-    pub(super) fn broken(&mut self, problem: &Problem) {
-        self.buffer.clear();
-        if let Some(writer) = &mut self.writer {
-            let complaint = problem.complaint(self.dialect, &self.wording.request_id);
-            writer.failure(&complaint, &mut self.buffer);
-        }
+    /// The stream could not be saved: its story, an error frame, and no end mark.
+    pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
+        self.tell_attempts(trail);
+        let complaint = problem.complaint(self.dialect, &self.wording.request_id);
+        let writer = self.writer.get_or_insert_with(|| Writer::new(self.dialect, self.wording.clone()));
+        writer.failure(&complaint, &mut self.buffer);
         if self.exchange.write(&self.buffer).is_ok() {
             let _ = self.exchange.finish();
         }
     }
 }
 
-impl Listener for Ear<'_, '_> {
-    fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
+impl Ear<'_, '_> {
+    /// Whether the head was written, be it only to keep the connection alive.
+    pub(super) fn started(&self) -> bool {
+        self.exchange.started()
+    }
+
+    /// The head, once.
+    fn head(&mut self, trail: &Trail) {
+        if self.started() {
+            return;
+        }
         let mut headers = vec![
             ("Content-Type", Writer::content_type(self.dialect).to_owned()),
             ("Cache-Control", "no-cache".to_owned()),
-            ("X-Request-ID", self.wording.request_id.clone()),
         ];
+        headers.extend(id_headers(self.dialect, &self.wording.request_id));
         headers.extend(trail_headers(trail));
         headers.extend(limit_headers(self.standing.as_ref()));
         self.exchange.begin(200, headers);
+    }
+
+    /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
+    /// readers of server-sent events pass over; lines of JSON have none.
+    fn tell_attempts(&mut self, trail: &Trail) {
+        self.buffer.clear();
+        let Some(story) = story(trail).filter(|_| has_comments(self.dialect)) else { return };
+        self.buffer.extend_from_slice(b": hapax-attempts ");
+        self.buffer.extend_from_slice(story.as_bytes());
+        self.buffer.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Listener for Ear<'_, '_> {
+    fn begin(&mut self, trail: &Trail) -> Result<(), ports::Left> {
+        self.head(trail);
         self.writer = Some(Writer::new(self.dialect, self.wording_for(trail)));
         Ok(())
     }
@@ -86,6 +114,30 @@ impl Listener for Ear<'_, '_> {
         }
         self.exchange.write(&self.buffer).map_err(|_| ports::Left)
     }
+
+    fn waiting(&mut self) -> Result<(), ports::Left> {
+        self.buffer.clear();
+        Writer::new(self.dialect, self.wording.clone()).keep_alive(&mut self.buffer);
+        // A dialect that has nothing meaningless keeps its status for what comes.
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.head(&Trail::default());
+        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+    }
+
+    fn ready(&self) -> bool {
+        self.exchange.ready()
+    }
+}
+
+/// The request's id, in the field every caller reads and in the one Anthropic's clients do.
+pub(super) fn id_headers(dialect: Dialect, request_id: &str) -> Fields {
+    let mut fields = vec![("X-Request-ID", request_id.to_owned())];
+    if dialect == Dialect::Anthropic {
+        fields.push(("request-id", request_id.to_owned()));
+    }
+    fields
 }
 
 /// The fields that tell who answered, and after what.
@@ -95,15 +147,7 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
         fields.push(("X-Hapax-Provider", provider.clone()));
         fields.push(("X-Hapax-Model", visible(model)));
     }
-    if !trail.attempts.is_empty() {
-        let mut story = String::new();
-        for tried in &trail.attempts {
-            let separator = if story.is_empty() { "" } else { ", " };
-            let took = tried.took.as_millis();
-            story.push_str(&format!("{separator}{}:{}:{took}ms", tried.provider, tried.outcome));
-        }
-        fields.push(("X-Hapax-Attempts", story));
-    }
+    fields.extend(story(trail).map(|story| ("X-Hapax-Attempts", story)));
     if trail.deduplicated {
         fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
     }
@@ -113,13 +157,39 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
     fields
 }
 
+/// Whether a stream of this dialect can say something that means nothing: server-sent events can.
+fn has_comments(dialect: Dialect) -> bool {
+    Writer::content_type(dialect) == "text/event-stream"
+}
+
+/// Who was asked, what came of it, how long it took: `openai:503:412ms, anthropic:200:803ms`.
+fn story(trail: &Trail) -> Option<String> {
+    let mut story = String::with_capacity(32 * trail.attempts.len());
+    for tried in &trail.attempts {
+        story.push_str(if story.is_empty() { "" } else { ", " });
+        story.push_str(&tried.provider);
+        story.push(':');
+        story.push_str(&tried.outcome);
+        story.push(':');
+        digits::push(&mut story, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
+        story.push_str("ms");
+    }
+    (!story.is_empty()).then_some(story)
+}
+
 /// The fields that tell where the caller stands with his limit.
 pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
     standing.map_or_else(Vec::new, |left| {
-        let reset = format!("{}s", left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+        let number = |number: u64| {
+            let mut text = String::with_capacity(12);
+            digits::push(&mut text, number);
+            text
+        };
+        let mut reset = number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+        reset.push('s');
         vec![
-            ("x-ratelimit-limit-requests", left.limit.to_string()),
-            ("x-ratelimit-remaining-requests", left.remaining.to_string()),
+            ("x-ratelimit-limit-requests", number(left.limit.into())),
+            ("x-ratelimit-remaining-requests", number(left.remaining.into())),
             ("x-ratelimit-reset-requests", reset),
         ]
     })
@@ -127,5 +197,9 @@ pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
 
 /// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.
 fn visible(word: &str) -> String {
-    word.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    if word.bytes().all(|byte| fits(char::from(byte))) {
+        return word.to_owned();
+    }
+    word.chars().map(|c| if fits(c) { c } else { '?' }).collect()
 }

@@ -3,15 +3,22 @@
 mod chat;
 mod door;
 mod errors;
+mod explain;
 mod health;
 mod listener;
+mod live;
 mod models;
+mod ollama;
+mod pulse;
 mod status;
 mod table;
 mod told;
 
 pub use door::Network;
-use errors::{Problem, class_of};
+use errors::{CALLER_LEFT, Problem, class_of};
+pub use explain::{Candidate, Explanation, explain};
+pub use live::WATCHERS_MAX;
+pub use pulse::Pulse;
 
 use crate::clock::Clock;
 use crate::domain::event::{Event, Record};
@@ -41,37 +48,41 @@ pub struct State {
     pub trusted_proxies: Vec<Network>,
     /// Origins whose pages may ask; `*` is any.
     pub cors_origins: Vec<String>,
+    /// How many may watch the status live at once; never more than [`WATCHERS_MAX`].
+    pub watchers_max: usize,
 }
 
 /// The handler behind the front door.
 pub struct Api {
     /// The state in service; replaced as a whole, read once per request.
     state: RwLock<Arc<State>>,
-    observer: Arc<dyn Observer>,
+    pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     /// Writes the metrics in Prometheus' text format.
     exposition: Box<dyn Fn() -> String + Send + Sync>,
     ids: door::Ids,
     draining: AtomicBool,
     recent: status::Recent,
+    watchers: Arc<live::Watchers>,
 }
 
 impl Api {
     /// Joins what the endpoints need.
     pub fn new(
         state: State,
-        observer: Arc<dyn Observer>,
+        pulse: Arc<Pulse>,
         clock: Arc<dyn Clock>,
         exposition: Box<dyn Fn() -> String + Send + Sync>,
     ) -> Self {
         Self {
             state: RwLock::new(Arc::new(state)),
-            observer,
+            pulse,
             clock,
             exposition,
             ids: door::Ids::new(),
             draining: AtomicBool::new(false),
             recent: status::Recent::default(),
+            watchers: Arc::default(),
         }
     }
 
@@ -89,6 +100,7 @@ impl Api {
     /// From now on `/health/ready` says 503.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.watchers.wake();
     }
 
     pub(crate) fn draining(&self) -> bool {
@@ -102,9 +114,10 @@ impl Api {
     /// Answers a request that has a row and a caller.
     fn endpoint(&self, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
         match asked.row.endpoint {
-            Endpoint::Completions | Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::OllamaChat => {
-                chat::serve(self, state, asked, body, exchange)
-            }
+            Endpoint::Question | Endpoint::Completions => chat::serve(self, state, asked, body, exchange),
+            Endpoint::Tags => ollama::tags(self, state, asked),
+            Endpoint::Loaded => ollama::loaded(),
+            Endpoint::Version => ollama::version(),
             Endpoint::Models => models::list(state, asked),
             Endpoint::Model => models::one(state, asked),
             Endpoint::Health => health::all(self, state),
@@ -115,6 +128,16 @@ impl Api {
                 Told::text(200, "text/plain; version=0.0.4; charset=utf-8", (self.exposition)().into_bytes())
             }
             Endpoint::Status => status::json(self, state),
+            Endpoint::Explain => explain::serve(state, asked.query),
+            Endpoint::Watch => {
+                let mut headers = vec![
+                    ("Content-Type", "text/event-stream".to_owned()),
+                    ("Cache-Control", "no-cache".to_owned()),
+                    ("X-Request-ID", asked.request_id.to_owned()),
+                ];
+                headers.extend(cors(state, asked.headers));
+                live::serve(self, state, headers, exchange)
+            }
             Endpoint::Page => status::page(),
         }
     }
@@ -123,11 +146,13 @@ impl Api {
     fn admit<'a>(
         &self,
         state: &'a State,
-        head: &Facts<'_>,
+        method: &str,
+        path: &str,
+        headers: &crate::server::Headers,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
-        match table::find(head.method, head.path) {
+        match table::find(method, path) {
             Found::Row(row) if row.guarded => {
-                Ok((row, door::caller(&state.keyring, head.headers, self.clock.today())?))
+                Ok((row, door::caller(&state.keyring, headers, self.clock.today())?))
             }
             Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
@@ -138,7 +163,7 @@ impl Api {
         }
     }
 
-    fn record(&self, facts: &Facts<'_>, told: &Told, sent: &Sent, key: Option<&str>) {
+    fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&str>) {
         let trail = &told.trail;
         let took = self.clock.now().saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
@@ -146,7 +171,9 @@ impl Api {
         let whole = !told.stream && !trail.deduplicated && trail.served.is_some();
         let record = Record {
             request_id: facts.request_id,
+            trace_id: door::trace(facts.headers).map(|(_, id)| id),
             endpoint: row.map_or(table::OTHER, |row| row.label),
+            routine: row.is_some_and(|row| row.control || row.endpoint == Endpoint::Watch),
             method: facts.method,
             status: sent.status,
             took,
@@ -162,8 +189,17 @@ impl Api {
             key,
             client: Some(facts.client),
         };
-        self.recent.add(&record, self.clock.today());
-        self.observer.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
+        let endpoint = record.endpoint;
+        self.pulse.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
+        self.recent.add(status::Remembered {
+            at: self.clock.today(),
+            request_id: facts.request_id.to_owned(),
+            endpoint,
+            status: sent.status,
+            took,
+            stream: told.stream,
+            trail: told.trail,
+        });
     }
 }
 
@@ -200,6 +236,7 @@ impl Handler for Api {
             return None;
         }
         let state = self.state();
+        let problem = self.admit(&state, &head.method, &head.path, &head.headers).err()?;
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -210,12 +247,11 @@ impl Handler for Api {
             received: self.clock.now(),
             bytes_in: 0,
         };
-        let problem = self.admit(&state, &facts).err()?;
         let dialect = table::by_path(&head.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
         let mut response = problem.response(dialect, &request_id);
         response.headers.extend(cors(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
-        self.record(&facts, &Told::problem(problem, dialect), &sent, None);
+        self.record(&facts, Told::problem(problem, dialect), &sent, None);
         Some(response)
     }
 
@@ -225,7 +261,7 @@ impl Handler for Api {
             exchange.send(preflight(&state, &request));
             return;
         }
-        let Request { method, path, headers, body, peer, received, .. } = request;
+        let Request { method, path, query, headers, body, peer, received } = request;
         let request_id = self.ids.of(&headers);
         let facts = Facts {
             method: &method,
@@ -236,23 +272,24 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, &facts);
+        let admitted = self.admit(&state, &method, &path, &headers);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
-        let mut active = Active { observer: &*self.observer, endpoint: Some(label) };
-        self.observer.observe(&Event::Arrived { endpoint: label });
+        let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
+        self.pulse.observe(&Event::Arrived { endpoint: label });
         let (mut told, key) = match admitted {
             Err(problem) => (Told::problem(problem, Dialect::Hapax), None),
             Ok((row, key)) => {
                 let argument = table::by_path(&path).map_or("", |(_, argument)| argument);
                 let caller = key.map_or(Caller::Address(facts.client), |key| Caller::Key(key.name.clone()));
-                let asked = Asked { row, argument, headers: &headers, request_id: &request_id, key, caller };
+                let (query, request_id) = (query.as_deref(), request_id.as_str());
+                let asked = Asked { row, argument, query, headers: &headers, request_id, key, caller };
                 (self.endpoint(&state, &asked, body, exchange), key.map(|key| key.name.as_str()))
             }
         };
         let status = self.send(&state, &facts, &mut told, exchange);
         let sent = Sent { status, bytes: exchange.bytes_out(), refused: false };
         active.endpoint = None;
-        self.record(&facts, &told, &sent, key);
+        self.record(&facts, told, &sent, key);
     }
 
     fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response {
@@ -265,26 +302,28 @@ impl Handler for Api {
 impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
+        let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
+        let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
         let response = match (&told.problem, told.response.take()) {
             (_, Some(response)) => Some(response),
             (Some(problem), None) if !exchange.started() => {
-                let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
-                let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
                 let mut response = problem.response(dialect, facts.request_id);
                 response.headers.extend(listener::trail_headers(&told.trail));
                 Some(response)
             }
             _ => None,
         };
-        let Some(mut response) = response else { return 200 };
+        // What a caller who left would have got says nothing of what he got.
+        let left = told.problem.as_ref().is_some_and(|problem| problem.status == CALLER_LEFT);
+        let Some(mut response) = response else { return if left { CALLER_LEFT } else { 200 } };
         if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
-            response.headers.push(("X-Request-ID", facts.request_id.to_owned()));
+            response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
         response.headers.extend(listener::limit_headers(told.standing.as_ref()));
         response.headers.extend(cors(state, facts.headers));
         let status = response.status;
         exchange.send(response);
-        status
+        if left { CALLER_LEFT } else { status }
     }
 }
 
@@ -300,7 +339,9 @@ impl Drop for Active<'_> {
             let trail = Trail::default();
             self.observer.observe(&Event::Answered(Record {
                 request_id: "",
+                trace_id: None,
                 endpoint,
+                routine: false,
                 method: "",
                 status: 500,
                 took: Duration::ZERO,

@@ -1,9 +1,10 @@
 //! `/v1/status` and the page that shows it: providers, circuits, and the last requests with their attempts, never their text.
 
+use super::pulse::{Beats, milliseconds};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
-use crate::domain::event::Record;
+use crate::gateway::ports::{Trail, Tried};
 use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -15,15 +16,28 @@ const RECENT_MAX: usize = 50;
 /// Attempts shown of one request.
 const STORY_MAX: usize = 8;
 
-/// The last requests that reached a provider, newest first.
+/// The last requests that reached a provider, newest last.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     /// Guards the ring; held to push or to copy.
     ring: Mutex<VecDeque<Remembered>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct Remembered {
+/// One of them, as it was told: worded only when somebody looks.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    pub(super) at: SystemTime,
+    pub(super) request_id: String,
+    pub(super) endpoint: &'static str,
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) stream: bool,
+    pub(super) trail: Trail,
+}
+
+/// The same in words.
+#[derive(Debug, Serialize)]
+struct Story {
     at: String,
     request_id: String,
     endpoint: &'static str,
@@ -38,38 +52,45 @@ struct Remembered {
 
 impl Recent {
     /// Remembers a request, if a provider was asked for it or its answer was shared.
-    pub(super) fn add(&self, record: &Record<'_>, at: SystemTime) {
-        if record.attempts.is_empty() && !record.deduplicated {
+    pub(super) fn add(&self, remembered: Remembered) {
+        if remembered.trail.attempts.is_empty() && !remembered.trail.deduplicated {
             return;
         }
-        let story = |tried: &crate::domain::event::Tried| {
-            format!(
-                "{}/{}: {} after {} ms",
-                tried.provider,
-                tried.model,
-                tried.outcome,
-                tried.took.as_millis()
-            )
+        let forgotten = {
+            let mut ring = self.ring.lock();
+            let forgotten = if ring.len() == RECENT_MAX { ring.pop_front() } else { None };
+            ring.push_back(remembered);
+            forgotten
         };
-        let remembered = Remembered {
-            at: rfc3339(at),
-            request_id: record.request_id.to_owned(),
-            endpoint: record.endpoint,
-            status: record.status,
-            duration_ms: milliseconds(record.took),
-            stream: record.stream,
-            deduplicated: record.deduplicated,
-            provider: record.served.map(|(provider, _)| provider.to_owned()),
-            model: record.served.map(|(_, model)| model.to_owned()),
-            attempts: record.attempts.iter().take(STORY_MAX).map(story).collect(),
-        };
-        let mut ring = self.ring.lock();
-        ring.truncate(RECENT_MAX - 1);
-        ring.push_front(remembered);
+        drop(forgotten);
     }
 
-    fn newest_first(&self) -> Vec<Remembered> {
-        self.ring.lock().iter().cloned().collect()
+    fn newest_first(&self) -> Vec<Story> {
+        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().cloned().collect();
+        remembered.into_iter().map(Story::from).collect()
+    }
+}
+
+impl From<Remembered> for Story {
+    fn from(remembered: Remembered) -> Self {
+        let told = |tried: &Tried| {
+            let took = tried.took.as_millis();
+            format!("{}/{}: {} after {took} ms", tried.provider, tried.model, tried.outcome)
+        };
+        let Remembered { at, request_id, endpoint, status, took, stream, trail } = remembered;
+        let (provider, model) = trail.served.unzip();
+        Self {
+            at: rfc3339(at),
+            request_id,
+            endpoint,
+            status,
+            duration_ms: milliseconds(took),
+            stream,
+            deduplicated: trail.deduplicated,
+            provider,
+            model,
+            attempts: trail.attempts.iter().take(STORY_MAX).map(told).collect(),
+        }
     }
 }
 
@@ -77,8 +98,12 @@ impl Recent {
 struct Status {
     version: &'static str,
     draining: bool,
+    /// Streams that broke and went on elsewhere, since the start.
+    streams_resumed: u64,
+    /// Requests that shared another one's call, since the start.
+    deduplicated: u64,
     providers: Vec<Provider>,
-    recent: Vec<Remembered>,
+    recent: Vec<Story>,
 }
 
 #[derive(Serialize)]
@@ -87,6 +112,8 @@ struct Provider {
     healthy: bool,
     circuit: &'static str,
     usable: bool,
+    keys_left: usize,
+    busy_for_ms: u64,
     latency_ms: Option<u64>,
     in_flight: usize,
     request_count: u64,
@@ -94,14 +121,18 @@ struct Provider {
     last_check: Option<String>,
     last_failure: Option<String>,
     models: Vec<(String, &'static str)>,
+    #[serde(flatten)]
+    beats: Beats,
 }
 
-impl From<SlotStatus> for Provider {
-    fn from(slot: SlotStatus) -> Self {
+impl Provider {
+    fn new(slot: SlotStatus, beats: Beats) -> Self {
         Self {
             healthy: slot.healthy,
             circuit: slot.circuit.word(),
             usable: slot.usable(),
+            keys_left: slot.keys_left,
+            busy_for_ms: slot.busy_for.map_or(0, milliseconds),
             latency_ms: slot.latency.map(milliseconds),
             in_flight: slot.in_flight,
             request_count: slot.request_count,
@@ -110,18 +141,34 @@ impl From<SlotStatus> for Provider {
             models: slot.models.iter().map(|model| (model.model.clone(), model.circuit.word())).collect(),
             last_failure: slot.last_failure,
             name: slot.name,
+            beats,
         }
     }
 }
 
 /// The state of everything, for machines and for the page.
 pub(super) fn json(api: &Api, state: &State) -> Told {
-    Told::json(super::to_json(&Status {
+    Told::json(body(api, state))
+}
+
+/// The same, as its text.
+pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
+    let slots = state.gateway.snapshot();
+    api.pulse.keep(|name| slots.iter().any(|slot| slot.name == name));
+    super::to_json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         draining: api.draining(),
-        providers: state.gateway.snapshot().into_iter().map(Provider::from).collect(),
+        streams_resumed: api.pulse.resumed(),
+        deduplicated: api.pulse.deduplicated(),
+        providers: slots
+            .into_iter()
+            .map(|slot| {
+                let beats = api.pulse.of(&slot.name);
+                Provider::new(slot, beats)
+            })
+            .collect(),
         recent: api.recent.newest_first(),
-    }))
+    })
 }
 
 /// The page: one file, no request to any other host (the policy holds it to that).
@@ -134,8 +181,4 @@ pub(super) fn page() -> Told {
         response.headers.push(("Cache-Control", "no-cache".to_owned()));
     }
     told
-}
-
-fn milliseconds(took: Duration) -> u64 {
-    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }

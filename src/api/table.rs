@@ -1,18 +1,20 @@
 //! The table (method, path) → endpoint. A path that is not here does not exist.
 
-use crate::domain::words::Dialect;
+use crate::domain::words::{Dialect, Subject};
 
 /// Everything a caller can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
+    /// Everything that is put to a provider, in the row's dialect and about its subject.
+    Question,
     /// `POST /v1/completions`: Hapax's own form, or OpenAI's legacy one when it has a `prompt`.
     Completions,
-    /// `POST /v1/chat/completions`.
-    ChatCompletions,
-    /// `POST /v1/messages`.
-    Messages,
-    /// `POST /api/chat`.
-    OllamaChat,
+    /// `GET /api/tags`.
+    Tags,
+    /// `GET /api/ps`.
+    Loaded,
+    /// `GET /api/version`.
+    Version,
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`.
@@ -29,6 +31,10 @@ pub enum Endpoint {
     Metrics,
     /// `GET /v1/status`.
     Status,
+    /// `GET /v1/status/explain`.
+    Explain,
+    /// `GET /v1/status/live`.
+    Watch,
     /// `GET /`.
     Page,
 }
@@ -44,8 +50,10 @@ pub struct Row {
     pub method: &'static str,
     /// The label in metrics and logs.
     pub label: &'static str,
-    /// Whose error bodies its callers understand.
+    /// What is spoken here, errors included.
     pub dialect: Dialect,
+    /// What is asked for here.
+    pub subject: Subject,
     /// Whether a key is needed when keys are configured.
     pub guarded: bool,
     /// Whether it is answered while every worker is busy.
@@ -53,12 +61,26 @@ pub struct Row {
 }
 
 const fn row(endpoint: Endpoint, method: &'static str, path: &'static str, dialect: Dialect) -> Row {
-    Row { endpoint, path, method, label: path, dialect, guarded: true, control: false }
+    Row {
+        endpoint,
+        path,
+        method,
+        label: path,
+        dialect,
+        subject: Subject::Chat,
+        guarded: true,
+        control: false,
+    }
 }
 
 /// A row that probes and operators read: no key, own lane.
 const fn open(endpoint: Endpoint, path: &'static str) -> Row {
     Row { guarded: false, control: true, ..row(endpoint, "GET", path, Dialect::Hapax) }
+}
+
+/// A question to a provider.
+const fn ask(path: &'static str, dialect: Dialect, subject: Subject) -> Row {
+    Row { subject, ..row(Endpoint::Question, "POST", path, dialect) }
 }
 
 /// A row whose label differs from its path.
@@ -68,11 +90,20 @@ const fn labelled(label: &'static str, row: Row) -> Row {
 
 /// Every endpoint, the busiest first.
 pub const TABLE: &[Row] = &[
-    row(Endpoint::ChatCompletions, "POST", "/v1/chat/completions", Dialect::OpenAiChat),
+    ask("/v1/chat/completions", Dialect::OpenAiChat, Subject::Chat),
     row(Endpoint::Completions, "POST", "/v1/completions", Dialect::Hapax),
     labelled("/v1/completions", row(Endpoint::Completions, "POST", "/v1/completion", Dialect::Hapax)),
-    row(Endpoint::Messages, "POST", "/v1/messages", Dialect::Anthropic),
-    row(Endpoint::OllamaChat, "POST", "/api/chat", Dialect::Ollama),
+    ask("/v1/messages", Dialect::Anthropic, Subject::Chat),
+    ask("/api/chat", Dialect::Ollama, Subject::Chat),
+    ask("/v1/responses", Dialect::OpenAiResponses, Subject::Chat),
+    ask("/v1/embeddings", Dialect::OpenAiChat, Subject::Embedding),
+    ask("/v1/messages/count_tokens", Dialect::Anthropic, Subject::Tokens),
+    ask("/api/generate", Dialect::OllamaGenerate, Subject::Chat),
+    ask("/api/embed", Dialect::Ollama, Subject::Embedding),
+    ask("/api/show", Dialect::Ollama, Subject::Description),
+    row(Endpoint::Tags, "GET", "/api/tags", Dialect::Ollama),
+    row(Endpoint::Loaded, "GET", "/api/ps", Dialect::Ollama),
+    row(Endpoint::Version, "GET", "/api/version", Dialect::Ollama),
     row(Endpoint::Models, "GET", "/v1/models", Dialect::OpenAiChat),
     labelled("/v1/models/{id}", row(Endpoint::Model, "GET", "/v1/models/", Dialect::OpenAiChat)),
     open(Endpoint::Health, "/health"),
@@ -82,6 +113,8 @@ pub const TABLE: &[Row] = &[
     labelled("/health/provider/{name}", open(Endpoint::ProviderHealth, "/health/provider/")),
     open(Endpoint::Metrics, "/metrics"),
     Row { guarded: true, ..open(Endpoint::Status, "/v1/status") },
+    Row { guarded: true, ..open(Endpoint::Explain, "/v1/status/explain") },
+    row(Endpoint::Watch, "GET", "/v1/status/live", Dialect::Hapax),
     open(Endpoint::Page, "/"),
 ];
 
@@ -149,6 +182,15 @@ mod tests {
     fn whatever_reaches_a_provider_is_guarded() {
         for row in TABLE.iter().filter(|row| row.method == "POST") {
             assert!(row.guarded && !row.control, "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_endpoint() {
+        let documents = include_str!("../../docs/api.md");
+        for row in TABLE {
+            let path = if row.label.contains('{') { row.label } else { row.path };
+            assert!(documents.contains(&format!("{path}`")), "{path} is not in docs/api.md");
         }
     }
 }

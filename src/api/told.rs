@@ -15,6 +15,8 @@ pub(super) struct Asked<'a> {
     pub row: &'static Row,
     /// What followed the endpoint's path.
     pub argument: &'a str,
+    /// What followed the first `?`.
+    pub query: Option<&'a str>,
     /// The request's header fields.
     pub headers: &'a Headers,
     /// The request's id.

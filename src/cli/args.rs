@@ -10,7 +10,10 @@ use std::path::PathBuf;
 pub(super) enum Command {
     Serve { config: Option<PathBuf> },
     Demo { listen: String },
-    Check { config: Option<PathBuf>, live: bool, egress: bool },
+    Check { config: Option<PathBuf>, asked: Asked },
+    Explain(Question),
+    Completions { shell: String },
+    Drill { config: Option<PathBuf>, url: Option<String>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Health { url: Option<String>, providers: bool },
     NewKey { name: String },
@@ -19,8 +22,41 @@ pub(super) enum Command {
     Version,
 }
 
+/// What `hapax check` is to say besides "valid".
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) live: bool,
+    pub(super) egress: bool,
+    pub(super) json: bool,
+}
+
+/// What `hapax explain` is to explain, and from which source.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) model: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) config: Option<PathBuf>,
+    pub(super) json: bool,
+}
+
 /// The commands, for help and for suggestions.
-pub(super) const COMMANDS: &[&str] = &["serve", "demo", "check", "simulate", "health", "keys", "help"];
+pub(super) const COMMANDS: &[&str] =
+    &["serve", "demo", "drill", "check", "explain", "simulate", "health", "keys", "completions", "help"];
+
+/// The options a command takes, besides `--help`.
+pub(super) fn options_of(command: &str) -> &'static [&'static str] {
+    match command {
+        "serve" => &["--config", "--validate"],
+        "demo" => &["--listen"],
+        "drill" => &["--config", "--url", "--json", "--print-config"],
+        "check" => &["--config", "--live", "--egress", "--json"],
+        "explain" => &["--model", "--key", "--url", "--config", "--json"],
+        "simulate" => &["--listen", "--script"],
+        "health" => &["--url", "--providers"],
+        _ => &[],
+    }
+}
 
 /// Everything any command may be given; each takes what it knows and refuses the rest.
 #[derive(Default)]
@@ -29,10 +65,14 @@ struct Options {
     listen: Option<String>,
     script: Option<PathBuf>,
     url: Option<String>,
+    print_config: bool,
     live: bool,
     egress: bool,
     providers: bool,
     validate: bool,
+    json: bool,
+    model: Option<String>,
+    key: Option<String>,
     given: Vec<&'static str>,
     words: Vec<String>,
 }
@@ -64,6 +104,16 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
                 options.given.push("--script");
                 options.script = Some(parser.value().map_err(usage)?.into());
             }
+            Long("model") => {
+                options.given.push("--model");
+                options.model = Some(text(&mut parser)?);
+            }
+            Long("key") => {
+                options.given.push("--key");
+                options.key = Some(text(&mut parser)?);
+            }
+            Long("json") => flag(&mut options.json, &mut options.given, "--json"),
+            Long("print-config") => flag(&mut options.print_config, &mut options.given, "--print-config"),
             Long("live") => flag(&mut options.live, &mut options.given, "--live"),
             Long("egress") => flag(&mut options.egress, &mut options.given, "--egress"),
             Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
@@ -86,14 +136,7 @@ fn flag(flag: &mut bool, given: &mut Vec<&'static str>, name: &'static str) {
 
 fn command(options: Options) -> Result<Command, Failed> {
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
-    let takes: &[&str] = match words.first().copied() {
-        None | Some("serve") => &["--config", "--validate"],
-        Some("demo") => &["--listen"],
-        Some("check") => &["--config", "--live", "--egress"],
-        Some("simulate") => &["--listen", "--script"],
-        Some("health") => &["--url", "--providers"],
-        Some(_) => &[],
-    };
+    let takes = options_of(words.first().copied().unwrap_or("serve"));
     if let Some(stray) = options.given.iter().find(|given| !takes.contains(given)) {
         let of = words.first().map_or("hapax".to_owned(), |word| format!("hapax {word}"));
         return Err(Failed::Usage(format!("{of} takes no {stray}")));
@@ -104,9 +147,28 @@ fn command(options: Options) -> Result<Command, Failed> {
         ["demo"] => {
             Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) })
         }
+        ["drill"] => Ok(Command::Drill {
+            config: options.config,
+            url: options.url,
+            json: options.json,
+            print_config: options.print_config,
+        }),
         ["check"] => {
-            Ok(Command::Check { config: options.config, live: options.live, egress: options.egress })
+            let asked = Asked { live: options.live, egress: options.egress, json: options.json };
+            Ok(Command::Check { config: options.config, asked })
         }
+        ["explain"] if options.url.is_some() && options.config.is_some() => {
+            Err(Failed::Usage("say either --url or --config".to_owned()))
+        }
+        ["explain"] => Ok(Command::Explain(Question {
+            model: options.model,
+            key: options.key,
+            url: options.url,
+            config: options.config,
+            json: options.json,
+        })),
+        ["completions", shell] => Ok(Command::Completions { shell: (*shell).to_owned() }),
+        ["completions"] => Err(Failed::Usage("say: hapax completions bash|zsh|fish".to_owned())),
         ["simulate"] => {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })

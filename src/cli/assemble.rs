@@ -1,6 +1,6 @@
 //! The one place where the rooms are wired together: settings in, a house in service out.
 
-use crate::api::{Api, Network, State};
+use crate::api::{self, Api, Network, Pulse, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::domain::key::{Hash, Key, Keyring};
@@ -10,14 +10,19 @@ use crate::domain::{breaker, health};
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
+use crate::memory::Memory;
 use crate::server::{Limits, Server};
 use crate::telemetry::{self, Metrics, Telemetry};
 use crate::upstream;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
+
+/// A watcher of the status keeps a worker; so many must there be for each.
+const WORKERS_PER_WATCHER: usize = 8;
 
 /// A gateway in service.
 pub struct House {
@@ -25,6 +30,17 @@ pub struct House {
     server: Server,
     parts: Parts,
     log: telemetry::Writer,
+    /// Guards the providers in service, and makes one reload wait for the other.
+    made: Mutex<Vec<Made>>,
+    /// Guards the thread that ends the checks of the gateway before and begins those of the present one.
+    changing_guard: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A provider, and what it was made from.
+struct Made {
+    settings: config::Provider,
+    system_prompt: Option<String>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What a reload needs again.
@@ -32,6 +48,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 }
 
 impl House {
@@ -49,22 +66,31 @@ impl House {
             .map_err(|error| format!("the log cannot be started: {error}"))?;
         let sink = logging.sink.clone();
         let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
-        let observer: Arc<dyn Observer> =
-            Arc::new(Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock)));
-        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock) };
-        let state = parts.state(settings)?;
+        let telemetry = Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock));
+        let pulse = Arc::new(Pulse::new(Arc::new(telemetry)));
+        let observer = Arc::clone(&pulse) as Arc<dyn Observer>;
+        let memory = Memory::new(settings.server.memory_max);
+        let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock), memory };
+        let mut made = Vec::new();
+        let state = parts.state(settings, &mut made, None)?;
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges) = (api.clone(), Arc::clone(&gauges));
             let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
-            Api::new(state, Arc::clone(&parts.observer), Arc::clone(&clock), exposition)
+            Api::new(state, pulse, Arc::clone(&clock), exposition)
         });
-        let server = Server::start(listener, limits(settings), Arc::clone(&api) as _, clock)
-            .map_err(|error| format!("the front door cannot be opened: {error}"))?;
+        let server = Server::start(
+            listener,
+            limits(settings, Arc::clone(&parts.memory)),
+            Arc::clone(&api) as _,
+            clock,
+        )
+        .map_err(|error| format!("the front door cannot be opened: {error}"))?;
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
-        Ok(Self { api, server, parts, log })
+        let (made, changing_guard) = (Mutex::new(made), Mutex::default());
+        Ok(Self { api, server, parts, log, made, changing_guard })
     }
 
     /// Where it listens.
@@ -85,12 +111,40 @@ impl House {
     /// # Errors
     /// What cannot be used; nothing has changed then.
     pub fn reload(&self, settings: &Settings) -> Result<(), String> {
-        let state = self.parts.state(settings).inspect_err(|_| self.parts.metrics.reloaded(None))?;
+        let mut made = lock(&self.made);
+        let old = self.api.state();
+        let state = self
+            .parts
+            .state(settings, &mut made, Some(&old))
+            .inspect_err(|_| self.parts.metrics.reloaded(None))?;
         let gateway = Arc::clone(&state.gateway);
-        let old = self.api.replace(state);
+        self.api.replace(state);
         self.parts.metrics.reloaded(Some(&settings.hash));
-        old.gateway.stop();
-        gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))
+        self.change_guard(old, gateway)
+    }
+
+    /// Ends the old checks and begins the new ones, on a thread of its own: a check may hang in the machine's name
+    /// resolver, and signals are not to wait for that.
+    fn change_guard(&self, old: Arc<State>, new: Arc<Gateway>) -> Result<(), String> {
+        let mut changing = lock(&self.changing_guard);
+        if let Some(before) = changing.take() {
+            let _ = before.join();
+        }
+        let body = move || {
+            old.gateway.stop();
+            if let Err(error) = new.start_checks() {
+                log::error!("checks cannot be started: {error}");
+            }
+        };
+        let thread = Builder::new().name("change-guard".to_owned()).spawn(body);
+        *changing = Some(thread.map_err(|error| format!("checks cannot be started: {error}"))?);
+        Ok(())
+    }
+
+    /// Changes while the thread that watches the connections is alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> u64 {
+        self.server.gauges().heartbeat.load(Ordering::Relaxed)
     }
 
     /// A reload failed before there were settings.
@@ -108,6 +162,9 @@ impl House {
     pub fn close(self, patience: Duration) -> bool {
         self.drain();
         let finished = self.server.join(patience);
+        if let Some(changing) = lock(&self.changing_guard).take() {
+            let _ = changing.join();
+        }
         self.api.state().gateway.stop();
         self.log.close();
         finished
@@ -115,29 +172,79 @@ impl House {
 }
 
 impl Parts {
-    fn state(&self, settings: &Settings) -> Result<State, String> {
-        let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
-        for name in &settings.preference {
-            let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
-                continue;
-            };
-            let upstream =
-                upstream::connect(provider, settings.system_prompt.as_deref(), Arc::clone(&self.clock))?;
-            providers.push((slot(provider), Arc::new(upstream)));
-        }
-        let gateway =
-            Gateway::new(routes(settings), providers, Arc::clone(&self.clock), Arc::clone(&self.observer));
-        let limited =
-            |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-        let keys = settings.keys.iter().filter_map(limited);
-        Ok(State {
-            gateway: Arc::new(gateway),
-            meter: Meter::new(keys, settings.requests_per_minute, Arc::clone(&self.observer)),
-            keyring: Keyring::new(settings.keys.iter().map(key).collect()),
-            trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
-            cors_origins: settings.cors_origins.clone(),
-        })
+    /// What is to be in service: see [`in_service`].
+    fn state(&self, settings: &Settings, made: &mut Vec<Made>, old: Option<&State>) -> Result<State, String> {
+        let state = in_service(settings, (&self.clock, &self.observer, &self.memory), made, old)?;
+        self.metrics.configured(state.gateway.known_models().clone());
+        Ok(state)
     }
+}
+
+/// What a configuration puts into service at the start; nothing is connected or started yet.
+pub(super) fn state(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+) -> Result<State, String> {
+    let memory = Memory::new(settings.server.memory_max);
+    in_service(settings, (clock, observer, &memory), &mut Vec::new(), None)
+}
+
+/// What is to be in service. `made` are the providers of `old`; what is the same in both stays as it is, and
+/// nothing is changed when something cannot be used.
+fn in_service(
+    settings: &Settings,
+    (clock, observer, memory): (&Arc<dyn Clock>, &Arc<dyn Observer>, &Arc<Memory>),
+    made: &mut Vec<Made>,
+    old: Option<&State>,
+) -> Result<State, String> {
+    let mut providers: Vec<(SlotSettings, Arc<dyn Provider>)> = Vec::new();
+    let mut now_made = Vec::new();
+    for name in &settings.preference {
+        let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
+            continue;
+        };
+        let upstream = known_or_new(provider, settings.system_prompt.as_deref(), made, (clock, memory))?;
+        providers.push((slot(provider), Arc::clone(&upstream)));
+        let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
+        now_made.push(Made { settings, system_prompt, provider: upstream });
+    }
+    *made = now_made;
+    let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+    let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
+    let keys = settings.keys.iter().filter_map(limited);
+    let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(observer));
+    if let Some(old) = old {
+        gateway = gateway.inheriting(&old.gateway);
+        meter = meter.inheriting(&old.meter);
+    }
+    Ok(State {
+        gateway: Arc::new(gateway),
+        meter,
+        keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+        trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
+        cors_origins: settings.cors_origins.clone(),
+        watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
+    })
+}
+
+/// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
+/// one. A file of certificates may have changed under its name, so such a provider is always made anew.
+fn known_or_new(
+    settings: &config::Provider,
+    system_prompt: Option<&str>,
+    made: &[Made],
+    (clock, memory): (&Arc<dyn Clock>, &Arc<Memory>),
+) -> Result<Arc<dyn Provider>, String> {
+    let same = |made: &&Made| {
+        made.settings == *settings
+            && made.system_prompt.as_deref() == system_prompt
+            && settings.ca_file.is_none()
+    };
+    if let Some(known) = made.iter().find(same) {
+        return Ok(Arc::clone(&known.provider));
+    }
+    Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock), Arc::clone(memory))?))
 }
 
 fn slot(provider: &config::Provider) -> SlotSettings {
@@ -147,6 +254,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
         models: provider.models.clone(),
         max_concurrency: provider.max_concurrency,
         retries: provider.retries,
+        weight: provider.weight,
     }
 }
 
@@ -173,8 +281,10 @@ fn routes(settings: &Settings) -> gateway::Settings {
             config::OnStreamFailure::Continue => gateway::OnStreamFailure::Continue,
             config::OnStreamFailure::End => gateway::OnStreamFailure::End,
         },
+        keep_alive: settings.keep_alive,
         deduplicate: settings.deduplicate,
         models: settings.models.iter().map(own).collect(),
+        strategy: settings.strategy,
     }
 }
 
@@ -193,21 +303,37 @@ fn network(network: &config::Network) -> Network {
     Network { address: network.address, prefix: network.prefix }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, memory: Arc<Memory>) -> Limits {
     let server = &settings.server;
     Limits {
         workers: server.workers,
         queue: server.queue,
         connections_max: server.connections_max,
+        connections_per_address_max: server.connections_per_address_max,
         header_bytes_max: server.header_bytes_max,
         body_bytes_max: server.body_bytes_max,
-        memory_max: server.memory_max,
+        memory,
         header_timeout: server.header_timeout,
         body_timeout: server.body_timeout,
         idle_timeout: server.idle_timeout,
         write_timeout: server.write_timeout,
         ..Limits::default()
     }
+}
+
+/// Allows this process as many descriptors as it may have: the usual soft limit of 1024 is soon used up by callers.
+pub(super) fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Where it is refused, the connections make do with half of what there is.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
+/// What is guarded here is replaced as a whole, so a panic leaves it right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The text of `/metrics`: what was counted, and what is read off the rooms now.
@@ -228,7 +354,10 @@ fn exposition(
         gauges.connections = number(door.connections.load(Ordering::Relaxed));
         gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
         gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
-        gauges.memory = vec![("requests", number(door.memory_bytes.load(Ordering::Relaxed)))];
+        gauges.memory = vec![
+            ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
+            ("calls", number(door.memory_of_others())),
+        ];
         gauges.rejected = door.rejections().collect();
     }
     metrics.render(&gauges)

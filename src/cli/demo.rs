@@ -1,7 +1,9 @@
 //! `hapax demo`: two simulated providers, one failing on a schedule, and a gateway before them.
 
 use super::assemble::House;
-use super::{Failed, print, serve};
+use super::duty::{self, Duty};
+use super::systemd::Notify;
+use super::{Failed, print};
 use crate::clock::SystemClock;
 use crate::config;
 use crate::simulate::Simulator;
@@ -17,7 +19,7 @@ pub(super) fn run(listen: &str) -> Result<(), Failed> {
         let what = what.to_owned();
         move |error: std::io::Error| Failed::Running(format!("{what}: {error}"))
     };
-    let signals = serve::signals()?;
+    let signals = duty::signals()?;
     let clock = Arc::new(SystemClock);
     let start =
         || Simulator::start("127.0.0.1:0", Arc::clone(&clock) as _).map_err(failed("no port for a provider"));
@@ -32,7 +34,9 @@ pub(super) fn run(listen: &str) -> Result<(), Failed> {
         config::parse("demo", &yaml, &|_| None).map_err(|problems| Failed::Config(problems.to_string()))?;
     let house = House::open(&settings, listener, clock, std::io::stderr()).map_err(Failed::Running)?;
     print(&welcome(&house.address().to_string()))?;
-    let ended = serve::until_ended(house, signals, None, Duration::from_secs(5));
+    let (notify, patience) = (Notify::from_environment(), Duration::from_secs(5));
+    let duty = Duty { reload: None, watch: None, notify, patience };
+    let ended = duty.until_ended(house, signals);
     first.stop();
     second.stop();
     ended

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// How long the whole question may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Bytes read of the answer; its first line is all that counts.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes read of an answer.
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 pub(super) fn run(url: Option<&str>, providers: bool) -> Result<(), Failed> {
     let authority = match url {
@@ -16,15 +16,15 @@ pub(super) fn run(url: Option<&str>, providers: bool) -> Result<(), Failed> {
         None => of_settings(),
     };
     let path = if providers { "/health" } else { "/health/live" };
-    match status(&authority, path) {
-        Ok(200) => Ok(()),
-        Ok(status) => Err(Failed::Running(format!("{path} at {authority} answers {status}"))),
+    match get(&authority, path, None) {
+        Ok((200, _)) => Ok(()),
+        Ok((status, _)) => Err(Failed::Running(format!("{path} at {authority} answers {status}"))),
         Err(error) => Err(Failed::Running(format!("no answer from {authority}: {error}"))),
     }
 }
 
 /// The host and port of a plain `http://` URL.
-fn of_url(url: &str) -> Result<String, Failed> {
+pub(super) fn of_url(url: &str) -> Result<String, Failed> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let authority = rest.split('/').next().unwrap_or(rest);
     if authority.is_empty() || rest.contains("://") {
@@ -44,20 +44,24 @@ fn of_settings() -> String {
     }
 }
 
-fn status(authority: &str, path: &str) -> std::io::Result<u16> {
+/// One question to a running gateway: the status and the body of its answer.
+pub(super) fn get(authority: &str, target: &str, key: Option<&str>) -> std::io::Result<(u16, Vec<u8>)> {
     let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(
-        format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes(),
-    )?;
+    let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
+    let head = format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\n{key}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     let line = String::from_utf8_lossy(answer.get(..12).unwrap_or_default());
-    line.strip_prefix("HTTP/1.1 ")
+    let status = line
+        .strip_prefix("HTTP/1.1 ")
         .and_then(|status| status.parse().ok())
-        .ok_or_else(|| std::io::Error::other("that is no HTTP answer"))
+        .ok_or_else(|| std::io::Error::other("that is no HTTP answer"))?;
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n").map_or(answer.len(), |end| end + 4);
+    Ok((status, answer.split_off(body)))
 }
 
 #[cfg(test)]

@@ -8,10 +8,13 @@ Usage: hapax [COMMAND] [OPTIONS]
 Commands:
   serve     run the gateway (the default)
   demo      two simulated providers and a gateway before them: no key, no network, no file needed
+  drill     play every promise about failures against simulated providers, and print the table
   check     validate the configuration and print what is in effect, secrets redacted
+  explain   which providers a request would try now, in which order, and why each other one is left out
   simulate  a provider that speaks every upstream dialect and misbehaves on request
   health    exit 0 when the gateway serves: a container's health check
   keys new  print a new caller's key once, and the line with its hash for the configuration
+  completions  complete commands and options in bash, zsh or fish
   help      this, or 'hapax help COMMAND'
 
 Options:
@@ -39,16 +42,59 @@ Examples:
   hapax demo --listen 127.0.0.1:9000
 ";
 
+const DRILL: &str = "\
+Usage: hapax drill [--config FILE] [--json]
+       hapax drill --print-config
+       hapax drill --url URL [--json]
+
+Plays every row of the failure contract against simulated providers on this machine: what the caller received, what
+each provider saw, and whether the promise was kept. Exit status 0 when all were. No key and no network is needed.
+  --config FILE   with this site's ways: streams.on_failure, deduplicate, system_prompt; providers are the drill's
+  --print-config  print the configuration for a gateway of your own, and nothing else
+  --url URL       drill that gateway; its providers are simulated by this command, on ports 9211 to 9217
+  --json          print JSON
+
+Examples:
+  hapax drill
+  hapax drill --print-config > drill.yaml && (hapax serve -c drill.yaml &) && hapax drill --url http://127.0.0.1:8080
+";
+
 const CHECK: &str = "\
-Usage: hapax check [--config FILE] [--live] [--egress]
+Usage: hapax check [--config FILE] [--live] [--egress] [--json]
 
 Validates the configuration and prints what is in effect, with every secret redacted. All problems are listed.
   --live    also ask each provider, unbilled, whether it is reachable and the key is accepted
   --egress  list every host:port this configuration can make Hapax connect to, and nothing else
+  --json    all of it as one JSON object, the problems of a wrong file too
 
 Examples:
   hapax check --config config.yaml
   hapax check --live
+";
+
+const EXPLAIN: &str = "\
+Usage: hapax explain [--model MODEL] [--key NAME] [--url URL | --config FILE] [--json]
+
+Which providers a request for MODEL would try now, in which order, and why each other one is left out: for lack of
+the model, an open circuit, failing checks, or because it is busy. Without MODEL: a request that names none.
+  --key NAME     also whether this caller's key may use the model
+  --url URL      ask the gateway running there; the key it wants to see is taken from $HAPAX_API_KEY
+  --config FILE  decide from the file, as if everybody were well (the default)
+  --json         as one JSON object
+
+Examples:
+  hapax explain --model gpt-4o
+  hapax explain --model fast --key billing-bot --url http://127.0.0.1:8080
+";
+
+const COMPLETIONS: &str = "\
+Usage: hapax completions bash|zsh|fish
+
+Prints a script that completes commands and options in this shell.
+
+Examples:
+  source <(hapax completions bash)
+  hapax completions fish > ~/.config/fish/completions/hapax.fish
 ";
 
 const SIMULATE: &str = "\
@@ -88,7 +134,10 @@ Examples:
 pub(super) fn of(topic: Option<&str>) -> &'static str {
     match topic {
         Some("demo") => DEMO,
+        Some("drill") => DRILL,
         Some("check") => CHECK,
+        Some("explain") => EXPLAIN,
+        Some("completions") => COMPLETIONS,
         Some("simulate") => SIMULATE,
         Some("health") => HEALTH,
         Some("keys") => KEYS,

@@ -3,12 +3,19 @@
 mod args;
 pub mod assemble;
 mod check;
+mod completions;
 mod demo;
+pub mod drill;
+mod duty;
+mod explain;
 mod health;
 mod help;
 mod keys;
+mod reload;
 mod serve;
 mod simulate;
+mod systemd;
+mod watch;
 
 use args::Command;
 use std::ffi::OsString;
@@ -32,7 +39,12 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let done = args::parse(arguments).and_then(|command| match command {
         Command::Serve { config } => serve::run(config.as_deref()),
         Command::Demo { listen } => demo::run(&listen),
-        Command::Check { config, live, egress } => check::run(config.as_deref(), live, egress),
+        Command::Check { config, asked } => check::run(config.as_deref(), asked),
+        Command::Explain(question) => explain::run(&question),
+        Command::Completions { shell } => completions::run(&shell),
+        Command::Drill { config, url, json, print_config } => {
+            drill::run(&drill::Wish { config: config.as_deref(), url: url.as_deref(), json, print_config })
+        }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
         Command::Health { url, providers } => health::run(url.as_deref(), providers),
         Command::NewKey { name } => keys::new(&name),

@@ -20,7 +20,7 @@ pub(super) fn run(listen: &str, script: Option<&Path>) -> Result<(), Failed> {
          -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
         url = simulator.url()
     ))?;
-    super::serve::wait_for_end()?;
+    super::duty::wait_for_end()?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod settings;
 mod tests;
 mod value;
 
+pub use crate::domain::balance::Strategy;
 pub use env::{Env, process as process_environment};
 pub use load::{defaults, find, load, parse};
 pub use problem::{Problem, Problems};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub retry_wait_max: Duration,
     /// What happens to a stream that breaks.
     pub on_stream_failure: OnStreamFailure,
+    /// While a stream has nothing to say, something meaningless is said this often.
+    pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
     /// Keys of callers; empty: no key is asked for.
@@ -65,7 +68,7 @@ pub struct Settings {
 }
 
 /// The front door's limits and times; each is documented in the contract, section 2.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the file, documented there with their units")]
 pub struct Server {
     /// Host and port, as the file or the default says: `127.0.0.1:8080`.
@@ -73,6 +76,7 @@ pub struct Server {
     pub workers: usize,
     pub queue: usize,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub header_bytes_max: usize,
     pub body_bytes_max: usize,
     pub memory_max: usize,
@@ -108,7 +112,7 @@ pub enum Kind {
 }
 
 /// One provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     /// Its name: `[A-Za-z0-9._-]{1,64}`.
     pub name: String,
@@ -126,8 +130,10 @@ pub struct Provider {
     pub max_concurrency: usize,
     /// No connection within this.
     pub connect_timeout: Duration,
-    /// No answer, or no first token, within this.
+    /// No first token of a stream within this.
     pub first_token_timeout: Duration,
+    /// No head of a whole answer within this: a model may think for minutes before it says anything.
+    pub answer_timeout: Duration,
     /// No further content within this.
     pub idle_timeout: Duration,
     /// The whole call, streams excepted.
@@ -136,8 +142,8 @@ pub struct Provider {
     pub retries: u32,
     /// PEM file with a private CA.
     pub ca_file: Option<PathBuf>,
-    /// Proxy URL; never taken from the environment.
-    pub proxy: Option<String>,
+    /// Proxy URL, which may hold a password; never taken from the environment.
+    pub proxy: Option<Secret>,
     /// Headers added to every request.
     pub headers: Vec<(String, Secret)>,
     /// Output bound where the dialect requires one and the caller gave none.
@@ -148,13 +154,8 @@ pub struct Provider {
     pub num_ctx: Option<u64>,
     /// Ollama's `keep_alive`.
     pub keep_alive: Option<String>,
-}
-
-/// How candidates are ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// As listed.
-    Preference,
+    /// Its share of the traffic among equals; 0: only when nobody else is left.
+    pub weight: u32,
 }
 
 /// A name of the operator's own.

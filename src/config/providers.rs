@@ -39,6 +39,7 @@ struct Given {
     models: Vec<String>,
     retries: Option<u32>,
     max_tokens: Option<u64>,
+    weight: Option<u32>,
 }
 
 /// Reads all providers.
@@ -48,13 +49,15 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Section<'_>) -> Found {
     let written = root.section("providers").named();
     if !written.is_empty() {
         found.declared = true;
+        let weights = root.section("routing").section("weights");
         for (name, section) in written {
+            let weight = weights.count(&name).and_then(|weight| u32::try_from(weight).ok());
             let given = if llm.text("provider").as_deref() == Some(&name) {
                 primary(reading, &llm)
             } else {
                 Given::default()
             };
-            add(reading, &mut found, &section, &name, &Given { word: None, ..given });
+            add(reading, &mut found, &section, &name, &Given { word: None, weight, ..given });
         }
         beside_providers(reading, &llm, &found);
     } else if ["provider", "model", "api_key", "endpoint", "backup_providers"]
@@ -86,6 +89,7 @@ fn primary(reading: &Reading<'_>, llm: &Section<'_>) -> Given {
         models: Vec::new(),
         retries: llm.section("retry").count("max_retries").and_then(|count| u32::try_from(count).ok()),
         max_tokens: llm.section("options").count("max_tokens"),
+        weight: None,
     }
 }
 
@@ -173,6 +177,7 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
         |(name, _): (String, Section<'_>)| headers.text(&name).map(|value| (name, Secret::new(value)));
     let retries = if section.written("retries").is_some() { None } else { given.retries };
     let max_tokens = if section.written("max_tokens").is_some() { None } else { given.max_tokens };
+    let weight = if section.written("weight").is_some() { None } else { given.weight };
     Some(Provider {
         name: name.to_owned(),
         kind,
@@ -183,16 +188,22 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
         max_concurrency: section.number("max_concurrency"),
         connect_timeout: timeouts.duration("connect"),
         first_token_timeout: timeouts.duration("first_token"),
+        answer_timeout: timeouts.duration(match ["answer", "first_token"].map(|key| timeouts.written(key)) {
+            [Some(_), _] => "answer",
+            [None, Some(_)] => "first_token",
+            [None, None] => "total",
+        }),
         idle_timeout: timeouts.duration("idle"),
         total_timeout: timeouts.duration("total"),
         retries: retries.unwrap_or_else(|| section.small("retries")),
         ca_file: section.text("ca_file").map(PathBuf::from),
-        proxy: section.text("proxy"),
+        proxy: section.text("proxy").map(Secret::new),
         headers: headers.named().into_iter().filter_map(header).collect(),
         max_tokens: max_tokens.or_else(|| section.count("max_tokens")).unwrap_or(1),
         version: section.text("version").unwrap_or_default(),
         num_ctx: section.count("num_ctx"),
         keep_alive: section.text("keep_alive"),
+        weight: weight.unwrap_or_else(|| section.small("weight")),
     })
 }
 

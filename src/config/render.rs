@@ -1,7 +1,8 @@
 //! The effective configuration, as YAML that loads again, with every secret redacted; and where it can connect to.
 
 use super::value::{self, duration_text, size_text};
-use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings};
+use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
+use crate::domain::key::Secret;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -26,6 +27,17 @@ pub fn effective(settings: &Settings) -> String {
         page.texts(&quote(&model.name), &targets);
     }
     page.close();
+    page.open("routing");
+    page.line(
+        "strategy",
+        match settings.strategy {
+            Strategy::Preference => "preference",
+            Strategy::Weighted => "weighted",
+            Strategy::LeastBusy => "least_busy",
+            Strategy::Fastest => "fastest",
+        },
+    );
+    page.close();
     page.open("circuit_breaker");
     page.line("failure_threshold", settings.breaker.failure_threshold);
     page.duration("interval", settings.breaker.interval);
@@ -45,6 +57,7 @@ pub fn effective(settings: &Settings) -> String {
         "on_failure",
         if settings.on_stream_failure == OnStreamFailure::End { "end" } else { "continue" },
     );
+    page.duration("keep_alive", settings.keep_alive);
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
     page.open("auth");
@@ -72,7 +85,9 @@ pub fn effective(settings: &Settings) -> String {
 pub fn egress(settings: &Settings) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for provider in &settings.providers {
-        let Ok(url) = value::url(provider.proxy.as_ref().unwrap_or(&provider.base_url)) else { continue };
+        let Ok(url) = value::url(provider.proxy.as_ref().map_or(&provider.base_url, Secret::reveal)) else {
+            continue;
+        };
         let host = format!("{}:{}", url.host, url.port_or_default());
         if !hosts.contains(&host) {
             hosts.push(host);
@@ -88,6 +103,7 @@ fn server(page: &mut Page, settings: &Settings) {
     page.line("workers", server.workers);
     page.line("queue", server.queue);
     page.line("connections_max", server.connections_max);
+    page.line("connections_per_address_max", server.connections_per_address_max);
     page.size("header_bytes_max", server.header_bytes_max);
     page.size("body_bytes_max", server.body_bytes_max);
     page.size("memory_max", server.memory_max);
@@ -122,17 +138,19 @@ fn provider_section(page: &mut Page, provider: &Provider) {
     page.open("timeouts");
     page.duration("connect", provider.connect_timeout);
     page.duration("first_token", provider.first_token_timeout);
+    page.duration("answer", provider.answer_timeout);
     page.duration("idle", provider.idle_timeout);
     page.duration("total", provider.total_timeout);
     page.close();
     page.line("retries", provider.retries);
+    page.line("weight", provider.weight);
     page.line(
         "ca_file",
         provider.ca_file.as_ref().map_or("null".to_owned(), |path| quote(&path.to_string_lossy())),
     );
     page.line(
         "proxy",
-        provider.proxy.as_deref().map_or("null".to_owned(), |proxy| quote(&without_user(proxy))),
+        provider.proxy.as_ref().map_or("null".to_owned(), |proxy| quote(&without_user(proxy.reveal()))),
     );
     page.open("headers");
     for (name, _) in &provider.headers {

@@ -35,7 +35,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         server,
         providers: found.providers,
         preference,
-        strategy: Strategy::Preference,
+        strategy: strategy(&root),
         models,
         breaker: Breaker {
             failure_threshold: breaker.small("failure_threshold"),
@@ -46,6 +46,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         health: health(&root),
         retry_wait_max: root.section("retry").duration("wait_max"),
         on_stream_failure: if is_continue { OnStreamFailure::Continue } else { OnStreamFailure::End },
+        keep_alive: root.section("streams").duration("keep_alive"),
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         requests_per_minute: per_minute(&root.section("rate_limit")),
@@ -96,6 +97,7 @@ fn server(reading: &mut Reading<'_>, root: &Section<'_>, has_keys: bool) -> Serv
         workers: server.number("workers"),
         queue,
         connections_max: server.number("connections_max"),
+        connections_per_address_max: server.number("connections_per_address_max"),
         header_bytes_max: either("header_bytes_max", "max_header_bytes"),
         body_bytes_max,
         memory_max,
@@ -239,6 +241,15 @@ fn health(root: &Section<'_>) -> Health {
         interval: either("interval").duration("interval"),
         timeout: either("timeout").duration("timeout"),
         failure_threshold: either("failure_threshold").small("failure_threshold"),
+    }
+}
+
+fn strategy(root: &Section<'_>) -> Strategy {
+    match root.section("routing").text("strategy").as_deref() {
+        Some("weighted") => Strategy::Weighted,
+        Some("least_busy") => Strategy::LeastBusy,
+        Some("fastest") => Strategy::Fastest,
+        _ => Strategy::Preference,
     }
 }
 

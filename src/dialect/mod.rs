@@ -6,24 +6,29 @@
 //! `model` and `stream_options.include_usage` are replaced.
 
 pub mod anthropic;
+mod embedding;
 pub mod hapax;
 pub mod json;
+mod lookup;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;
 mod raw;
 mod reader;
+pub mod responses;
 pub mod sse;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use lookup::estimate;
 pub use reader::Reader;
 pub use writer::Writer;
 
 use crate::domain::chat::{Answer, Chat, Content, Usage};
 use crate::domain::failure::{Failure, Fault, Verdict};
-use crate::domain::words::{Dialect, Gist, Words};
+use crate::domain::words::{Dialect, Gist, Subject, Words};
+use std::sync::Arc;
 
 /// A provider's own words in an error, as far as they are passed on.
 const MESSAGE_CHARS_MAX: usize = 1000;
@@ -99,6 +104,8 @@ pub struct Wording {
     pub model: String,
     /// Whether the caller asked for usage at the stream's end.
     pub include_usage: bool,
+    /// Whether the caller wants vectors as base64.
+    pub base64: bool,
 }
 
 /// An error to be shown to a caller; `api` decides what it says, the dialect how it looks.
@@ -127,9 +134,23 @@ pub struct Complaint {
 pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::open_as(dialect, body),
+        Dialect::OpenAiResponses => responses::open(body),
         Dialect::Anthropic => anthropic::open(body),
         Dialect::Ollama => ollama::open(body),
+        Dialect::OllamaGenerate => ollama::open_generate(body),
         Dialect::Hapax => hapax::open(body),
+    }
+}
+
+/// Opens a caller's body that may be about something else than a chat.
+///
+/// # Errors
+/// [`Invalid`] names the field.
+pub fn open_about(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
+    match subject {
+        Subject::Chat => open(dialect, body),
+        Subject::Embedding => embedding::open(dialect, body),
+        Subject::Tokens | Subject::Description => lookup::open(subject, body),
     }
 }
 
@@ -145,12 +166,20 @@ pub fn ask(
     so_far: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
+    match gist.subject {
+        Subject::Chat => {}
+        Subject::Embedding => return embedding::ask(target, words, model),
+        Subject::Tokens | Subject::Description => return lookup::ask(target, (gist, words), model),
+    }
+    if (target, words.dialect, so_far) == (Dialect::Ollama, Dialect::OllamaGenerate, None) {
+        return Ok(ollama::pass_generate(words, model));
+    }
     if words.dialect == target {
         return match target {
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
             Dialect::Anthropic => anthropic::pass(words, gist, model, so_far),
             Dialect::Ollama => ollama::pass(words, gist, model, so_far),
-            Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+            _ => Err(nobody_speaks()),
         };
     }
     let mut chat = decode(words)?;
@@ -161,7 +190,7 @@ pub fn ask(
         Dialect::OpenAiChat => openai::encode(&chat, gist, model, so_far, defaults),
         Dialect::Anthropic => anthropic::encode(&chat, gist, model, so_far, defaults),
         Dialect::Ollama => ollama::encode(&chat, gist, model, so_far, defaults),
-        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        _ => Err(nobody_speaks()),
     }
 }
 
@@ -169,12 +198,14 @@ fn decode(words: &Words) -> Result<Chat, Failure> {
     match words.dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::decode(words),
         Dialect::Anthropic => anthropic::decode(words).map_err(raw::failure_of),
+        Dialect::OpenAiResponses => responses::decode(words),
         Dialect::Ollama => ollama::decode(words).map_err(raw::failure_of),
+        Dialect::OllamaGenerate => ollama::decode_generate(words).map_err(raw::failure_of),
         Dialect::Hapax => hapax::decode(words),
     }
 }
 
-/// Providers speak chat; the other two dialects are only ever heard from callers.
+/// Providers speak chat; the other dialects are only ever heard from callers.
 fn nobody_speaks() -> Failure {
     Failure::new(Fault::Internal, "no provider speaks this dialect")
 }
@@ -189,11 +220,34 @@ pub fn read_answer(
     body: Vec<u8>,
     unwrap_tool: Option<&str>,
 ) -> Result<Answer, Failure> {
-    if target == caller && unwrap_tool.is_none() {
+    if passes(target, caller) && unwrap_tool.is_none() {
         let (model, usage) = facts(target, &body)?;
-        return Ok(Answer { model, usage, content: Content::Verbatim { dialect: target, body } });
+        return Ok(Answer { model, usage, content: Content::Verbatim { dialect: caller, body } });
     }
     said(target, &body, unwrap_tool)
+}
+
+/// Whether what a provider of this dialect says goes to this caller as it is. A stream that is continued by another
+/// question never does.
+fn passes(target: Dialect, caller: Dialect) -> bool {
+    target == caller || (target, caller) == (Dialect::Ollama, Dialect::OllamaGenerate)
+}
+
+/// Reads a provider's complete answer to any question, in the light of what was asked.
+///
+/// # Errors
+/// As [`read_answer`].
+pub fn read_reply(
+    target: Dialect,
+    (gist, words): (&Gist, &Words),
+    body: Vec<u8>,
+    outgoing: &Outgoing,
+) -> Result<Answer, Failure> {
+    match gist.subject {
+        Subject::Chat => read_answer(target, words.dialect, body, outgoing.unwrap_tool),
+        Subject::Embedding => embedding::read_answer(target, words, body),
+        Subject::Tokens | Subject::Description => lookup::read_answer(target, body),
+    }
 }
 
 fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
@@ -201,7 +255,7 @@ fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failur
         Dialect::OpenAiChat => openai::facts(body),
         Dialect::Anthropic => anthropic::facts(body),
         Dialect::Ollama => ollama::facts(body),
-        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        _ => Err(nobody_speaks()),
     }
 }
 
@@ -210,7 +264,7 @@ fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answe
         Dialect::OpenAiChat => openai::read_answer(body, unwrap_tool),
         Dialect::Anthropic => anthropic::read_answer(body, unwrap_tool),
         Dialect::Ollama => ollama::read_answer(body, unwrap_tool),
-        Dialect::OpenAiCompletion | Dialect::Hapax => Err(nobody_speaks()),
+        _ => Err(nobody_speaks()),
     }
 }
 
@@ -220,19 +274,13 @@ pub fn read_error(target: Dialect, status: u16, body: &[u8]) -> Failure {
     match target {
         Dialect::Anthropic => anthropic::read_error(status, body),
         Dialect::Ollama => ollama::read_error(status, body),
-        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Hapax => openai::read_error(status, body),
+        _ => openai::read_error(status, body),
     }
 }
 
 /// A failure as a provider told it. His own words go on only where they are the caller's business: the others may
 /// name keys, paths or addresses.
-fn judged(
-    status: u16,
-    fault: Fault,
-    message: Option<String>,
-    code: Option<String>,
-    param: Option<String>,
-) -> Failure {
+fn judged(fault: Fault, status: Option<u16>, words: &str) -> Failure {
     let ours = match fault {
         Fault::KeyRefused => "the provider refused our key",
         Fault::PaymentRequired => "our account at the provider is out of credit",
@@ -240,6 +288,7 @@ fn judged(
         Fault::Overloaded => "the provider is overloaded",
         Fault::Redirect => "the provider answered with a redirect, which is never followed",
         Fault::ErrorInBody => "the provider reported an error",
+        Fault::Garbage => "the provider's answer could not be understood",
         Fault::ServerError => "the provider failed",
         _ => "the provider rejected the request",
     };
@@ -247,14 +296,12 @@ fn judged(
         fault.verdict(),
         Verdict::Caller | Verdict::Capacity | Verdict::UnknownModel | Verdict::Untranslatable
     );
-    let message = message.filter(|message| callers_business && !message.is_empty());
-    let message = message.map(|message| message.chars().take(MESSAGE_CHARS_MAX).collect());
-    Failure {
-        status: Some(status),
-        code,
-        param,
-        ..Failure::new(fault, message.unwrap_or_else(|| ours.to_owned()))
-    }
+    let message = if callers_business && !words.is_empty() {
+        words.chars().take(MESSAGE_CHARS_MAX).collect()
+    } else {
+        ours.to_owned()
+    };
+    Failure { status, ..Failure::new(fault, message) }
 }
 
 /// Words a complete answer for the caller.
@@ -269,12 +316,27 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
             return write_answer(caller, &answer, wording);
         }
     }
+    if let Content::Vectors(vectors) = &answer.content {
+        return embedding::write_answer(caller, vectors, answer, wording);
+    }
     match caller {
         Dialect::OpenAiChat => openai::write_as(openai::Form::Chat, answer, wording),
         Dialect::OpenAiCompletion => openai::write_as(openai::Form::Completion, answer, wording),
+        Dialect::OpenAiResponses => responses::write_answer(answer, wording),
         Dialect::Anthropic => anthropic::write_answer(answer, wording),
-        Dialect::Ollama => ollama::write_answer(answer, wording),
+        Dialect::Ollama => ollama::write_as(ollama::Form::Chat, answer, wording),
+        Dialect::OllamaGenerate => ollama::write_as(ollama::Form::Generate, answer, wording),
         Dialect::Hapax => hapax::write_answer(answer, wording),
+    }
+}
+
+/// As [`write_answer`]; a verbatim body that nobody else holds is handed over as it is.
+#[must_use]
+pub fn hand_over(caller: Dialect, answer: Arc<Answer>, wording: &Wording) -> Vec<u8> {
+    match Arc::try_unwrap(answer) {
+        Ok(Answer { content: Content::Verbatim { dialect, body }, .. }) if dialect == caller => body,
+        Ok(answer) => write_answer(caller, &answer, wording),
+        Err(shared) => write_answer(caller, &shared, wording),
     }
 }
 
@@ -282,9 +344,11 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
 #[must_use]
 pub fn write_error(caller: Dialect, complaint: &Complaint) -> Vec<u8> {
     match caller {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::write_error(complaint),
+        Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => {
+            openai::write_error(complaint)
+        }
         Dialect::Anthropic => anthropic::write_error(complaint),
-        Dialect::Ollama => ollama::write_error(complaint),
+        Dialect::Ollama | Dialect::OllamaGenerate => ollama::write_error(complaint),
         Dialect::Hapax => hapax::write_error(complaint),
     }
 }

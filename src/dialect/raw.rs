@@ -15,9 +15,6 @@ use std::ops::Range;
 /// What [`Invalid`] says of something the domain has no word for; [`failure_of`] makes it `Untranslatable`.
 pub(super) const NO_EQUIVALENT: &str = "has no equivalent at the provider that was asked";
 
-/// Characters of a provider's own message that are passed on.
-const MESSAGE_CHARS_MAX: usize = 1000;
-
 /// How many unknown parameters are remembered by name.
 pub(super) const UNKNOWN_MAX: usize = 32;
 
@@ -264,54 +261,6 @@ pub(super) fn model_edit(body: &[u8], mark: Option<&Range<usize>>, model: &str) 
     }
 }
 
-/// What a status means when the body does not say more.
-pub(super) fn fault_of_status(status: u16) -> Fault {
-    match status {
-        200..=299 => Fault::ErrorInBody,
-        300..=399 => Fault::Redirect,
-        401 | 403 => Fault::KeyRefused,
-        402 => Fault::PaymentRequired,
-        404 => Fault::NotFound,
-        408 | 409 | 500..=528 | 530..=599 => Fault::ServerError,
-        413 => Fault::TooLarge,
-        429 => Fault::Busy,
-        529 => Fault::Overloaded,
-        400..=499 => Fault::BadRequest,
-        _ => Fault::Garbage,
-    }
-}
-
-/// A failure the provider told us of. Its own words are kept where they are the caller's business.
-pub(super) fn told(fault: Fault, status: Option<u16>, words: &str, code: Option<String>) -> Failure {
-    let own = matches!(
-        fault,
-        Fault::BadRequest
-            | Fault::NotFound
-            | Fault::TooLarge
-            | Fault::ContentPolicy
-            | Fault::ContextLength
-            | Fault::UnknownModel
-            | Fault::Untranslatable
-    );
-    let ours = match fault {
-        Fault::KeyRefused => "the provider refused its key",
-        Fault::PaymentRequired => "the account at the provider is out of credit",
-        Fault::Busy => "the provider is busy",
-        Fault::Overloaded => "the provider is overloaded",
-        Fault::Redirect => "the provider answered with a redirect",
-        Fault::ErrorInBody => "the provider reported an error",
-        Fault::Garbage => "the provider's answer could not be understood",
-        Fault::ServerError => "the provider failed",
-        _ => "the provider rejected the request",
-    };
-    let message = if own && !words.is_empty() {
-        words.chars().take(MESSAGE_CHARS_MAX).collect()
-    } else {
-        ours.to_owned()
-    };
-    Failure { status, code, ..Failure::new(fault, message) }
-}
-
 /// Why a provider's body could not be read: cut off, or not what the dialect says.
 pub(super) fn unreadable(body: &[u8], error: &serde_json::Error) -> Failure {
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -372,30 +321,5 @@ mod tests {
         assert_eq!(arguments("").get(), "{}");
         assert_eq!(arguments(r#"{"a":1}"#).get(), r#"{"a":1}"#);
         assert_eq!(arguments("{\"a\":").get(), r#"{"raw_arguments":"{\"a\":"}"#);
-    }
-
-    #[test]
-    fn a_secret_in_a_providers_words_is_not_passed_on() {
-        let failure = told(Fault::KeyRefused, Some(401), "Incorrect API key provided: sk-123", None);
-        assert!(!failure.message.contains("sk-"));
-    }
-
-    #[test]
-    fn every_status_has_a_fault() {
-        let expected = [
-            (200, Fault::ErrorInBody),
-            (302, Fault::Redirect),
-            (400, Fault::BadRequest),
-            (402, Fault::PaymentRequired),
-            (418, Fault::BadRequest),
-            (422, Fault::BadRequest),
-            (408, Fault::ServerError),
-            (503, Fault::ServerError),
-            (529, Fault::Overloaded),
-            (999, Fault::Garbage),
-        ];
-        for (status, fault) in expected {
-            assert_eq!(fault_of_status(status), fault, "{status}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! A provider's stream, read as it arrives: framing, meaning, and whether its end was a proper one.
 
-use super::{Sign, anthropic, ndjson, ollama, openai, sse};
+use super::{Sign, anthropic, ndjson, ollama, openai, passes, sse};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
@@ -74,14 +74,12 @@ impl Reader {
             Dialect::Ollama => {
                 (Framing::Ndjson(ndjson::Lines::new()), Events::Ollama(ollama::Events::new(unwrap_tool)))
             }
-            Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Hapax => {
-                (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool)))
-            }
+            _ => (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool))),
         };
         Self {
             framing,
             events,
-            verbatim: target == caller && unwrap_tool.is_none(),
+            verbatim: passes(target, caller) && unwrap_tool.is_none(),
             came: false,
             finished: false,
             ended: false,

@@ -77,7 +77,11 @@ impl Lines {
             let begin = self.start;
             self.start += length;
             self.search = Search::default();
-            if has_data(&self.buffer[begin..begin + length]) {
+            let raw = &self.buffer[begin..begin + length];
+            if is_one_line(raw) {
+                return Ok(Some(one_line(&self.buffer[begin..begin + length])));
+            }
+            if has_data(raw) {
                 return Ok(Some(parse(&self.buffer[begin..begin + length])));
             }
         }
@@ -101,7 +105,7 @@ impl Lines {
         let bytes = &self.buffer[self.start..];
         let search = &mut self.search;
         loop {
-            let Some(ahead) = bytes[search.at..].iter().position(|&b| b == b'\n' || b == b'\r') else {
+            let Some(ahead) = line_end(&bytes[search.at..]) else {
                 search.at = bytes.len();
                 return None;
             };
@@ -129,6 +133,30 @@ impl Lines {
     }
 }
 
+/// Where the first LF or CR is. Words at a time: most bytes of a stream are looked at here.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES << 7;
+    // A byte that equals the mark becomes zero, and only then can taking one from it set its top bit (below the
+    // first such byte nothing else does; Hacker's Delight, 6-1).
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let mut at = 0;
+    while let Some((word, _)) = bytes[at..].split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * u64::from(b'\n'))) | zeros(word ^ (ONES * u64::from(b'\r')));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    bytes[at..].iter().position(|&b| b == b'\n' || b == b'\r').map(|ahead| at + ahead)
+}
+
+/// What nearly every frame is: one line of data, ended by LF, and the blank one.
+fn is_one_line(raw: &[u8]) -> bool {
+    raw.starts_with(b"data: ") && line_end(raw).is_some_and(|end| raw[end..] == *b"\n\n")
+}
+
 /// The frame's lines, without their ends.
 fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     // A CRLF yields one empty line too many, which means nothing inside a frame.
@@ -147,6 +175,10 @@ fn field<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn has_data(raw: &[u8]) -> bool {
     lines(raw).any(|line| field(line, "data").is_some())
+}
+
+fn one_line(raw: &[u8]) -> Sse<'_> {
+    Sse { event: None, data: Cow::Borrowed(&raw[b"data: ".len()..raw.len() - 2]), raw }
 }
 
 fn parse(raw: &[u8]) -> Sse<'_> {

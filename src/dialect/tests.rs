@@ -46,6 +46,7 @@ fn written(caller: Dialect, include_usage: bool, frames: &[Frame]) -> String {
         provider: "p".into(),
         model: "w".into(),
         include_usage,
+        base64: false,
     };
     let mut writer = Writer::new(caller, wording);
     let mut out = Vec::new();
@@ -304,4 +305,10 @@ fn a_request_reaches_every_vendor() {
             "{back}"
         );
     }
+}
+
+#[test]
+fn a_secret_in_a_providers_words_is_not_passed_on() {
+    let failure = super::judged(Fault::KeyRefused, Some(401), "Incorrect API key provided: sk-123");
+    assert!(!failure.message.contains("sk-"));
 }

@@ -1,6 +1,6 @@
 //! A stream, worded for the caller: frames that are in his dialect pass, the others are put in his words.
 
-use super::{Complaint, Wording, anthropic, hapax, ollama, openai};
+use super::{Complaint, Wording, anthropic, hapax, ollama, openai, responses};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::words::Dialect;
 
@@ -17,6 +17,7 @@ pub struct Writer {
 enum Inner {
     OpenAi(openai::Writer),
     Anthropic(anthropic::Writer),
+    Responses(responses::Writer),
     Ollama(ollama::Writer),
     Hapax(hapax::Writer),
 }
@@ -32,7 +33,9 @@ impl Writer {
                 Inner::OpenAi(openai::Writer::with(openai::Form::Completion, wording))
             }
             Dialect::Anthropic => Inner::Anthropic(anthropic::Writer::new(wording)),
-            Dialect::Ollama => Inner::Ollama(ollama::Writer::new(wording)),
+            Dialect::OpenAiResponses => Inner::Responses(responses::Writer::new(wording)),
+            Dialect::Ollama => Inner::Ollama(ollama::Writer::with(ollama::Form::Chat, wording)),
+            Dialect::OllamaGenerate => Inner::Ollama(ollama::Writer::with(ollama::Form::Generate, wording)),
             Dialect::Hapax => Inner::Hapax(hapax::Writer::new(wording)),
         };
         Self { inner, hide_usage, translated: false }
@@ -42,9 +45,9 @@ impl Writer {
     #[must_use]
     pub fn content_type(caller: Dialect) -> &'static str {
         match caller {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::STREAM_TYPE,
+            Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => openai::STREAM_TYPE,
             Dialect::Anthropic => anthropic::STREAM_TYPE,
-            Dialect::Ollama => ollama::STREAM_TYPE,
+            Dialect::Ollama | Dialect::OllamaGenerate => ollama::STREAM_TYPE,
             Dialect::Hapax => hapax::STREAM_TYPE,
         }
     }
@@ -63,6 +66,7 @@ impl Writer {
             match &mut self.inner {
                 Inner::OpenAi(writer) => writer.delta(delta, out),
                 Inner::Anthropic(writer) => writer.delta(delta, out),
+                Inner::Responses(writer) => writer.delta(delta, out),
                 Inner::Ollama(writer) => writer.delta(delta, out),
                 Inner::Hapax(writer) => writer.delta(delta, out),
             }
@@ -74,8 +78,8 @@ impl Writer {
             Inner::OpenAi(writer) => writer.saw(deltas),
             Inner::Anthropic(writer) => writer.saw_verbatim(bytes, deltas),
             Inner::Ollama(writer) => writer.saw(deltas),
-            // No provider speaks Hapax's own form, so nothing verbatim is in it.
-            Inner::Hapax(_) => {}
+            // No provider speaks these, so nothing verbatim is in them.
+            Inner::Responses(_) | Inner::Hapax(_) => {}
         }
     }
 
@@ -84,6 +88,7 @@ impl Writer {
         match &mut self.inner {
             Inner::OpenAi(writer) => writer.end(out),
             Inner::Anthropic(writer) => writer.end(out),
+            Inner::Responses(writer) => writer.end(out),
             Inner::Ollama(writer) => writer.end(out),
             Inner::Hapax(writer) => writer.end(out),
         }
@@ -94,6 +99,7 @@ impl Writer {
         match &mut self.inner {
             Inner::OpenAi(writer) => writer.failure(complaint, out),
             Inner::Anthropic(writer) => writer.failure(complaint, out),
+            Inner::Responses(writer) => writer.failure(complaint, out),
             Inner::Ollama(writer) => writer.failure(complaint, out),
             Inner::Hapax(writer) => writer.failure(complaint, out),
         }
@@ -104,6 +110,7 @@ impl Writer {
         match &mut self.inner {
             Inner::OpenAi(writer) => writer.keep_alive(out),
             Inner::Anthropic(writer) => writer.keep_alive(out),
+            Inner::Responses(writer) => writer.keep_alive(out),
             Inner::Ollama(writer) => writer.keep_alive(out),
             Inner::Hapax(writer) => writer.keep_alive(out),
         }

@@ -1,5 +1,6 @@
 //! Seconds since 1970 as people write them: RFC 3339, in UTC.
 
+use super::digits::push_padded;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `2026-11-23T12:27:05.123Z`. Times before 1970 are written as 1970.
@@ -8,13 +9,18 @@ pub fn rfc3339(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
+    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
+    push_padded::<4>(&mut text, year);
+    for (mark, number) in
+        [('-', month), ('-', day), ('T', second / 3600), (':', second / 60 % 60), (':', second % 60)]
+    {
+        text.push(mark);
+        push_padded::<2>(&mut text, number);
+    }
+    text.push('.');
+    push_padded::<3>(&mut text, u64::from(since.subsec_millis()));
+    text.push('Z');
+    text
 }
 
 /// Year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.

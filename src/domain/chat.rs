@@ -1,5 +1,6 @@
 //! A conversation in nobody's dialect: the request, the answer, and the events a stream is made of.
 
+use super::embedding::Vector;
 use super::words::Dialect;
 use std::sync::Arc;
 
@@ -200,6 +201,8 @@ pub enum Content {
         /// The choices; most providers give one.
         choices: Vec<Choice>,
     },
+    /// Vectors, one per text that was asked about and in their order.
+    Vectors(Vec<Vector>),
 }
 
 /// One choice of an answer.

@@ -23,8 +23,12 @@ pub struct Tried {
 pub struct Record<'a> {
     /// Our id for it, or the caller's own.
     pub request_id: &'a str,
+    /// The trace it belongs to, when the caller sent a `traceparent`: 32 hexadecimal digits.
+    pub trace_id: Option<&'a str>,
     /// The endpoint's label; `other` for paths that are not ours.
     pub endpoint: &'static str,
+    /// Asked by probes, scrapes and pages, again and again: nothing to tell of in an ordinary log.
+    pub routine: bool,
     /// HTTP method.
     pub method: &'a str,
     /// The status sent; 499 when the caller left before one was.

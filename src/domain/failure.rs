@@ -25,6 +25,8 @@ pub enum Fault {
     Busy,
     /// Our own cap on concurrent calls to this provider is reached.
     Saturated,
+    /// Too much is held in memory for this question or its answer.
+    NoMemory,
     /// 5xx other than 529, 408, 409.
     ServerError,
     /// 529 (Anthropic).
@@ -133,7 +135,7 @@ impl Fault {
             Self::ContextLength => Verdict::Capacity,
             Self::UnknownModel => Verdict::UnknownModel,
             Self::KeyRefused | Self::PaymentRequired => Verdict::OurKey,
-            Self::Busy | Self::Saturated => Verdict::Busy,
+            Self::Busy | Self::Saturated | Self::NoMemory => Verdict::Busy,
             Self::ServerError
             | Self::Overloaded
             | Self::Redirect
@@ -186,6 +188,7 @@ impl Fault {
             | Self::PaymentRequired
             | Self::Busy
             | Self::Saturated
+            | Self::NoMemory
             | Self::StaleConnection
             | Self::CallerLeft
             | Self::Untranslatable
@@ -207,6 +210,7 @@ impl Fault {
             Self::PaymentRequired => "payment_required",
             Self::Busy => "busy",
             Self::Saturated => "saturated",
+            Self::NoMemory => "no_memory",
             Self::ServerError => "server_error",
             Self::Overloaded => "overloaded",
             Self::Redirect => "redirect",

@@ -41,6 +41,13 @@ impl Limit {
         Self { per_minute, whole_at: None }
     }
 
+    /// Goes on where another allowance of the same size stands; one of another size changes nothing.
+    pub fn take_over(&mut self, other: Self) {
+        if self.per_minute == other.per_minute {
+            *self = other;
+        }
+    }
+
     /// Takes one request from the allowance.
     ///
     /// # Errors

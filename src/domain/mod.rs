@@ -1,9 +1,12 @@
 //! What we decide: values and functions, without clock, thread, lock, log, JSON, file or socket.
 
+pub mod balance;
 pub mod breaker;
 pub mod calendar;
 pub mod chat;
 pub mod digest;
+pub mod digits;
+pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod health;

@@ -5,7 +5,7 @@
 //! 3. Any other name goes first to the providers whose patterns fit it, asked for that very name.
 //! 4. Everyone else stands in with his own model. Without a name everybody is asked for his own.
 //!
-//! Within each step the order is that of preference. A pinned provider leaves only itself.
+//! Within each step the order is that of preference, unless a strategy (`balance`) changes it. A pinned provider leaves only itself.
 
 use super::pattern::Pattern;
 
@@ -36,6 +36,8 @@ pub struct Candidate<'a> {
     pub offer: usize,
     /// The model to ask for.
     pub model: &'a str,
+    /// Which step of the above found it: candidates of one step are equals.
+    pub step: u8,
 }
 
 /// Why a provider is no candidate.
@@ -99,13 +101,37 @@ impl Routes {
             None => self.stand_in(&mut order),
             Some(name) => {
                 if let Some((_, targets)) = self.models.iter().find(|(own, _)| own == name) {
-                    order.extend(targets.iter().map(|(offer, model)| Candidate { offer: *offer, model }));
+                    order.extend(targets.iter().map(|(offer, model)| Candidate {
+                        offer: *offer,
+                        model,
+                        step: 1,
+                    }));
                 } else {
                     self.named(name, &mut order);
                     self.stand_in(&mut order);
                 }
             }
         }
+        self.pin(order, pinned)
+    }
+
+    /// The candidates in order when no other model will do: those who serve the name themselves, or where nobody
+    /// is known to, everyone, asked for that very name.
+    #[must_use]
+    pub fn servers<'a>(&'a self, model: Option<&'a str>, pinned: Option<&str>) -> Vec<Candidate<'a>> {
+        let own = |name: &str| self.models.iter().any(|(own, _)| own == name);
+        let Some(name) = model.filter(|name| !name.is_empty() && !own(name)) else {
+            return self.candidates(model, pinned);
+        };
+        let mut order = Vec::with_capacity(self.offers.len());
+        self.named(name, &mut order);
+        if order.is_empty() {
+            order.extend((0..self.offers.len()).map(|offer| Candidate { offer, model: name, step: 3 }));
+        }
+        self.pin(order, pinned)
+    }
+
+    fn pin<'a>(&self, mut order: Vec<Candidate<'a>>, pinned: Option<&str>) -> Vec<Candidate<'a>> {
         if let Some(pinned) = pinned {
             order.retain(|candidate| self.offers[candidate.offer].name == pinned);
         }
@@ -133,11 +159,11 @@ impl Routes {
         if let Some((provider, model)) = name.split_once('/').filter(|(_, model)| !model.is_empty())
             && let Some(offer) = self.offers.iter().position(|offer| offer.name == provider)
         {
-            order.push(Candidate { offer, model });
+            order.push(Candidate { offer, model, step: 2 });
         }
         for (place, offer) in self.offers.iter().enumerate() {
             if absent(order, place) && offer.models.iter().any(|pattern| pattern.matches(name)) {
-                order.push(Candidate { offer: place, model: name });
+                order.push(Candidate { offer: place, model: name, step: 3 });
             }
         }
     }
@@ -146,7 +172,7 @@ impl Routes {
     fn stand_in<'a>(&'a self, order: &mut Vec<Candidate<'a>>) {
         for (place, offer) in self.offers.iter().enumerate() {
             if absent(order, place) {
-                order.push(Candidate { offer: place, model: &offer.model });
+                order.push(Candidate { offer: place, model: &offer.model, step: 4 });
             }
         }
     }
@@ -251,5 +277,22 @@ mod tests {
             [(0, LeftOut::NotPinned), (1, LeftOut::NotPinned), (3, LeftOut::NotPinned)]
         );
         assert_eq!(routes.left_out(Some("gpt-4o"), None), []);
+    }
+
+    #[test]
+    fn where_no_other_model_will_do_nobody_stands_in_and_an_unknown_name_is_put_to_everyone() {
+        let routes = routes();
+        let order = |model, pinned| -> Vec<(usize, String)> {
+            let candidates = routes.servers(model, pinned);
+            candidates.iter().map(|candidate| (candidate.offer, candidate.model.to_owned())).collect()
+        };
+        let asked = |offers: &[usize], model: &str| -> Vec<(usize, String)> {
+            offers.iter().map(|offer| (*offer, model.to_owned())).collect()
+        };
+        assert_eq!(order(Some("claude-3"), None), asked(&[1], "claude-3"));
+        assert_eq!(order(Some("embed-small"), None), asked(&[0, 1, 2, 3], "embed-small"));
+        assert_eq!(order(Some("embed-small"), Some("openai")), asked(&[2], "embed-small"));
+        assert_eq!(order(Some("gpt-mine"), None), asked(&[1], "claude-3"));
+        assert_eq!(order(None, Some("ollama")), asked(&[0], "llama3.2"));
     }
 }

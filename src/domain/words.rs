@@ -10,10 +10,14 @@ pub enum Dialect {
     OpenAiChat,
     /// OpenAI's legacy `POST /v1/completions` with `prompt`.
     OpenAiCompletion,
+    /// OpenAI `POST /v1/responses`, stateless.
+    OpenAiResponses,
     /// Anthropic `POST /v1/messages`.
     Anthropic,
     /// Ollama `POST /api/chat`, NDJSON streams.
     Ollama,
+    /// Ollama `POST /api/generate`: the same with a prompt, and `response` in place of `message`.
+    OllamaGenerate,
     /// Hapax's own `POST /v1/completions` with `messages` or `input`.
     Hapax,
 }
@@ -40,9 +44,34 @@ pub struct Marks {
     pub messages: Option<Range<usize>>,
 }
 
+/// What is asked for. The first is a conversation; the others are questions in the words of the same vendors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// An answer of a model.
+    #[default]
+    Chat,
+    /// Vectors for texts.
+    Embedding,
+    /// How many tokens a conversation has, in the vendor's own count (Anthropic).
+    Tokens,
+    /// What a model is, in the vendor's own words (Ollama).
+    Description,
+}
+
+impl Subject {
+    /// Whether another model's answer is as good as the one of the model that was named. Vectors of two models
+    /// cannot be compared, and a count or a description is of one model only.
+    #[must_use]
+    pub fn allows_stand_ins(self) -> bool {
+        self == Self::Chat
+    }
+}
+
 /// What the door needs to know of a request without reading all of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gist {
+    /// What is asked for.
+    pub subject: Subject,
     /// The model as the caller named it.
     pub model: Option<String>,
     /// Whether the caller wants a stream.
@@ -51,4 +80,6 @@ pub struct Gist {
     pub include_usage: bool,
     /// The caller's bound on output tokens, if any.
     pub max_tokens: Option<u64>,
+    /// Whether vectors are wanted as base64 rather than as numbers.
+    pub base64: bool,
 }

@@ -4,6 +4,7 @@ use super::Gateway;
 use super::audience::Audience;
 use super::cancel::Cancel;
 use super::flight::{Boarded, Lead, News, Seat, Shared};
+use super::keeper::keeping;
 use super::ports::{Listener, Outcome, Question, Trail};
 use super::run::{Run, left};
 use crate::domain::event::Event;
@@ -18,6 +19,19 @@ impl Gateway {
     /// not before nobody else does.
     pub fn ask(&self, question: Question, leave: &Cancel, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let start = self.house.now();
+        if !question.gist.stream {
+            return self.seat(question, leave, listener, start);
+        }
+        keeping(listener, self.settings.keep_alive, |listener| self.seat(question, leave, listener, start))
+    }
+
+    fn seat(
+        &self,
+        question: Question,
+        leave: &Cancel,
+        listener: &mut dyn Listener,
+        start: Instant,
+    ) -> (Outcome, Trail) {
         if !self.settings.deduplicate || !question.deduplicate {
             return self.alone(&question, leave, listener, start);
         }
@@ -54,8 +68,8 @@ impl Gateway {
                 watched.leader_left(reason);
             }
         });
-        let audience = Audience::leading(listener, &flight);
-        let (outcome, trail, here) = Run::new(self, question, audience, start).run();
+        let audience = Audience::leading(&mut *listener, &flight);
+        let (outcome, trail, rest) = Run::new(self, question, audience, start).run();
         let shared = match &outcome {
             Outcome::Whole(answer) => Shared::Whole(Arc::clone(answer)),
             Outcome::Streamed => Shared::Streamed,
@@ -63,7 +77,8 @@ impl Gateway {
             Outcome::Failed(failure) => Shared::Failed(failure.clone()),
         };
         lead.end(shared, &trail);
-        if here { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
+        // Now that nobody waits for it.
+        if rest.pay(listener) { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }
 
     fn follow(

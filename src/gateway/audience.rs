@@ -1,9 +1,10 @@
 //! Who hears a stream: the caller whose thread this is, and everyone who follows his flight.
 
 use super::cancel::{Cancel, Reason};
-use super::flight::Flight;
+use super::flight::{Flight, REPLAY_BYTES_MAX, size_of_frame};
 use super::ports::{Left, Listener, Trail};
-use crate::domain::chat::Frame;
+use crate::domain::chat::{Frame, SharedFrame};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub(super) struct Audience<'a> {
@@ -12,18 +13,39 @@ pub(super) struct Audience<'a> {
     /// Fires when nobody is left.
     pub(super) cancel: &'a Cancel,
     /// Whether the caller himself still listens.
-    pub(super) here: bool,
+    here: bool,
+    /// What the caller has yet to hear: his socket is slow, and others wait for what comes next.
+    owed: VecDeque<SharedFrame>,
+    owed_bytes: usize,
+}
+
+/// What is still to be done for the caller himself when the stream is over.
+pub(super) struct Rest {
+    here: bool,
+    owed: VecDeque<SharedFrame>,
+}
+
+impl Rest {
+    /// Tells the caller what he has yet to hear; whether he heard everything.
+    pub(super) fn pay(self, listener: &mut dyn Listener) -> bool {
+        self.here && self.owed.iter().all(|frame| listener.frame(frame).is_ok())
+    }
 }
 
 impl<'a> Audience<'a> {
     /// One caller alone.
     pub(super) fn alone(listener: &'a mut dyn Listener, leave: &'a Cancel) -> Self {
-        Self { listener, flight: None, cancel: leave, here: true }
+        Self { listener, flight: None, cancel: leave, here: true, owed: VecDeque::new(), owed_bytes: 0 }
     }
 
     /// A caller who leads a flight.
     pub(super) fn leading(listener: &'a mut dyn Listener, flight: &'a Flight) -> Self {
-        Self { listener, flight: Some(flight), cancel: &flight.cancel, here: true }
+        Self { flight: Some(flight), ..Self::alone(listener, &flight.cancel) }
+    }
+
+    /// What remains to be done for the caller.
+    pub(super) fn rest(self) -> Rest {
+        Rest { here: self.here, owed: self.owed }
     }
 
     /// The stream is committed. Fails when nobody is left.
@@ -35,14 +57,34 @@ impl<'a> Audience<'a> {
         self.after(heard)
     }
 
-    /// One more frame. Followers get theirs first: the caller's socket may be slow.
+    /// One more frame. Followers get theirs first, and are not kept waiting for the next one by a caller whose
+    /// socket is slow: he hears the rest when he can, or when the stream is over.
     pub(super) fn frame(&mut self, frame: Frame) -> Result<(), Left> {
         let frame = Arc::new(frame);
-        if let Some(flight) = self.flight {
-            flight.publish(&frame);
-        }
-        let heard = !self.here || self.listener.frame(&frame).is_ok();
+        let followed = self.flight.is_some_and(|flight| flight.publish(&frame));
+        let heard = !self.here || self.tell(frame, followed);
         self.after(heard)
+    }
+
+    /// Whether the caller could be told, now or later.
+    fn tell(&mut self, frame: SharedFrame, followed: bool) -> bool {
+        if self.owed.is_empty() && (!followed || self.listener.ready()) {
+            return self.listener.frame(&frame).is_ok();
+        }
+        self.owed_bytes += size_of_frame(&frame);
+        self.owed.push_back(frame);
+        while let Some(next) = self.owed.front() {
+            if followed && !self.listener.ready() {
+                // As far as any follower may lag behind.
+                return self.owed_bytes <= REPLAY_BYTES_MAX;
+            }
+            if self.listener.frame(next).is_err() {
+                return false;
+            }
+            self.owed_bytes -= size_of_frame(next);
+            self.owed.pop_front();
+        }
+        true
     }
 
     fn after(&mut self, heard: bool) -> Result<(), Left> {
@@ -57,6 +99,7 @@ impl<'a> Audience<'a> {
             Some(flight) => {
                 if self.here {
                     self.here = false;
+                    self.owed = VecDeque::new();
                     flight.leader_left(Reason::CallerLeft);
                 }
                 if self.cancel.fired().is_some() { Err(Left) } else { Ok(()) }

@@ -6,6 +6,7 @@ use super::ports::{
 };
 use super::{Gateway, OnStreamFailure, Settings, SlotSettings};
 use crate::clock::{Clock, ManualClock};
+use crate::domain::balance::Strategy;
 use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Frame, Part, SharedFrame, Usage};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
@@ -25,6 +26,10 @@ impl Gate {
     pub(super) fn open(&self) {
         *self.0.0.lock() = true;
         self.0.1.notify_all();
+    }
+
+    fn is_open(&self) -> bool {
+        *self.0.0.lock()
     }
 
     fn pass(&self) {
@@ -224,6 +229,9 @@ pub(super) struct Recorder {
     pub(super) begun: Vec<Trail>,
     pub(super) frames: Vec<SharedFrame>,
     pub(super) patience: Option<usize>,
+    /// Hears nothing before it is opened.
+    pub(super) slow: Option<Gate>,
+    pub(super) waits: Arc<AtomicUsize>,
 }
 
 impl Recorder {
@@ -258,11 +266,24 @@ impl Listener for Recorder {
     }
 
     fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left> {
+        if let Some(gate) = &self.slow {
+            gate.pass();
+        }
         if self.patience == Some(self.frames.len()) {
             return Err(Left);
         }
         self.frames.push(Arc::clone(frame));
         Ok(())
+    }
+
+    fn waiting(&mut self) -> Result<(), Left> {
+        assert!(self.begun.is_empty(), "told to wait although it has begun");
+        self.waits.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn ready(&self) -> bool {
+        self.slow.as_ref().is_none_or(Gate::is_open)
     }
 }
 
@@ -306,8 +327,10 @@ pub(super) fn settings() -> Settings {
         request_timeout: Duration::from_secs(600),
         retry_wait_max: Duration::from_millis(200),
         on_stream_failure: OnStreamFailure::Continue,
+        keep_alive: Duration::from_secs(10),
         deduplicate: true,
         models: Vec::new(),
+        strategy: Strategy::Preference,
     }
 }
 
@@ -318,6 +341,7 @@ pub(super) fn slot(name: &str) -> SlotSettings {
         models: vec![format!("{name}-*")],
         max_concurrency: 1_000,
         retries: 0,
+        weight: 1,
     }
 }
 
@@ -359,6 +383,7 @@ pub(super) fn question(body: &str) -> Question {
         pinned: None,
         deduplicate: true,
         request_id: "r".to_owned(),
+        traceparent: None,
     }
 }
 
@@ -390,7 +415,7 @@ pub(super) fn brief(outcome: &Outcome) -> String {
                 Part::Text { text, .. } => text.clone(),
                 other => format!("{other:?}"),
             },
-            Content::Verbatim { .. } => "verbatim".to_owned(),
+            Content::Verbatim { .. } | Content::Vectors(_) => "no text".to_owned(),
         },
         Outcome::Streamed => "streamed".to_owned(),
         Outcome::Broken(failure) => format!("broken: {}", failure.fault.word()),
@@ -400,12 +425,17 @@ pub(super) fn brief(outcome: &Outcome) -> String {
 
 /// Waits until something is true that another thread brings about.
 pub(super) fn until(what: impl Fn() -> bool) {
+    assert!(comes_true(what), "it never came true");
+}
+
+/// The same for a test that must tidy up first.
+pub(super) fn comes_true(what: impl Fn() -> bool) -> bool {
     let patience = Cancel::new();
-    for _ in 0..6_000 {
-        if what() {
-            return;
+    (0..6_000).any(|_| {
+        let so = what();
+        if !so {
+            let _ = patience.wait(Duration::from_millis(5));
         }
-        let _ = patience.wait(Duration::from_millis(5));
-    }
-    panic!("it never came true");
+        so
+    })
 }

@@ -28,7 +28,7 @@ pub struct Meter {
     observer: Arc<dyn Observer>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Addresses {
     known: HashMap<IpAddr, Limit>,
     swept: Option<Instant>,
@@ -44,6 +44,20 @@ impl Meter {
     ) -> Self {
         let keys = keys.into_iter().map(|(name, limit)| (name, Mutex::new(Limit::new(limit)))).collect();
         Self { keys, per_address, addresses: Mutex::default(), observer }
+    }
+
+    /// Takes over what was already used of every allowance that is as large here as it was there.
+    #[must_use]
+    pub fn inheriting(mut self, old: &Self) -> Self {
+        for (name, limit) in &mut self.keys {
+            if let Some(used) = old.keys.get(name).map(|used| used.lock().clone()) {
+                limit.get_mut().take_over(used);
+            }
+        }
+        if self.per_address.is_some() && self.per_address == old.per_address {
+            *self.addresses.get_mut() = old.addresses.lock().clone();
+        }
+        self
     }
 
     /// Takes one request from the caller's allowance; `None`: he has no limit.

@@ -12,6 +12,8 @@ pub mod cancel;
 mod checker;
 mod flight;
 mod house;
+mod inherit;
+mod keeper;
 pub mod meter;
 pub mod ports;
 mod relay;
@@ -27,6 +29,7 @@ mod fakes;
 mod tests;
 
 use crate::clock::Clock;
+use crate::domain::balance::{self, Strategy};
 use crate::domain::event::Circuit;
 use crate::domain::pattern::Pattern;
 use crate::domain::route::{Candidate, Offer, Routes, VirtualModel};
@@ -40,6 +43,7 @@ use slot::{Skip, Slot};
 use status::{Explained, SlotStatus};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use flight::{FLIGHTS_MAX, FOLLOWERS_MAX, REPLAY_BYTES_MAX, REPLAY_TOTAL_BYTES_MAX};
@@ -58,10 +62,14 @@ pub struct Settings {
     pub retry_wait_max: Duration,
     /// What happens to a committed stream that breaks.
     pub on_stream_failure: OnStreamFailure,
+    /// While a stream has not begun, its listener is told so this often.
+    pub keep_alive: Duration,
     /// Whether identical questions in flight share one call.
     pub deduplicate: bool,
     /// Names of the operator's own.
     pub models: Vec<VirtualModel>,
+    /// How equals among the candidates are ordered.
+    pub strategy: Strategy,
 }
 
 /// What happens to a committed stream that breaks.
@@ -86,6 +94,8 @@ pub struct SlotSettings {
     pub max_concurrency: usize,
     /// More tries at the same provider, before the next one.
     pub retries: u32,
+    /// Its share of the traffic among equals; 0: only when nobody else is left.
+    pub weight: u32,
 }
 
 /// The providers in service, and everything that stands between them and a question.
@@ -96,6 +106,8 @@ pub struct Gateway {
     slots: Vec<Arc<Slot>>,
     /// Every model somebody configured by its full name: the others are `other` in metrics.
     known_models: HashSet<String>,
+    /// Requests so far, for strategies that go by turns.
+    tickets: AtomicU64,
     flights: Flights,
     house: Arc<House>,
     checkers: Checkers,
@@ -116,8 +128,7 @@ impl Gateway {
         let mut offers = Vec::with_capacity(providers.len());
         let mut slots = Vec::with_capacity(providers.len());
         for (told, provider) in providers {
-            let service = (told.name.as_str(), told.max_concurrency, told.retries);
-            slots.push(Arc::new(Slot::new(service, provider, numbers, now)));
+            slots.push(Arc::new(Slot::new(&told, provider, numbers, now)));
             let models = told.models.iter().map(|pattern| Pattern::new(pattern)).collect();
             offers.push(Offer { name: told.name, model: told.model, models });
         }
@@ -128,6 +139,7 @@ impl Gateway {
             routes,
             slots,
             known_models,
+            tickets: AtomicU64::new(0),
             flights: Flights::new(),
             house,
             checkers: Checkers::new(),
@@ -171,6 +183,12 @@ impl Gateway {
         all
     }
 
+    /// Every model somebody configured by its full name.
+    #[must_use]
+    pub fn known_models(&self) -> &HashSet<String> {
+        &self.known_models
+    }
+
     /// The models a caller can name, with who serves them first: own names (`hapax`), then each provider's.
     #[must_use]
     pub fn models(&self) -> Vec<(String, String)> {
@@ -191,6 +209,14 @@ impl Gateway {
         all
     }
 
+    /// The candidates in the order in which they are asked, by the strategy.
+    fn arranged<'a>(&'a self, mut candidates: Vec<Candidate<'a>>, ticket: u64) -> Vec<Candidate<'a>> {
+        let equals = |one: &Candidate<'_>, other: &Candidate<'_>| one.step == other.step;
+        let load = |candidate: &Candidate<'_>| self.slots[candidate.offer].load();
+        balance::arrange((self.settings.strategy, ticket), &mut candidates, equals, load);
+        candidates
+    }
+
     /// Whom a question would be put to now, in order, and why each other one would be left out.
     #[must_use]
     pub fn explain(&self, model: Option<&str>, pinned: Option<&str>) -> Vec<Explained> {
@@ -203,7 +229,9 @@ impl Gateway {
                 left_out: slot.objection(candidate.model, now).map(|skip| worded(skip, now)),
             }
         };
-        let mut lines: Vec<Explained> = self.routes.candidates(model, pinned).iter().map(line).collect();
+        let ticket = self.tickets.load(Ordering::Relaxed);
+        let mut lines: Vec<Explained> =
+            self.arranged(self.routes.candidates(model, pinned), ticket).iter().map(line).collect();
         let left_out = self.routes.left_out(model, pinned).into_iter().map(|(offer, reason)| Explained {
             provider: self.slots[offer].name.to_string(),
             model: String::new(),

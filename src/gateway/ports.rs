@@ -25,6 +25,8 @@ pub struct Question {
     pub deduplicate: bool,
     /// Travels upstream as `X-Request-ID`.
     pub request_id: String,
+    /// Travels upstream as it came: the trace this is a part of (W3C Trace Context).
+    pub traceparent: Option<String>,
 }
 
 /// Who asks.
@@ -117,7 +119,7 @@ pub trait Frames {
 }
 
 /// The caller's end of a stream. Implemented by `api`, and by recorders in tests.
-pub trait Listener {
+pub trait Listener: Send {
     /// The stream is committed: the head may be written. Called once, before the first frame.
     ///
     /// # Errors
@@ -129,6 +131,20 @@ pub trait Listener {
     /// # Errors
     /// [`Left`] when the caller cannot be reached any more.
     fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left>;
+
+    /// There has been nothing to tell for some time, and it may take longer: the head may be written now, and
+    /// something that means nothing. A failure is then told in-band, as after [`Listener::begin`].
+    ///
+    /// # Errors
+    /// [`Left`] when the caller cannot be reached any more.
+    fn waiting(&mut self) -> Result<(), Left> {
+        Ok(())
+    }
+
+    /// Whether the next frame would be heard without delay.
+    fn ready(&self) -> bool {
+        true
+    }
 }
 
 /// The caller is gone.

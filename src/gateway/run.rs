@@ -4,7 +4,7 @@
 //! asked once more, [`Run::go_on`] whether the next one is.
 
 use super::again::{Again, Tally, weight};
-use super::audience::Audience;
+use super::audience::{Audience, Rest};
 use super::cancel::Reason;
 use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
 use super::slot::{Ended, Entry, Skip, Slot};
@@ -15,6 +15,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One question on its way through the candidates.
@@ -83,15 +84,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks until somebody answers or nobody is left. Also says whether the caller himself heard it out.
-    pub(super) fn run(mut self) -> (Outcome, Trail, bool) {
+    /// Asks until somebody answers or nobody is left. Also says what the caller himself has yet to hear.
+    pub(super) fn run(mut self) -> (Outcome, Trail, Rest) {
         let gateway = self.gateway;
-        let pinned = self.question.pinned.as_deref();
-        let candidates = gateway.routes.candidates(self.question.gist.model.as_deref(), pinned);
+        let (gist, pinned) = (&self.question.gist, self.question.pinned.as_deref());
+        let order = if gist.subject.allows_stand_ins() {
+            gateway.routes.candidates(gist.model.as_deref(), pinned)
+        } else {
+            gateway.routes.servers(gist.model.as_deref(), pinned)
+        };
+        let candidates = gateway.arranged(order, gateway.tickets.fetch_add(1, Ordering::Relaxed));
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
         let outcome = self.through(&candidates);
-        (outcome, self.trail, self.audience.here)
+        (outcome, self.trail, self.audience.rest())
     }
 
     fn through(&mut self, candidates: &[Candidate<'a>]) -> Outcome {

@@ -52,14 +52,23 @@ impl DateCache {
         (status, headers): (u16, &[(&'static str, String)]),
         (extent, manner): (Extent, Manner),
     ) {
-        let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+        if status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
+        } else {
+            let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
+        }
         self.append(out, clock);
         out.extend_from_slice(b"\r\n");
         for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
+            let begin = out.len();
+            out.extend_from_slice(value.as_bytes());
             // A line break in a value would begin a field of somebody else's making.
-            out.extend(value.bytes().map(|byte| if byte < b' ' && byte != b'\t' { b' ' } else { byte }));
+            out[begin..]
+                .iter_mut()
+                .filter(|byte| **byte < b' ' && **byte != b'\t')
+                .for_each(|byte| *byte = b' ');
             out.extend_from_slice(b"\r\n");
         }
         match extent {

@@ -89,7 +89,11 @@ impl<'a> Exchange<'a> {
             self.out.extend_from_slice(body);
             self.leave(&[])
         } else {
-            self.leave(body)
+            // A caller who reads slowly keeps it in memory.
+            self.hub.gauges.memory(0, body.len());
+            let sent = self.leave(body);
+            self.hub.gauges.memory(body.len(), 0);
+            sent
         };
         self.stage = if sent.is_ok() { Stage::Done } else { Stage::Broken };
     }
@@ -158,6 +162,14 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn left(&self) -> bool {
         self.line.is_gone()
+    }
+
+    /// Whether the caller's side takes something at once.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // One that cannot be asked will say so when it is written to.
+        poll(&mut [PollFd::new(&self.line.socket, PollFlags::OUT)], Some(&now)) != Ok(0)
     }
 
     /// Bytes of the answer that have left, head included.

@@ -30,8 +30,7 @@ impl Scan {
     pub fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
         let visible = bytes.len().min(limits.header_bytes_max);
         let first_line_max = limits.target_bytes_max + METHOD_BYTES_MAX + " HTTP/1.1 ".len();
-        while let Some(found) = bytes[self.at..visible].iter().position(|byte| *byte < b' ' || *byte == 0x7f)
-        {
+        while let Some(found) = control(&bytes[self.at..visible]) {
             let at = self.at + found;
             // Whether more of the line has already come must not matter.
             if !self.first && at > first_line_max {
@@ -80,6 +79,16 @@ impl Scan {
         }
         Ok(false)
     }
+}
+
+/// Where the first control character is. Whole blocks are judged at once, in a form the compiler turns into vector
+/// instructions.
+fn control(bytes: &[u8]) -> Option<usize> {
+    let is_control = |byte: &u8| *byte < b' ' || *byte == 0x7f;
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let quiet = |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | is_control(byte));
+    let at = blocks.iter().take_while(quiet).count() * 16;
+    bytes[at..].iter().position(is_control).map(|ahead| at + ahead)
 }
 
 /// Longer methods are none of ours.

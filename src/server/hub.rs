@@ -57,7 +57,9 @@ pub(super) struct Bench {
 }
 
 /// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 16 << 10;
+const WORKER_SCRATCH_BYTES: usize = 4 << 10;
+/// While draining, a caller who has connected and said nothing yet has this long to begin.
+const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
 /// What one line may read before others have their turn.
 const TURN_BYTES_MAX: usize = 256 << 10;
 
@@ -106,10 +108,17 @@ impl Hub {
                     Err(_) => return After::Remove,
                 }
             } else {
-                if self.is_draining() && work.lingering.is_none() && work.connection.is_idle() {
-                    return After::Remove;
+                let idle = work.lingering.is_none() && work.connection.is_idle();
+                let mut due = work.deadline();
+                if self.is_draining() && idle {
+                    if !work.silent {
+                        return After::Remove;
+                    }
+                    // Its request may be on the way: it was let in before the door was closed.
+                    let soon = self.clock.now() + FIRST_WORD_MAX;
+                    due = due.map(|at| at.min(soon));
                 }
-                let deadline = work.deadline().map_or(0, |at| self.moment(at));
+                let deadline = due.map_or(0, |at| self.moment(at));
                 line.deadline.store(deadline, Ordering::Release);
                 work = match line.release(work) {
                     None => return After::Elsewhere,
@@ -162,7 +171,7 @@ impl Hub {
     }
 
     fn is_full(&self) -> bool {
-        self.gauges.memory_bytes.load(Ordering::Relaxed) > self.limits.memory_max
+        self.limits.memory.is_full()
     }
 
     /// Asks the handler about a complete head.
@@ -353,6 +362,7 @@ impl Hub {
             }
         };
         work.more = count == room || line.is_gone();
+        work.silent &= count == 0;
         Ok((count, if count == 0 { Step::Close } else { step }))
     }
 }

@@ -1,5 +1,7 @@
 //! Every bound of the front door, in one place, with its unit.
 
+use crate::memory::Memory;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the front door accepts, and for how long it waits.
@@ -27,8 +29,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bytes of chunk extensions in one body.
     pub chunk_extension_bytes_max: usize,
-    /// Bytes of all bodies and buffers together.
-    pub memory_max: usize,
+    /// Bytes of all bodies and buffers, together with what other rooms hold.
+    pub memory: Arc<Memory>,
     /// From a head's first byte to its last.
     pub header_timeout: Duration,
     /// From the end of a head to the end of its body.
@@ -72,7 +74,7 @@ impl Default for Limits {
             target_bytes_max: 8 << 10,
             body_bytes_max: 16 << 20,
             chunk_extension_bytes_max: 4 << 10,
-            memory_max: 256 << 20,
+            memory: Memory::new(256 << 20),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_bytes_per_second_min: 1 << 10,
@@ -84,7 +86,7 @@ impl Default for Limits {
             linger_timeout: Duration::from_secs(1),
             linger_bytes_max: 64 << 10,
             stack_bytes: 256 << 10,
-            worker_idle: Duration::from_secs(30),
+            worker_idle: Duration::from_secs(10),
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Work {
     pub(super) lingering: Option<Linger>,
     /// The kernel may hold more bytes than were read.
     pub(super) more: bool,
+    /// Not a byte has come yet.
+    pub(super) silent: bool,
     /// Bytes accounted for in the gauges.
     held: usize,
     gauges: Arc<Gauges>,
@@ -171,7 +173,15 @@ impl Line {
 
 impl Work {
     pub(super) fn new(connection: Connection, gauges: Arc<Gauges>) -> Box<Self> {
-        Box::new(Self { connection, ready: None, lingering: None, more: false, held: 0, gauges })
+        Box::new(Self {
+            connection,
+            ready: None,
+            lingering: None,
+            more: false,
+            silent: true,
+            held: 0,
+            gauges,
+        })
     }
 
     /// Accounts for what the connection holds, and `besides`; true when that became more.

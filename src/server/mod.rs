@@ -106,7 +106,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let gauges = Arc::<Gauges>::default();
+        let gauges = Arc::new(Gauges { memory: Some(Arc::clone(&limits.memory)), ..Gauges::default() });
         let Limits { workers, queue, control_workers, control_queue, stack_bytes, worker_idle: idle, .. } =
             limits;
         let work = Size { workers: workers.max(1), queue, stack_bytes, idle };

@@ -58,6 +58,8 @@ const TICK: Duration = Duration::from_millis(100);
 const EVENTS_MAX: usize = 256;
 /// Connections accepted before others have their turn.
 const ACCEPT_MAX: usize = 64;
+/// Rounds of accepting before the door is closed: as many connections as the kernel queues at most.
+const LAST_ROUNDS_MAX: usize = 64;
 /// Connections being turned away at once.
 const SHED_MAX: usize = 64;
 /// What the poller reads at once.
@@ -199,6 +201,13 @@ impl Poller {
     /// While draining: the listener and idle lines close. False when no line is left, or when all must end.
     fn drain(&mut self) -> bool {
         let ending = self.hub.ending.load(Ordering::Acquire);
+        if self.listener.is_some() {
+            // Who waits at the door is let in before it is closed: the kernel would reset his connection.
+            self.accepting = true;
+            for _ in 0..LAST_ROUNDS_MAX {
+                self.accept();
+            }
+        }
         if self.listener.take().is_some() || ending {
             for index in 0..self.slots.len() {
                 let Some(line) = self.slots.get(index).and_then(|slot| slot.line.clone()) else { continue };
@@ -220,6 +229,7 @@ impl Poller {
     /// Looks at the deadlines, and lets go of what was turned away.
     fn tick(&mut self, now: Instant) {
         self.ticked = now;
+        self.hub.gauges.heartbeat.fetch_add(1, Ordering::Relaxed);
         self.paused = false;
         self.shed.clear();
         if self.spare.is_none() {

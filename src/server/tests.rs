@@ -465,7 +465,11 @@ fn slow_heads_and_bodies_are_answered_408_and_idle_connections_close_in_silence(
 
 #[test]
 fn connections_and_memory_are_bounded() {
-    let limits = Limits { connections_per_address_max: 2, memory_max: 100_000, ..Limits::default() };
+    let limits = Limits {
+        connections_per_address_max: 2,
+        memory: crate::memory::Memory::new(100_000),
+        ..Limits::default()
+    };
     let rig = rig(limits);
     let mut kept = (rig.call(), rig.call());
     assert_eq!((kept.0.get("/a").status(), kept.1.get("/b").status()), ("200".to_owned(), "200".to_owned()));

@@ -115,7 +115,9 @@ impl Question {
             [.., said, last] if (said.role, last.role) == (Role::Assistant, Role::User) => {
                 let about = user_before(count - 2);
                 let whole = sentence(&self.model, about, tokens).concat();
-                let begun = !said.text.is_empty() && said.text.len() < whole.len();
+                // A whole answer is followed by another question, unless more of it is asked for in so many words.
+                let most = whole.len() + usize::from(last.text.contains("Continue it exactly"));
+                let begun = !said.text.is_empty() && said.text.len() < most;
                 if begun && whole.starts_with(&said.text) {
                     (about, said.text.as_str())
                 } else {

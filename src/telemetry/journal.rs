@@ -4,8 +4,9 @@ use super::logger::{Logging, word};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::domain::calendar::rfc3339;
+use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record, Tried};
-use serde::Serialize;
+use std::io::Write as _;
 
 /// Writes the line an event deserves, if any.
 pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
@@ -35,55 +36,10 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
     }
 }
 
-/// The line of one request, field for field as the contract names them.
-#[derive(Serialize)]
-struct RequestLine<'a> {
-    ts: &'a str,
-    level: &'static str,
-    msg: &'static str,
-    request_id: &'a str,
-    endpoint: &'a str,
-    method: &'a str,
-    status: u16,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<&'a str>,
-    attempts: Vec<AttemptLine<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageLine>,
-    stream: bool,
-    deduplicated: bool,
-    bytes_in: u64,
-    bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<std::net::IpAddr>,
-}
-
-#[derive(Serialize)]
-struct AttemptLine<'a> {
-    provider: &'a str,
-    model: &'a str,
-    outcome: &'a str,
-    duration_ms: f64,
-}
-
-#[derive(Serialize)]
-struct UsageLine {
-    input: u64,
-    cached: u64,
-    cache_write: u64,
-    output: u64,
-    reasoning: u64,
-}
-
 fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
     let level = match record.status {
+        // Probes ask every few seconds, and what they are told has its own lines.
+        _ if record.routine => log::Level::Debug,
         500.. => log::Level::Warn,
         _ => log::Level::Info,
     };
@@ -93,49 +49,109 @@ fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
     match logging.format {
         LogFormat::Text => log::log!(level, "{}", in_words(record)),
         LogFormat::Json => {
-            let ts = rfc3339(clock.today());
-            let mut line = Vec::with_capacity(512);
-            if serde_json::to_writer(&mut line, &in_fields(record, &ts, level)).is_ok() {
-                line.push(b'\n');
-                logging.sink.push(&line);
-            }
+            let mut line = Line::begin(&rfc3339(clock.today()), level);
+            line.tell(record);
+            logging.sink.push(&line.end());
         }
     }
 }
 
-fn in_fields<'a>(record: &'a Record<'_>, ts: &'a str, level: log::Level) -> RequestLine<'a> {
-    let attempt = |tried: &'a Tried| AttemptLine {
-        provider: &tried.provider,
-        model: &tried.model,
-        outcome: &tried.outcome,
-        duration_ms: milliseconds(tried.took),
-    };
-    RequestLine {
-        ts,
-        level: word(level),
-        msg: "request",
-        request_id: record.request_id,
-        endpoint: record.endpoint,
-        method: record.method,
-        status: record.status,
-        duration_ms: milliseconds(record.took),
-        error: record.error,
-        model: record.served.map(|(_, model)| model),
-        provider: record.served.map(|(provider, _)| provider),
-        attempts: record.attempts.iter().map(attempt).collect(),
-        usage: record.usage.map(|usage| UsageLine {
-            input: usage.input,
-            cached: usage.cached,
-            cache_write: usage.cache_write,
-            output: usage.output,
-            reasoning: usage.reasoning,
-        }),
-        stream: record.stream,
-        deduplicated: record.deduplicated,
-        bytes_in: record.bytes_in,
-        bytes_out: record.bytes_out,
-        key: record.key,
-        client: record.client,
+/// One request's line, field for field as the contract names them. Written by hand: it is written for every request,
+/// and only a few of its values could need escaping.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn begin(ts: &str, level: log::Level) -> Self {
+        let mut line = Self(Vec::with_capacity(640));
+        line.0.extend_from_slice(b"{\"ts\":");
+        line.text(ts);
+        line.word(",\"level\":", word(level));
+        line.word(",\"msg\":", "request");
+        line
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"}\n");
+        self.0
+    }
+
+    fn tell(&mut self, record: &Record<'_>) {
+        self.word(",\"request_id\":", record.request_id);
+        self.known(",\"trace_id\":", record.trace_id);
+        self.word(",\"endpoint\":", record.endpoint);
+        self.word(",\"method\":", record.method);
+        self.number(",\"status\":", record.status.into());
+        self.milliseconds(",\"duration_ms\":", record.took);
+        self.known(",\"error\":", record.error);
+        self.known(",\"model\":", record.served.map(|(_, model)| model));
+        self.known(",\"provider\":", record.served.map(|(provider, _)| provider));
+        self.attempts(record.attempts);
+        if let Some(usage) = record.usage {
+            self.number(",\"usage\":{\"input\":", usage.input);
+            self.number(",\"cached\":", usage.cached);
+            self.number(",\"cache_write\":", usage.cache_write);
+            self.number(",\"output\":", usage.output);
+            self.number(",\"reasoning\":", usage.reasoning);
+            self.0.push(b'}');
+        }
+        self.truth(",\"stream\":", record.stream);
+        self.truth(",\"deduplicated\":", record.deduplicated);
+        self.number(",\"bytes_in\":", record.bytes_in);
+        self.number(",\"bytes_out\":", record.bytes_out);
+        self.known(",\"key\":", record.key);
+        if let Some(client) = record.client {
+            // An address is digits, dots, colons and letters.
+            let _ = write!(self.0, ",\"client\":\"{client}\"");
+        }
+    }
+
+    fn attempts(&mut self, attempts: &[Tried]) {
+        self.0.extend_from_slice(b",\"attempts\":[");
+        for (index, tried) in attempts.iter().enumerate() {
+            self.word(if index == 0 { "{\"provider\":" } else { ",{\"provider\":" }, &tried.provider);
+            self.word(",\"model\":", &tried.model);
+            self.word(",\"outcome\":", &tried.outcome);
+            self.milliseconds(",\"duration_ms\":", tried.took);
+            self.0.push(b'}');
+        }
+        self.0.push(b']');
+    }
+
+    fn known(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.word(name, value);
+        }
+    }
+
+    fn word(&mut self, name: &str, value: &str) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.text(value);
+    }
+
+    fn text(&mut self, value: &str) {
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(decimal(value, &mut [0; DECIMAL_BYTES]).as_bytes());
+    }
+
+    fn truth(&mut self, name: &str, value: bool) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// With microsecond precision.
+    fn milliseconds(&mut self, name: &str, took: std::time::Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.number(name, micros / 1_000);
+        let rest = micros % 1_000 + 1_000;
+        let at = self.0.len();
+        self.0.extend_from_slice(decimal(rest, &mut [0; DECIMAL_BYTES]).as_bytes());
+        // The leading one keeps the zeros behind it; it is where the point belongs.
+        self.0[at] = b'.';
     }
 }
 
@@ -159,7 +175,13 @@ fn in_words(record: &Record<'_>) -> String {
         text.push_str(&format!(" after {}", story.join(", ")));
     }
     if record.deduplicated {
-        text.push_str(" (deduplicated)");
+        text.push_str(", deduplicated");
+    }
+    if record.stream {
+        text.push_str(", streamed");
+    }
+    if let Some(error) = record.error {
+        text.push_str(&format!(": {error}"));
     }
     text.push_str(&format!(" [{}]", record.request_id));
     text
@@ -169,4 +191,54 @@ fn in_words(record: &Record<'_>) -> String {
 fn milliseconds(took: std::time::Duration) -> f64 {
     u32::try_from(took.as_micros())
         .map_or_else(|_| took.as_secs_f64() * 1e3, |micros| f64::from(micros) / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_requests_line_is_json_whatever_its_words_are() {
+        let tried = |outcome: &str| Tried {
+            provider: "openai".to_owned(),
+            model: "a \"quoted\"\nmodel".to_owned(),
+            outcome: outcome.to_owned(),
+            took: Duration::from_micros(1_234_005),
+        };
+        let attempts = [tried("503"), tried("200")];
+        let record = Record {
+            routine: false,
+            trace_id: None,
+            request_id: "req_1",
+            endpoint: "/v1/chat/completions",
+            method: "POST",
+            status: 200,
+            took: Duration::from_micros(12_030),
+            overhead: None,
+            error: None,
+            served: Some(("openai", "gpt-4o")),
+            attempts: &attempts,
+            usage: Some(crate::domain::chat::Usage { input: 11, output: 7, ..Default::default() }),
+            stream: true,
+            deduplicated: false,
+            bytes_in: 100,
+            bytes_out: 2_000,
+            key: Some("bot"),
+            client: Some(std::net::IpAddr::from([127, 0, 0, 1])),
+        };
+        let mut line = Line::begin("2026-11-23T12:27:05.000Z", log::Level::Info);
+        line.tell(&record);
+        let line = line.end();
+        assert_eq!(line.last(), Some(&b'\n'));
+        let told: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+        assert_eq!(told["duration_ms"], 12.03);
+        assert_eq!(told["attempts"][0]["duration_ms"], 1234.005);
+        assert_eq!(told["attempts"][1]["model"], "a \"quoted\"\nmodel");
+        assert_eq!(told["attempts"][1]["outcome"], "200");
+        assert_eq!(told["usage"]["output"], 7);
+        assert_eq!((&told["stream"], &told["deduplicated"]), (&true.into(), &false.into()));
+        assert_eq!((&told["client"], &told["key"]), (&"127.0.0.1".into(), &"bot".into()));
+        assert!(told.get("error").is_none());
+    }
 }

@@ -4,7 +4,7 @@ use super::sink::{Sink, Writer};
 use crate::clock::Clock;
 use crate::config::{Level, LogFormat};
 use crate::domain::calendar::rfc3339;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 /// How this process logs.
@@ -34,13 +34,15 @@ pub fn start(
         LogFormat::Json => Box::new(JsonLines { level, sink, clock }),
         LogFormat::Text => {
             let config = simplelog::ConfigBuilder::new()
-                .set_time_format_rfc3339()
+                .set_time_level(log::LevelFilter::Off)
+                .set_level_padding(simplelog::LevelPadding::Right)
                 .set_target_level(log::LevelFilter::Off)
                 .set_thread_level(log::LevelFilter::Off)
                 .set_location_level(log::LevelFilter::Off)
                 .add_filter_allow_str("hapax")
                 .build();
-            simplelog::WriteLogger::new(level, config, Lines(sink))
+            let colours = std::io::stderr().is_terminal();
+            simplelog::WriteLogger::new(level, config, Lines { sink, clock, colours })
         }
     };
     // Tests start several gateways in one process; the first log stays in place.
@@ -105,15 +107,20 @@ impl log::Log for JsonLines {
     fn flush(&self) {}
 }
 
-/// simplelog writes a line in several pieces; this hands them on as one.
-struct Lines(Sink);
+/// simplelog writes a line in several pieces; this puts the time before it and hands it on as one.
+struct Lines {
+    sink: Sink,
+    clock: Arc<dyn Clock>,
+    colours: bool,
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         PIECES.with_borrow_mut(|line| {
             line.extend_from_slice(bytes);
             if line.ends_with(b"\n") {
-                self.0.push(line);
+                let text = String::from_utf8_lossy(line);
+                self.sink.push(for_people(&rfc3339(self.clock.today()), &text, self.colours).as_bytes());
                 line.clear();
             }
         });
@@ -125,6 +132,39 @@ impl Write for Lines {
     }
 }
 
+/// A line as people read it: the time to the second without its letters, the level, the words; on a terminal the
+/// level has its colour (ECMA-48) and the time stands back.
+fn for_people(ts: &str, line: &str, colours: bool) -> String {
+    let time = ts.get(..19).unwrap_or(ts).replace('T', " ");
+    let (level, words) = line.split_once("] ").unwrap_or(("[", line));
+    let level = level.trim_start_matches('[');
+    if !colours {
+        return format!("{time} {level} {words}");
+    }
+    let colour = match level.trim_end() {
+        "ERROR" => 31,
+        "WARN" => 33,
+        "INFO" => 32,
+        _ => 2,
+    };
+    format!("\x1b[2m{time}\x1b[0m \x1b[{colour}m{level}\x1b[0m {words}")
+}
+
 thread_local! {
     static PIECES: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_people;
+
+    #[test]
+    fn a_line_for_people_has_colours_on_a_terminal_only() {
+        let (ts, line) = ("2026-11-23T12:27:05.123Z", "[WARN ] circuit a is open [really]\n");
+        assert_eq!(for_people(ts, line, false), "2026-11-23 12:27:05 WARN  circuit a is open [really]\n");
+        assert_eq!(
+            for_people(ts, line, true),
+            "\x1b[2m2026-11-23 12:27:05\x1b[0m \x1b[33mWARN \x1b[0m circuit a is open [really]\n"
+        );
+    }
 }

@@ -1,16 +1,23 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
-use super::process;
+use super::{names, process};
 use crate::domain::event::{Circuit, Event, Record};
+use parking_lot::{Mutex, RwLock};
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 /// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
 const SECONDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Seconds of our own time in a request.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
+
+/// The type of error that is the operator's, not a caller's.
+const KEY_REFUSED: &str = "provider_key_refused";
 
 /// All metrics of one gateway, in a registry of their own.
 pub struct Metrics {
@@ -26,6 +33,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     config: IntGaugeVec,
     memory: IntGaugeVec,
+    /// Held while a scrape is written: two at once would clear each other's gauges.
+    scrape: Mutex<()>,
 }
 
 /// What callers see.
@@ -53,6 +62,8 @@ struct Breakers {
     state: IntGaugeVec,
     failures: IntCounterVec,
     trips: IntCounterVec,
+    /// The models somebody configured: the only ones a label may name. Guards the set alone.
+    models: RwLock<HashSet<String>>,
 }
 
 struct Checks {
@@ -89,35 +100,28 @@ impl Metrics {
     /// Never with the names written here; the registry's own error otherwise.
     pub fn new(hash: &str) -> prometheus::Result<Self> {
         let make = Maker(Registry::new());
-        let build = make.gauges("hapax_build_info", "The version in service.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        make.gauges("hapax_build_info")?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
             http: Http::new(&make)?,
             upstream: Upstream::new(&make)?,
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
-            deduplicated: make.counter(
-                "hapax_deduplicated_requests_total",
-                "Requests answered from another one's flight.",
-            )?,
-            limited: make.counters(
-                "hapax_rate_limit_hits_total",
-                "Requests refused by a limit.",
-                &["client"],
-            )?,
-            tokens: make.counters("hapax_tokens_total", "Tokens used.", &["key", "model", "direction"])?,
-            log_dropped: make
-                .counter("hapax_log_lines_dropped_total", "Log lines dropped because the log was blocked.")?,
-            reloads: make.counters(
-                "hapax_config_reloads_total",
-                "Configuration reloads by result.",
-                &["result"],
-            )?,
-            config: make.gauges("hapax_config_info", "The configuration in service.", &["hash"])?,
-            memory: make.gauges("hapax_memory_bytes", "Bytes in use, by use.", &["use"])?,
+            deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            limited: make.counters("hapax_rate_limit_hits_total")?,
+            tokens: make.counters("hapax_tokens_total")?,
+            log_dropped: make.counter("hapax_log_lines_dropped_total")?,
+            reloads: make.counters("hapax_config_reloads_total")?,
+            config: make.gauges("hapax_config_info")?,
+            memory: make.gauges("hapax_memory_bytes")?,
+            scrape: Mutex::new(()),
             registry: make.0,
         };
         metrics.config.with_label_values(&[hash]).set(1);
+        // Counters that alerts watch begin at 0: a rise from nothing is no rise to Prometheus.
+        for result in ["success", "failure"] {
+            metrics.reloads.with_label_values(&[result]);
+        }
+        metrics.http.errors.with_label_values(&[KEY_REFUSED]);
         Ok(metrics)
     }
 
@@ -129,6 +133,11 @@ impl Metrics {
             self.config.reset();
             self.config.with_label_values(&[hash]).set(1);
         }
+    }
+
+    /// The models that breakers' labels may name from now on.
+    pub fn configured(&self, models: HashSet<String>) {
+        *self.breakers.models.write() = models;
     }
 
     /// Counts one event.
@@ -158,17 +167,17 @@ impl Metrics {
             Event::StreamAborted { provider, fault } => {
                 self.upstream.aborted.with_label_values(&[provider, fault.word()]).inc();
             }
-            Event::BreakerFailed { name } => self.breakers.failures.with_label_values(&[name]).inc(),
-            Event::BreakerMoved { name, to } => {
-                self.breakers.state.with_label_values(&[name]).set(*to as i64);
-                if *to == Circuit::Open {
-                    self.breakers.trips.with_label_values(&[name]).inc();
-                }
+            Event::BreakerFailed { name } => {
+                self.breakers.failures.with_label_values(&[&*self.breakers.label(name)]).inc();
             }
-            Event::KeySetAside { .. } => self.http.errors.with_label_values(&["provider_key_refused"]).inc(),
-            Event::Checked { provider, fault, took, healthy } => {
+            Event::BreakerMoved { name, to: Circuit::Open } => {
+                self.breakers.trips.with_label_values(&[&*self.breakers.label(name)]).inc();
+            }
+            // The state itself is read off the breakers when somebody asks.
+            Event::BreakerMoved { .. } => {}
+            Event::KeySetAside { .. } => self.http.errors.with_label_values(&[KEY_REFUSED]).inc(),
+            Event::Checked { provider, fault, took, .. } => {
                 self.checks.duration.with_label_values(&[provider]).observe(took.as_secs_f64());
-                self.checks.healthy.with_label_values(&[provider]).set(i64::from(*healthy));
                 if fault.is_some() {
                     self.checks.errors.with_label_values(&[provider]).inc();
                 }
@@ -198,11 +207,33 @@ impl Metrics {
     /// Everything in Prometheus' text format, version 0.0.4.
     #[must_use]
     pub fn render(&self, gauges: &Gauges) -> String {
+        let _one_at_a_time = self.scrape.lock();
+        self.read_off(gauges);
+        let mut out = Vec::with_capacity(32 * 1024);
+        // Writing text to memory fails only for metrics without values, which the encoder leaves out by itself.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        let mut out = String::from_utf8(out).unwrap_or_default();
+        names::append(&mut out, "hapax_connections", gauges.connections);
+        names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
+        names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
+        process::append(&mut out);
+        out
+    }
+
+    /// Takes over what the other rooms say; what they no longer name is forgotten.
+    fn read_off(&self, gauges: &Gauges) {
+        self.checks.healthy.reset();
         for (name, healthy) in &gauges.healthy {
             self.checks.healthy.with_label_values(&[name]).set(i64::from(*healthy));
         }
+        let mut worst: BTreeMap<Cow<'_, str>, i64> = BTreeMap::new();
         for (name, circuit) in &gauges.circuits {
-            self.breakers.state.with_label_values(&[name]).set(*circuit as i64);
+            let state = worst.entry(self.breakers.label(name)).or_default();
+            *state = (*state).max(*circuit as i64);
+        }
+        self.breakers.state.reset();
+        for (name, state) in worst {
+            self.breakers.state.with_label_values(&[&*name]).set(state);
         }
         for (reason, count) in &gauges.rejected {
             let counter = self.http.rejected.with_label_values(&[reason]);
@@ -212,80 +243,32 @@ impl Metrics {
             self.memory.with_label_values(&[purpose]).set(*bytes);
         }
         self.log_dropped.inc_by(gauges.log_dropped.saturating_sub(self.log_dropped.get()));
-        let mut out = Vec::with_capacity(16 * 1024);
-        // Writing text to memory fails only for metrics without values, which the encoder leaves out by itself.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
-        let mut out = String::from_utf8(out).unwrap_or_default();
-        plain(&mut out, "hapax_connections", "Open connections.", gauges.connections);
-        plain(&mut out, "hapax_queue_depth", "Complete requests waiting for a worker.", gauges.queue_depth);
-        plain(&mut out, "hapax_workers_busy", "Workers serving a request.", gauges.workers_busy);
-        process::append(&mut out);
-        out
     }
 }
 
 impl Http {
     fn new(make: &Maker) -> prometheus::Result<Self> {
-        let took = "Time from the complete request to the last byte of the answer.";
         Ok(Self {
-            requests: make.counters(
-                "hapax_http_requests_total",
-                "HTTP requests answered.",
-                &["endpoint", "status"],
-            )?,
-            durations: make.histograms("hapax_http_request_duration_seconds", took, &["endpoint"])?,
-            active: make.gauges(
-                "hapax_http_active_requests",
-                "HTTP requests being served.",
-                &["endpoint"],
-            )?,
-            errors: make.counters("hapax_errors_total", "Error answers by type.", &["type"])?,
-            rejected: make.counters("hapax_rejected_total", "Requests refused at the door.", &["reason"])?,
-            overhead: make.histogram("hapax_overhead_seconds", "Hapax's own time in a request.", OVERHEAD)?,
+            requests: make.counters("hapax_http_requests_total")?,
+            durations: make.histograms("hapax_http_request_duration_seconds")?,
+            active: make.gauges("hapax_http_active_requests")?,
+            errors: make.counters("hapax_errors_total")?,
+            rejected: make.counters("hapax_rejected_total")?,
+            overhead: make.histogram("hapax_overhead_seconds", OVERHEAD)?,
         })
     }
 }
 
 impl Upstream {
     fn new(make: &Maker) -> prometheus::Result<Self> {
-        let outcomes = ["provider", "outcome"];
-        let moves = ["from", "to", "reason"];
         Ok(Self {
-            requests: make.counters(
-                "hapax_provider_requests_total",
-                "Attempts by provider and outcome.",
-                &outcomes,
-            )?,
-            latency: make.histograms(
-                "hapax_request_latency_seconds",
-                "Duration of attempts at providers.",
-                &["provider"],
-            )?,
-            first_token: make.histograms(
-                "hapax_time_to_first_token_seconds",
-                "From asking to the first content.",
-                &["provider"],
-            )?,
-            failovers: make.counters(
-                "hapax_failovers_total",
-                "Times the next provider was asked.",
-                &moves,
-            )?,
-            retries: make.counters(
-                "hapax_retries_total",
-                "Times the same provider was asked again.",
-                &["provider", "reason"],
-            )?,
-            resumed: make.counters(
-                "hapax_streams_resumed_total",
-                "Broken streams continued elsewhere.",
-                &["from", "to"],
-            )?,
-            aborted: make.counters(
-                "hapax_streams_aborted_total",
-                "Broken streams that could not be saved.",
-                &["provider", "reason"],
-            )?,
+            requests: make.counters("hapax_provider_requests_total")?,
+            latency: make.histograms("hapax_request_latency_seconds")?,
+            first_token: make.histograms("hapax_time_to_first_token_seconds")?,
+            failovers: make.counters("hapax_failovers_total")?,
+            retries: make.counters("hapax_retries_total")?,
+            resumed: make.counters("hapax_streams_resumed_total")?,
+            aborted: make.counters("hapax_streams_aborted_total")?,
         })
     }
 }
@@ -293,41 +276,33 @@ impl Upstream {
 impl Breakers {
     fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            state: make.gauges("circuit_breaker_state", "0 closed, 1 half-open, 2 open.", &["name"])?,
-            failures: make.counters(
-                "circuit_breaker_failures_total",
-                "Failures counted by a breaker.",
-                &["name"],
-            )?,
-            trips: make.counters("circuit_breaker_trips_total", "Times a breaker opened.", &["name"])?,
+            state: make.gauges("circuit_breaker_state")?,
+            failures: make.counters("circuit_breaker_failures_total")?,
+            trips: make.counters("circuit_breaker_trips_total")?,
+            models: RwLock::default(),
         })
+    }
+
+    /// A breaker's name as a label: `openai`, `openai/gpt-4o`, or `openai/other` for a model nobody configured,
+    /// because callers choose those.
+    fn label<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match name.split_once('/') {
+            Some((provider, model)) if !self.models.read().contains(model) => {
+                Cow::Owned(format!("{provider}/other"))
+            }
+            _ => Cow::Borrowed(name),
+        }
     }
 }
 
 impl Checks {
     fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            duration: make.histograms(
-                "hapax_health_check_duration_seconds",
-                "Duration of health checks.",
-                &["provider"],
-            )?,
-            errors: make.counters(
-                "hapax_health_check_errors_total",
-                "Failed health checks.",
-                &["provider"],
-            )?,
-            healthy: make.gauges(
-                "hapax_healthy_providers",
-                "1 when the provider is healthy.",
-                &["provider"],
-            )?,
+            duration: make.histograms("hapax_health_check_duration_seconds")?,
+            errors: make.counters("hapax_health_check_errors_total")?,
+            healthy: make.gauges("hapax_healthy_providers")?,
         })
     }
-}
-
-fn plain(out: &mut String, name: &str, help: &str, value: i64) {
-    out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
 }
 
 /// A status as text, without an allocation.
@@ -345,50 +320,51 @@ fn decimal(status: u16, digits: &mut [u8; 5]) -> &str {
     std::str::from_utf8(&digits[start..]).unwrap_or("0")
 }
 
-/// Makes and registers a metric in one step.
+/// Makes and registers a metric of the table in one step.
 struct Maker(Registry);
 
 impl Maker {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
+    fn counters(&self, name: &str) -> prometheus::Result<IntCounterVec> {
+        let (options, labels) = described(name)?;
+        self.registered(IntCounterVec::new(options, labels)?)
     }
 
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        let metric = IntCounter::new(name, help)?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
+    fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {
+        self.registered(IntCounter::with_opts(described(name)?.0)?)
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
+    fn gauges(&self, name: &str) -> prometheus::Result<IntGaugeVec> {
+        let (options, labels) = described(name)?;
+        self.registered(IntGaugeVec::new(options, labels)?)
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
-        let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?;
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
+    fn histograms(&self, name: &str) -> prometheus::Result<HistogramVec> {
+        let (options, labels) = described(name)?;
+        self.registered(HistogramVec::new(HistogramOpts::from(options).buckets(SECONDS.to_vec()), labels)?)
     }
 
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> prometheus::Result<prometheus::Histogram> {
-        let metric =
-            prometheus::Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    fn histogram(&self, name: &str, buckets: &[f64]) -> prometheus::Result<prometheus::Histogram> {
+        let options = HistogramOpts::from(described(name)?.0).buckets(buckets.to_vec());
+        self.registered(prometheus::Histogram::with_opts(options)?)
+    }
+
+    fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 }
 
+/// What the table says of a name.
+fn described(name: &str) -> prometheus::Result<(Opts, &'static [&'static str])> {
+    let metric = names::of(name)
+        .ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the table of metrics")))?;
+    Ok((Opts::new(metric.name, metric.help), metric.labels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::chat::Usage;
     use crate::domain::failure::Fault;
     use std::time::Duration;
 
@@ -410,7 +386,9 @@ mod tests {
         });
         metrics.count(&Event::FailedOver { from: "openai", to: "ollama", fault: Fault::Refused });
         metrics.count(&Event::BreakerMoved { name: "openai", to: Circuit::Open });
-        let gauges = Gauges { rejected: vec![("queue_full", 3)], log_dropped: 2, ..Gauges::default() };
+        let circuits = vec![("openai".to_owned(), Circuit::Open)];
+        let gauges =
+            Gauges { circuits, rejected: vec![("queue_full", 3)], log_dropped: 2, ..Gauges::default() };
         let _ = metrics.render(&gauges);
         let text = metrics.render(&gauges);
         for line in [
@@ -424,5 +402,92 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in:\n{text}");
         }
+    }
+
+    /// One of each thing that can happen.
+    fn everything_happens(metrics: &Metrics) {
+        let provider = "a";
+        let (fault, took) = (Fault::Refused, Duration::from_millis(3));
+        let usage = Usage { input: 1, output: 2, ..Usage::default() };
+        let record = Record {
+            request_id: "r",
+            trace_id: None,
+            endpoint: "/v1/chat/completions",
+            routine: false,
+            method: "POST",
+            status: 502,
+            took,
+            overhead: Some(took),
+            error: Some("provider_error"),
+            served: None,
+            attempts: &[],
+            usage: Some(usage),
+            stream: false,
+            deduplicated: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            key: None,
+            client: None,
+        };
+        for event in [
+            Event::Arrived { endpoint: "/v1/chat/completions" },
+            Event::Attempted { provider, fault: None, took },
+            Event::FirstToken { provider, after: took },
+            Event::Retried { provider, fault },
+            Event::FailedOver { from: "a", to: "b", fault },
+            Event::StreamResumed { from: "a", to: "b" },
+            Event::StreamAborted { provider, fault },
+            Event::BreakerFailed { name: "a" },
+            Event::BreakerMoved { name: "a", to: Circuit::Open },
+            Event::Checked { provider, fault: Some(fault), took, healthy: false },
+            Event::Deduplicated,
+            Event::Limited { client: "address" },
+            Event::Used { key: "none", model: "m", usage },
+            Event::Answered(record),
+        ] {
+            metrics.count(&event);
+        }
+        metrics.reloaded(Some("def"));
+    }
+
+    #[test]
+    fn every_metric_of_the_table_exists_and_no_other() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        everything_happens(&metrics);
+        let gauges = Gauges {
+            healthy: vec![("a".to_owned(), true)],
+            circuits: vec![("a".to_owned(), Circuit::Open)],
+            memory: vec![("requests", 1)],
+            rejected: vec![("queue_full", 1)],
+            ..Gauges::default()
+        };
+        let text = metrics.render(&gauges);
+        let typed: BTreeMap<&str, &str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        let kind = |kind| match kind {
+            names::Kind::Counter => "counter",
+            names::Kind::Gauge => "gauge",
+            names::Kind::Histogram => "histogram",
+        };
+        let table: BTreeMap<&str, &str> =
+            names::METRICS.iter().map(|metric| (metric.name, kind(metric.kind))).collect();
+        assert_eq!(typed, table);
+    }
+
+    #[test]
+    fn a_model_nobody_configured_has_no_label_of_its_own() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        metrics.configured(HashSet::from(["gpt-4o".to_owned()]));
+        let circuits = vec![
+            ("openai/gpt-4o".to_owned(), Circuit::Closed),
+            ("openai/mine".to_owned(), Circuit::Open),
+            ("openai/yours".to_owned(), Circuit::Closed),
+        ];
+        let text = metrics.render(&Gauges { circuits, ..Gauges::default() });
+        assert!(text.contains("circuit_breaker_state{name=\"openai/gpt-4o\"} 0"), "{text}");
+        assert!(text.contains("circuit_breaker_state{name=\"openai/other\"} 2"), "{text}");
+        assert!(!text.contains("mine") && !text.contains("yours"), "{text}");
+        let later = metrics.render(&Gauges::default());
+        assert!(!later.contains("circuit_breaker_state{"), "forgotten: {later}");
     }
 }

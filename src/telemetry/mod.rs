@@ -3,11 +3,13 @@
 mod journal;
 mod logger;
 mod metrics;
+mod names;
 mod process;
 mod sink;
 
 pub use logger::{Logging, start};
 pub use metrics::{Gauges, Metrics};
+pub use names::{Kind, METRICS, Metric};
 pub use sink::{Sink, Writer};
 
 use crate::clock::Clock;

@@ -1,6 +1,6 @@
 //! The process as Prometheus' client libraries describe it, read from `/proc/self` (proc(5)).
 
-use std::fmt::Write;
+use super::names::append as put;
 
 const PAGE_BYTES: u64 = 4096;
 const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, fixed by the kernel's ABI on every Linux of today
@@ -12,15 +12,10 @@ pub(super) fn append(out: &mut String) {
     }
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         // The directory being read is open itself.
-        gauge(
-            out,
-            "process_open_fds",
-            "Number of open file descriptors.",
-            (entries.count().saturating_sub(1)) as f64,
-        );
+        put(out, "process_open_fds", entries.count().saturating_sub(1));
     }
     if let Some(max) = std::fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(open_files_max) {
-        gauge(out, "process_max_fds", "Maximum number of open file descriptors.", max);
+        put(out, "process_max_fds", max);
     }
 }
 
@@ -33,14 +28,13 @@ fn fields(stat: &str) -> Option<Vec<u64>> {
 fn cpu_and_memory(stat: &[u64], out: &mut String) {
     let field = |index: usize| stat.get(index).copied().unwrap_or(0);
     let cpu = (field(11) + field(12)) as f64 / TICKS_PER_SECOND;
-    counter(out, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", cpu);
-    gauge(out, "process_threads", "Number of OS threads in the process.", field(17) as f64);
-    gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", field(20) as f64);
-    let resident = (field(21) * PAGE_BYTES) as f64;
-    gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", resident);
+    put(out, "process_cpu_seconds_total", cpu);
+    put(out, "process_threads", field(17));
+    put(out, "process_virtual_memory_bytes", field(20));
+    put(out, "process_resident_memory_bytes", field(21) * PAGE_BYTES);
     if let Some(boot) = std::fs::read_to_string("/proc/stat").ok().as_deref().and_then(boot_time) {
         let start = boot + field(19) as f64 / TICKS_PER_SECOND;
-        gauge(out, "process_start_time_seconds", "Start time since unix epoch in seconds.", start);
+        put(out, "process_start_time_seconds", start);
     }
 }
 
@@ -51,14 +45,6 @@ fn boot_time(stat: &str) -> Option<f64> {
 fn open_files_max(limits: &str) -> Option<f64> {
     let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
-}
-
-fn gauge(out: &mut String, name: &str, help: &str, value: f64) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-}
-
-fn counter(out: &mut String, name: &str, help: &str, value: f64) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
 }
 
 #[cfg(test)]

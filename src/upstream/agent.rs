@@ -2,25 +2,23 @@
 
 use super::ears::Listening;
 use super::names::Names;
+use super::pages::INPUT_BYTES_MAX;
+use super::shelf::Shelved;
 use super::sockets::Sockets;
 use crate::clock::Clock;
 use crate::config::Provider;
+use crate::domain::key::Secret;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use ureq::config::Config;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 use ureq::{Agent, Proxy};
 
-/// What is read of a connection at once; also bounds a response's head.
-const INPUT_BYTES: usize = 32 * 1024;
-/// What is written at once.
+/// Under TLS: what is written at once.
 const OUTPUT_BYTES: usize = 16 * 1024;
-/// A response's head. Below [`INPUT_BYTES`], else a larger one would look like a disconnect.
+/// A response's head. Below [`INPUT_BYTES_MAX`], else a larger one would look like a disconnect.
 pub(super) const HEAD_BYTES_MAX: usize = 24 * 1024;
-/// A connection that rested longer is not used again: common servers close at 5 s.
-const REST_MAX: Duration = Duration::from_secs(4);
 
 /// Builds the agent; nothing is connected yet.
 ///
@@ -31,10 +29,12 @@ pub(super) fn build(settings: &Provider, names: Names, clock: Arc<dyn Clock>) ->
     let listening = Listening { proxied: config.proxy().is_some() };
     let chain =
         ().chain(ConnectProxyConnector::default())
-            .chain(Sockets { clock, names: names.clone() })
+            .chain(Sockets { clock: Arc::clone(&clock), names: names.clone() })
             .chain(RustlsConnector::default())
             .chain(listening);
-    Ok(Agent::with_parts(config, chain, names))
+    let proxied = config.proxy().is_some();
+    let shelved = Shelved::new(chain, settings.max_concurrency, proxied, clock);
+    Ok(Agent::with_parts(config, shelved, names))
 }
 
 fn config(settings: &Provider) -> Result<Config, String> {
@@ -47,18 +47,18 @@ fn config(settings: &Provider) -> Result<Config, String> {
         .max_redirects_will_error(false)
         .save_redirect_history(false)
         // Never from the environment, which is what leaving this out would mean.
-        .proxy(proxy(settings.proxy.as_deref())?)
+        .proxy(proxy(settings.proxy.as_ref().map(Secret::reveal))?)
         .tls_config(tls(settings.ca_file.as_deref())?)
         .user_agent(concat!("hapax/", env!("CARGO_PKG_VERSION")))
         .accept("*/*")
         .accept_encoding("identity")
         .no_delay(true)
         .max_response_header_size(HEAD_BYTES_MAX)
-        .input_buffer_size(INPUT_BYTES)
+        .input_buffer_size(INPUT_BYTES_MAX)
         .output_buffer_size(OUTPUT_BYTES)
-        .max_idle_connections(settings.max_concurrency)
-        .max_idle_connections_per_host(settings.max_concurrency)
-        .max_idle_age(REST_MAX)
+        // They rest on our own shelf.
+        .max_idle_connections(0)
+        .max_idle_connections_per_host(0)
         // Includes the TLS handshake.
         .timeout_connect(Some(settings.connect_timeout))
         // All other waits are bounded by our sockets. These three would start a thread for every call:

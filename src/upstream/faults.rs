@@ -98,6 +98,7 @@ pub(super) fn failure(provider: &str, fault: Fault) -> Failure {
         Fault::CallerLeft => "was no longer needed: the caller left",
         Fault::KeyRefused => "refused every key configured for it",
         Fault::PaymentRequired => "asks for payment on every key configured for it",
+        Fault::NoMemory => "was not asked or not listened to: too much is held in memory",
         _ => "could not be asked",
     };
     Failure::new(fault, format!("{provider} {what}"))

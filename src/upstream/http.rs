@@ -5,6 +5,7 @@ use super::line::{Bound, Dialling, Line};
 use crate::clock::Clock;
 use crate::domain::failure::Fault;
 use crate::gateway::cancel::{Cancel, Hook};
+use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
 use ureq::http::{HeaderMap, Request};
@@ -12,6 +13,8 @@ use ureq::{Agent, AsSendBody, BodyReader};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
+/// Steps in which a body grows and is counted.
+const HELD_STEP_BYTES: usize = 64 * 1024;
 /// Beyond the body, so that its end can be read without growing.
 const RESERVE_BYTES_MORE: u64 = 64;
 
@@ -79,6 +82,38 @@ impl Incoming {
             Ok(0) if self.line.story().cut => Err(Fault::CallerLeft),
             Ok(amount) => Ok(amount),
             Err(error) => Err(faults::in_the_body(error, &self.line)),
+        }
+    }
+
+    /// Reads the whole body into `body`, counted twice in `held`: it is held once more in the caller's words.
+    ///
+    /// # Errors
+    /// As [`Incoming::read_all`]; `NoMemory` when there is no room for it.
+    pub(super) fn read_held(
+        &mut self,
+        body: &mut Vec<u8>,
+        (bytes_max, held): (usize, &mut Held),
+        bound: Bound,
+    ) -> Result<(), Fault> {
+        self.line.bind(bound);
+        if self.length.is_some_and(|length| length > bytes_max as u64) {
+            return Err(Fault::AnswerTooLarge);
+        }
+        let limit = u64::try_from(HELD_STEP_BYTES).unwrap_or(u64::MAX);
+        loop {
+            if !held.grow(2 * HELD_STEP_BYTES) {
+                return Err(Fault::NoMemory);
+            }
+            let amount = (&mut self.body)
+                .take(limit)
+                .read_to_end(body)
+                .map_err(|error| faults::in_the_body(error, &self.line))?;
+            if body.len() > bytes_max {
+                return Err(Fault::AnswerTooLarge);
+            }
+            if amount < HELD_STEP_BYTES {
+                return if self.line.story().cut { Err(Fault::CallerLeft) } else { Ok(()) };
+            }
         }
     }
 

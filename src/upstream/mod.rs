@@ -1,7 +1,7 @@
 //! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
 //!
 //! ```text
-//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ pool ─▶ Ears ─▶ TLS ─▶ Wire
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
 //!                        ▲                       │ status, headers, body within bounds
 //!                        └── dialect::read_* ◀───┘
 //! ```
@@ -13,10 +13,13 @@ mod agent;
 mod ears;
 mod faults;
 mod http;
+mod hush;
 mod keys;
 mod line;
 mod names;
+mod pages;
 mod requests;
+mod shelf;
 mod sockets;
 mod stream;
 mod wait;
@@ -28,11 +31,12 @@ mod tests;
 use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
-use crate::domain::chat::Answer;
 use crate::domain::failure::{Failure, Fault};
-use crate::domain::words::Dialect;
-use crate::gateway::ports::{Attempt, Call, Frames, Provider, Reply};
+use crate::domain::words::{Dialect, Words};
+use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
+use crate::memory::{Held, Memory};
 use http::Incoming;
+use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
@@ -59,20 +63,23 @@ pub struct Upstream {
     patience: Patience,
     requests: Requests,
     keys: Keys,
+    hush: Hush,
     agent: Agent,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 }
 
 /// The configured timeouts that are not ureq's business.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     first_token: Duration,
+    answer: Duration,
     idle: Duration,
     total: Duration,
 }
 
 /// Makes a provider ready; nothing is connected yet. `system_prompt` is put first on Hapax's own endpoint when
-/// the caller gives no instructions.
+/// the caller gives no instructions; what is asked and answered counts in `memory`.
 ///
 /// # Errors
 /// What in the provider's settings cannot be used: an address, a header, a CA file, a proxy. Names no secret.
@@ -80,13 +87,19 @@ pub fn connect(
     settings: &Settings,
     system_prompt: Option<&str>,
     clock: Arc<dyn Clock>,
+    memory: Arc<Memory>,
 ) -> Result<Upstream, String> {
-    Upstream::new(settings, system_prompt, clock)
+    Upstream::new(settings, system_prompt, clock, memory)
         .map_err(|problem| format!("providers.{}: {problem}", settings.name))
 }
 
 impl Upstream {
-    fn new(settings: &Settings, system_prompt: Option<&str>, clock: Arc<dyn Clock>) -> Result<Self, String> {
+    fn new(
+        settings: &Settings,
+        system_prompt: Option<&str>,
+        clock: Arc<dyn Clock>,
+        memory: Arc<Memory>,
+    ) -> Result<Self, String> {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
         let names = Names::new(Arc::clone(&clock));
@@ -99,12 +112,14 @@ impl Upstream {
         };
         let patience = Patience {
             first_token: settings.first_token_timeout,
+            answer: settings.answer_timeout,
             idle: settings.idle_timeout,
             total: settings.total_timeout,
         };
         let (name, kind) = (Arc::from(settings.name.as_str()), settings.kind);
         let target = requests::dialect(kind);
-        Ok(Self { name, kind, target, defaults, patience, requests, keys, agent, clock })
+        let hush = Hush::new(settings);
+        Ok(Self { name, kind, target, defaults, patience, requests, keys, hush, agent, clock, memory })
     }
 
     /// Sends with one key after the other until one is not refused; returns when a success's head has come, with
@@ -112,14 +127,16 @@ impl Upstream {
     fn post(
         &self,
         outgoing: &Outgoing,
-        request_id: &str,
+        (question, head_within): (&Question, Duration),
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(outgoing.path).ok_or_else(|| self.failure(Fault::Internal))?;
         let attempt = |key: Option<&HeaderValue>| {
-            let head = self.first_token_bound().or_earlier(last);
-            let make = || self.requests.post(&uri, key, request_id, &outgoing.body);
+            // Anew for every key: a refused one took its time.
+            let until = self.clock.now() + head_within;
+            let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
+            let make = || self.requests.post(&uri, key, question, &outgoing.body);
             let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
@@ -128,10 +145,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    fn first_token_bound(&self) -> Bound {
-        Bound::new(self.clock.now() + self.patience.first_token, Fault::FirstTokenTimeout)
     }
 
     /// Passes a success; every other status becomes the failure it means.
@@ -164,24 +177,18 @@ impl Upstream {
         Bound { idle: Some(self.patience.idle), ..last }
     }
 
-    fn read_answer(
-        &self,
-        mut incoming: Incoming,
-        caller: Dialect,
-        outgoing: &Outgoing,
-        last: Bound,
-    ) -> Result<Answer, Failure> {
+    fn read_body(&self, mut incoming: Incoming, held: &mut Held, last: Bound) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         incoming
-            .read_all(&mut body, ANSWER_BYTES_MAX, self.body_bound(last))
+            .read_held(&mut body, (ANSWER_BYTES_MAX, held), self.body_bound(last))
             .map_err(|fault| self.failure(fault))?;
-        dialect::read_answer(self.target, caller, body, outgoing.unwrap_tool)
+        Ok(body)
     }
 
     fn stream(
         &self,
         incoming: Incoming,
-        caller: Dialect,
+        (caller, held): (Dialect, &mut Held),
         outgoing: &Outgoing,
         (head, last): (Bound, Bound),
     ) -> Result<Box<dyn Frames>, Failure> {
@@ -191,7 +198,8 @@ impl Upstream {
             let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
             let last =
                 Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
-            let answer = self.read_answer(incoming, told_to, outgoing, last)?;
+            let body = self.read_body(incoming, held, last)?;
+            let answer = dialect::read_answer(self.target, told_to, body, outgoing.unwrap_tool)?;
             return Ok(Box::new(Told::new(answer)));
         }
         let manners = Manners {
@@ -236,32 +244,58 @@ impl Upstream {
 
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
-        let question = attempt.question;
-        let caller = question.words.dialect;
-        let said = (&question.gist, &question.words);
-        let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
-        let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
-        if question.gist.stream {
-            let (incoming, head) = self.post(&outgoing, &question.request_id, call, deadline)?;
-            let frames = self.stream(incoming, caller, &outgoing, (head, deadline))?;
-            return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
-        }
-        let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
-        let last = total.or_earlier(deadline);
-        let (incoming, _) = self.post(&outgoing, &question.request_id, call, last)?;
-        let answer = self.read_answer(incoming, caller, &outgoing, last)?;
-        Ok(Reply::Whole { answer, dropped: outgoing.dropped })
+        let reply = self.reply(attempt, call).map_err(|failure| self.hush.over(failure))?;
+        Ok(self.hush.reply(reply))
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
         let path = requests::check_path(self.kind);
         let uri = self.requests.uri(path).ok_or_else(|| self.failure(Fault::Internal))?;
-        self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call))
+        let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
+        checked.map_err(|failure| self.hush.over(failure))
     }
 
     fn keys_left(&self) -> usize {
         self.keys.left(self.clock.now())
     }
+}
+
+impl Upstream {
+    fn reply(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        let question = attempt.question;
+        let caller = question.words.dialect;
+        let said = (&question.gist, &question.words);
+        let no_room = || self.failure(Fault::NoMemory);
+        let mut held = self.memory.hold(appetite(&question.words, self.target)).ok_or_else(no_room)?;
+        let outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        // What the translation took besides has come back; less is always possible.
+        let _ = held.resize(outgoing.body.len());
+        let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
+        if question.gist.stream {
+            let within = self.patience.first_token;
+            let (incoming, head) = self.post(&outgoing, (question, within), call, deadline)?;
+            let frames = self.stream(incoming, (caller, &mut held), &outgoing, (head, deadline))?;
+            return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
+        }
+        let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
+        let last = total.or_earlier(deadline);
+        let (incoming, _) = self.post(&outgoing, (question, self.patience.answer), call, last)?;
+        let body = self.read_body(incoming, &mut held, last)?;
+        let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
+        Ok(Reply::Whole { answer, dropped: outgoing.dropped })
+    }
+}
+
+/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is a copy;
+/// a translation takes every object of the body for a message or a part of one.
+fn appetite(words: &Words, target: Dialect) -> usize {
+    const OBJECT_BYTES: usize = 512; // a message of one short part, measured at 380
+    let length = words.body.len();
+    if words.dialect == target {
+        return length;
+    }
+    let objects = words.body.iter().filter(|byte| **byte == b'{').count();
+    objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length)
 }
 
 impl fmt::Debug for Upstream {

@@ -9,7 +9,8 @@
 use crate::config::{Kind, Provider};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use crate::gateway::ports::Question;
+use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 /// Headers that are HTTP's business, not the configuration's.
@@ -20,6 +21,8 @@ const FORBIDDEN: [&str; 6] =
 pub(super) struct Requests {
     /// `base_url`, with `/v1` where the kind has it.
     root: String,
+    /// The addresses asked most: parsed once.
+    known: Vec<(&'static str, Uri)>,
     /// Where the kind wants the key.
     key_header: HeaderName,
     /// On every request.
@@ -43,6 +46,10 @@ impl Requests {
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // ureq would make these three anew for every call.
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("hapax/", env!("CARGO_PKG_VERSION"))));
         if settings.kind == Kind::Anthropic {
             let version = HeaderValue::from_str(&settings.version)
                 .map_err(|_| "version: cannot be sent as a header")?;
@@ -60,7 +67,10 @@ impl Requests {
             Kind::Anthropic => HeaderName::from_static("x-api-key"),
             Kind::OpenAi | Kind::OpenAiCompatible | Kind::Ollama => AUTHORIZATION,
         };
-        Ok(Self { root, key_header, headers })
+        let mut requests = Self { root, known: Vec::new(), key_header, headers };
+        let asked = ["/chat/completions", "/messages", "/api/chat", check_path(settings.kind)];
+        requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
+        Ok(requests)
     }
 
     /// The header values of the configured keys.
@@ -77,6 +87,11 @@ impl Requests {
 
     /// The address of a path below the API's root.
     pub(super) fn uri(&self, path: &str) -> Option<Uri> {
+        let known = self.known.iter().find(|(known, _)| *known == path);
+        known.map(|(_, uri)| uri.clone()).or_else(|| self.parsed(path))
+    }
+
+    fn parsed(&self, path: &str) -> Option<Uri> {
         Uri::try_from(format!("{}{path}", self.root)).ok()
     }
 
@@ -85,13 +100,13 @@ impl Requests {
         &self,
         uri: &Uri,
         key: Option<&HeaderValue>,
-        request_id: &str,
+        question: &Question,
         body: &'a [u8],
     ) -> Request<&'a [u8]> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, request_id);
+        *request.headers_mut() = self.headers(key, Some(question));
         request
     }
 
@@ -99,20 +114,22 @@ impl Requests {
     pub(super) fn get(&self, uri: &Uri, key: Option<&HeaderValue>) -> Request<()> {
         let mut request = Request::new(());
         *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, "");
+        *request.headers_mut() = self.headers(key, None);
         request.headers_mut().remove(CONTENT_TYPE);
         request
     }
 
-    fn headers(&self, key: Option<&HeaderValue>, request_id: &str) -> HeaderMap {
+    fn headers(&self, key: Option<&HeaderValue>, question: Option<&Question>) -> HeaderMap {
         let mut headers = self.headers.clone();
         if let Some(key) = key {
             headers.insert(self.key_header.clone(), key.clone());
         }
-        if !request_id.is_empty()
-            && let Ok(id) = HeaderValue::from_str(request_id)
-        {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
+        let request_id = question.map(|question| ("x-request-id", question.request_id.as_str()));
+        let trace = question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
+        for (name, value) in request_id.into_iter().chain(trace) {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
         }
         headers
     }

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, LazyBuffers, Transport};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, Transport};
 use ureq::{Error, Timeout};
 
 /// Opens sockets: the first link of the chain, before TLS.
@@ -31,9 +31,7 @@ impl<In: Transport> Connector<In> for Sockets {
         }
         let line = Line::calling().ok_or(Error::ConnectionFailed)?;
         let socket = self.open(details, &line)?;
-        let config = details.config;
-        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Either::B(Wire::new(socket, buffers, line, Arc::clone(&self.clock)))))
+        Ok(Some(Either::B(Wire::new(socket, line, Arc::clone(&self.clock)))))
     }
 }
 

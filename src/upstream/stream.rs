@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is read of a stream at once.
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 /// How long the transport's end is waited for after the stream's own, to keep the connection.
 const LINGER: Duration = Duration::from_millis(10);
 /// Reads within [`LINGER`].

@@ -7,35 +7,34 @@
 //!
 //! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
 //! it that it changes from one to the other. Writes are gathered until the next read or until they are large, so
-//! that head and body of a call leave together: a kept connection costs one send and one receive per call.
+//! that head and body of a call leave together: a kept connection costs one send and one receive per call. At rest
+//! it has no buffers.
 
 use super::line::{Line, Patience, WAIT_MIN, aborted};
+use super::pages::Pages;
 use crate::clock::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use rustix::net::{RecvFlags, SendFlags};
 use std::fmt;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::Error;
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 /// A connection that rested longer is asked once whether it still lives.
 const TRUSTED_FOR: Duration = Duration::from_millis(5);
 /// A socket's timeout is not raised as long as it is at least this: waking up once a second costs nothing.
 const ARMED_ENOUGH: Duration = Duration::from_secs(1);
-/// Writes up to this are gathered; larger ones leave at once, together with what was gathered.
-const GATHERED_BYTES_MAX: usize = 8 * 1024;
 
 /// A socket under ureq.
 pub(super) struct Wire {
     /// Shared with the line of the call it serves, which may shut it down.
     socket: Arc<TcpStream>,
-    buffers: LazyBuffers,
-    /// Written by ureq, not yet sent; at most [`GATHERED_BYTES_MAX`].
-    gathered: Vec<u8>,
+    /// What is read, and what ureq wrote and is not sent yet.
+    pages: Pages,
     /// The socket's present read timeout.
     armed: Option<Duration>,
     /// The other side takes no more bytes; what it has said can still be read.
@@ -48,32 +47,19 @@ pub(super) struct Wire {
 
 impl Wire {
     /// A fresh connection, serving its first call.
-    pub(super) fn new(
-        socket: Arc<TcpStream>,
-        buffers: LazyBuffers,
-        line: Arc<Line>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(socket: Arc<TcpStream>, line: Arc<Line>, clock: Arc<dyn Clock>) -> Self {
         let rested_since = clock.now();
         let line = Some(line);
-        Self { socket, buffers, gathered: Vec::new(), armed: None, deaf: false, line, rested_since, clock }
+        Self { socket, pages: Pages::lend(), armed: None, deaf: false, line, rested_since, clock }
     }
 
-    /// Sends what was gathered and `amount` bytes of the output buffer.
-    fn send(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.deaf {
-            self.gathered.clear();
-            return Ok(());
-        }
+    /// Sends what was gathered.
+    fn send(&mut self, timeout: NextTimeout) -> Result<(), Error> {
         let line = self.line.as_ref().ok_or_else(aborted)?;
-        let output: &[u8] = if amount == 0 { &[] } else { &self.buffers.output()[..amount] };
-        let mut parts = [IoSlice::new(&self.gathered), IoSlice::new(output)];
-        let mut rest = &mut parts[..];
-        IoSlice::advance_slices(&mut rest, 0);
-        while !rest.is_empty() {
-            let mut control = SendAncillaryBuffer::default();
-            match rustix::net::sendmsg(&*self.socket, rest, &mut control, SendFlags::DONTWAIT) {
-                Ok(sent) => IoSlice::advance_slices(&mut rest, sent),
+        let mut rest = self.pages.gathered();
+        while !rest.is_empty() && !self.deaf {
+            match rustix::net::send(&*self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = &rest[sent..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let patience = Patience::new(line, timeout);
@@ -82,14 +68,11 @@ impl Wire {
                     }
                 }
                 // It may have answered before it stopped listening (413, 401): let the read find out.
-                Err(Errno::PIPE | Errno::CONNRESET) => {
-                    self.deaf = true;
-                    break;
-                }
+                Err(Errno::PIPE | Errno::CONNRESET) => self.deaf = true,
                 Err(error) => return Err(Error::Io(error.into())),
             }
         }
-        self.gathered.clear();
+        self.pages.sent();
         Ok(())
     }
 
@@ -117,7 +100,8 @@ impl Wire {
     /// From serving to rest: whether it is fit for another call.
     fn rest(&mut self, line: &Line) -> bool {
         self.rested_since = self.clock.now();
-        line.release() && !self.deaf && self.gathered.is_empty()
+        self.pages.give_back();
+        line.release() && !self.deaf && self.pages.gathered().is_empty()
     }
 
     /// From rest to serving the call this thread connects for: whether it can.
@@ -129,6 +113,9 @@ impl Wire {
         let rested = self.clock.now().saturating_duration_since(self.rested_since);
         if rested >= TRUSTED_FOR && !self.lives() {
             return false;
+        }
+        if self.pages.input().is_empty() {
+            self.pages = Pages::lend();
         }
         let attached = line.attach(&self.socket, true);
         self.line = Some(line);
@@ -152,28 +139,24 @@ pub(super) fn wait_writable(socket: &TcpStream, patience: Duration) -> Result<bo
 
 impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+        &mut self.pages
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.gathered.len() + amount <= GATHERED_BYTES_MAX {
-            self.gathered.extend_from_slice(&self.buffers.output()[..amount]);
-            return Ok(());
-        }
-        self.send(amount, timeout)
+        if self.pages.gather(amount) { self.send(timeout) } else { Ok(()) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        if !self.gathered.is_empty() {
-            self.send(0, timeout)?;
+        if !self.pages.gathered().is_empty() {
+            self.send(timeout)?;
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);
         loop {
             let armed = self.arm(patience.left())?;
-            match (&*self.socket).read(self.buffers.input_append_buf()) {
+            match (&*self.socket).read(self.pages.input_append_buf()) {
                 Ok(amount) => {
-                    self.buffers.input_appended(amount);
+                    self.pages.input_appended(amount);
                     return Ok(amount > 0);
                 }
                 // The socket's own timeout, which may be shorter than our patience.
@@ -194,6 +177,7 @@ impl Transport for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        self.pages.give_back();
         if let Some(line) = self.line.take() {
             line.release();
         }

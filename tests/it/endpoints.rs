@@ -105,9 +105,8 @@ fn probes_answer_while_every_worker_is_busy_and_the_rest_is_shed() {
         for path in ["/health", "/metrics", "/health/live", "/health/ready"] {
             assert_eq!(rig.get(path).status, 200, "{path}");
         }
-        let metrics = rig.get("/metrics").text();
-        // The one that asks is served by the control lane.
-        assert!(metrics.contains("hapax_workers_busy 5"), "{metrics}");
+        // The one that asks is served by the control lane; the ones before it may not have put their pens down yet.
+        rig.wait_for_metric("hapax_workers_busy 5");
         // Two wait in the queue, the rest is shed at once and told to come back.
         let more = scope.spawn(|| at_once(8, |_| rig.chat()));
         rig.wait_for_metric("hapax_rejected_total{reason=\"queue_full\"} 6");
@@ -169,10 +168,7 @@ fn a_reload_refuses_nobody_and_changes_who_is_asked() {
     assert_eq!(ask().as_deref(), Some("a"));
     rig.reload(&[OPENAI, OPENAI], "provider_preference: [b, a]\n");
     assert_eq!(ask().as_deref(), Some("b"));
-    let metrics = rig.get("/metrics").text();
-    assert!(metrics.contains("hapax_config_reloads_total{result=\"success\"} 1"), "{metrics}");
-    assert!(
-        metrics.contains("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 2"),
-        "{metrics}"
-    );
+    rig.wait_for_metric("hapax_config_reloads_total{result=\"success\"} 1");
+    // Counted once the answer has left; counters survive the reload.
+    rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 2");
 }

@@ -2,11 +2,18 @@
 #![allow(clippy::panic, reason = "a failed expectation ends a test")]
 
 mod access;
+mod contract;
+mod contract_streams;
 mod door;
 mod endpoints;
 mod failover;
 mod flights;
+mod fronts;
+mod operate;
+mod page;
+mod process;
 mod rig;
+mod secrets;
 mod story;
 mod tidy;
 mod translation;

@@ -9,10 +9,6 @@ fn a_failover_is_told_in_one_line_with_its_attempts() {
     let rig = Rig::built(&[OPENAI, "anthropic"], ", retries: 0", "");
     rig.behave(0, "status=503");
     assert_eq!(rig.ask("POST", CHAT, &[("X-Request-ID", "story-1")], HELLO_STREAM).status, 200);
-    let status = rig.get("/v1/status").json();
-    assert_eq!(status["recent"][0]["request_id"], "story-1");
-    assert_eq!(status["recent"][0]["attempts"].as_array().map(Vec::len), Some(2));
-    let metrics = rig.get("/metrics").text();
     for line in [
         "hapax_failovers_total{from=\"a\",reason=\"server_error\",to=\"b\"} 1",
         "hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 1",
@@ -20,8 +16,11 @@ fn a_failover_is_told_in_one_line_with_its_attempts() {
         "hapax_http_active_requests{endpoint=\"/v1/chat/completions\"} 0",
         "hapax_tokens_total{direction=\"input\",key=\"none\",model=\"model-b\"} 1",
     ] {
-        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+        rig.wait_for_metric(line);
     }
+    let status = rig.get("/v1/status").json();
+    assert_eq!(status["recent"][0]["request_id"], "story-1");
+    assert_eq!(status["recent"][0]["attempts"].as_array().map(Vec::len), Some(2));
     let log = rig.logged();
     let lines: Vec<serde_json::Value> =
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 /// A room, the rooms it may import, and the crates it may name. A room without a row fails.
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("domain", &[], &["sha2"]),
-    ("clock", &[], &["parking_lot"]),
+    ("clock", &[], &["parking_lot", "rustix"]),
+    ("memory", &[], &[]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
     ("config", &["domain"], &["serde", "serde_yaml"]),
     ("gateway", &["domain", "clock"], &["parking_lot"]),
-    ("server", &["clock"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
+    ("server", &["clock", "memory"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
     (
         "upstream",
-        &["domain", "dialect", "gateway", "clock", "config"],
+        &["domain", "dialect", "gateway", "clock", "config", "memory"],
         &["ureq", "httpdate", "parking_lot", "rustix"],
     ),
     (
@@ -24,6 +25,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("api", &["domain", "dialect", "gateway", "server", "clock"], &["serde", "serde_json", "parking_lot"]),
     ("simulate", &["clock"], &["serde", "serde_json", "httparse", "rustix", "parking_lot"]),
+    ("drill", &["clock", "simulate"], &["serde", "serde_json", "parking_lot"]),
     (
         "cli",
         &[
@@ -32,13 +34,15 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "gateway",
             "server",
             "clock",
+            "memory",
             "config",
             "upstream",
             "telemetry",
             "api",
             "simulate",
+            "drill",
         ],
-        &["lexopt", "signal_hook", "log", "serde", "serde_json"],
+        &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),
     ("main", &["cli"], &[]),
     ("lib", &[], &[]),
@@ -66,6 +70,7 @@ const CRATES: &[&str] = &[
     "sha2",
     "lexopt",
     "signal_hook",
+    "listenfd",
 ];
 
 /// Lines of a source file, its tests not counted.
@@ -246,4 +251,30 @@ fn the_project_speaks_of_itself_alone() {
         let home = concat!("/wo", "rk/");
         assert!(!text.contains(home), "{} names a path of one machine", path.display());
     }
+}
+
+#[test]
+fn every_configuration_in_the_docs_loads() {
+    let mut pages = vec![root().join("README.md")];
+    files_below(&root().join("docs"), ".md", &mut pages);
+    let mut loaded = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("pages are UTF-8");
+        for block in text.split("```yaml\n").skip(1) {
+            let yaml = block.split("\n```").next().unwrap_or(block);
+            // Other programs' files say so in their first line: `# compose.yaml`, `# prometheus.yml`.
+            let first = yaml.lines().next().unwrap_or_default();
+            if first.starts_with("# ") && !first.contains("config.yaml") {
+                continue;
+            }
+            let environment = |name: &str| name.contains("KEY").then(|| format!("value-of-{name}"));
+            if let Err(problems) = hapax::config::parse("page", yaml, &environment) {
+                panic!("{}: {problems}\n{yaml}", page.display());
+            }
+            loaded += 1;
+        }
+    }
+    let file = fs::read_to_string(root().join("config.yaml")).expect("it is there");
+    assert!(hapax::config::parse("config.yaml", &file, &|_| None).is_ok());
+    assert!(loaded > 1, "the configurations were not found");
 }

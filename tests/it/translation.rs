@@ -122,11 +122,6 @@ fn a_stream_shows_usage_only_to_a_caller_who_asked() {
         };
         assert_eq!(with_usage(&ask("")), 0, "{kind}");
         assert_eq!(with_usage(&ask(r#","stream_options":{"include_usage":true}"#)), 1, "{kind}");
-        assert!(
-            rig.get("/metrics")
-                .text()
-                .contains("hapax_tokens_total{direction=\"input\",key=\"none\",model=\"model-a\"} 2"),
-            "{kind}"
-        );
+        rig.wait_for_metric("hapax_tokens_total{direction=\"input\",key=\"none\",model=\"model-a\"} 2");
     }
 }

@@ -1,7 +1,7 @@
 //! Anthropic's complete answers and error bodies, read.
 
 use super::wire::{Block, Tokens, Trouble, finish_of};
-use crate::dialect::raw;
+use crate::dialect::{judged, raw};
 use crate::domain::chat::{Answer, Choice, Content, Finish, Part, Usage};
 use crate::domain::failure::{Failure, Fault};
 use serde::Deserialize;
@@ -87,7 +87,7 @@ fn message(body: &[u8]) -> Result<Message<'_>, Failure> {
 
 /// An error reported where an answer should be: in a body of status 200, or in a stream.
 pub(super) fn reported(trouble: Trouble) -> Failure {
-    raw::told(Fault::ErrorInBody, None, "", code(trouble.kind))
+    Failure { code: code(trouble.kind), ..judged(Fault::ErrorInBody, None, "") }
 }
 
 /// The vendor's error type, if it looks like one: it ends up in logs and answers.
@@ -109,7 +109,7 @@ pub fn read_error(status: u16, body: &[u8]) -> Failure {
     let words = trouble.message.as_deref().unwrap_or_default();
     let fault = fault(status, kind, words);
     let param = if fault == Fault::BadRequest { param(words) } else { None };
-    Failure { param, ..raw::told(fault, Some(status), words, code(trouble.kind.clone())) }
+    Failure { param, code: code(trouble.kind.clone()), ..judged(fault, Some(status), words) }
 }
 
 /// Which fault a status, an error type and its words mean. The type says more than the status; within
@@ -142,10 +142,10 @@ fn fault(status: u16, kind: &str, words: &str) -> Fault {
             } else if says(&["does not support assistant message prefill", "prefilling assistant"]) {
                 Fault::Untranslatable
             } else {
-                raw::fault_of_status(status)
+                Fault::of_status(status)
             }
         }
-        _ => raw::fault_of_status(status),
+        _ => Fault::of_status(status),
     }
 }
 

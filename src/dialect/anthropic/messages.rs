@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// Asks a model that accepts no beginning of its own answer to go on.
-pub(super) const CONTINUE: &str = "Your answer was cut off. Continue it exactly where it stopped: repeat nothing and add nothing before it.";
+pub(in crate::dialect) const CONTINUE: &str = "Your answer was cut off. Continue it exactly where it stopped: repeat nothing and add nothing before it.";
 
 /// Asks for JSON where the vendor has no switch for it.
 const JSON_ONLY: &str = "Answer with a single JSON object and nothing else: no prose, no code fence.";

@@ -1,7 +1,7 @@
 //! The door for callers who speak Anthropic: is this a Messages request, and what is its gist?
 
 use crate::dialect::{Invalid, raw};
-use crate::domain::words::{Dialect, Gist, Marks, Words};
+use crate::domain::words::{Dialect, Gist, Marks, Subject, Words};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -14,6 +14,23 @@ pub(super) const MESSAGES_MAX: usize = 100_000;
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
+    let (gist, words) = open_any(body)?;
+    if gist.max_tokens.is_none() {
+        return Err(raw::invalid("max_tokens", "is required"));
+    }
+    Ok((gist, words))
+}
+
+/// Opens the body of a request to count tokens: the same without a bound on output.
+///
+/// # Errors
+/// [`Invalid`] names the field.
+pub fn open_count(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
+    let (gist, words) = open_any(body)?;
+    Ok((Gist { subject: Subject::Tokens, stream: false, ..gist }, words))
+}
+
+fn open_any(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     let (gist, marks) = look(raw::text_of(&body)?)?;
     Ok((gist, Words { dialect: Dialect::Anthropic, body: Arc::new(body), marks }))
 }
@@ -44,9 +61,6 @@ fn look(text: &str) -> Result<(Gist, Marks), Invalid> {
     gist.model = gist.model.filter(|model| !model.is_empty());
     if marks.messages.is_none() {
         return Err(raw::invalid("messages", "is required"));
-    }
-    if gist.max_tokens.is_none() {
-        return Err(raw::invalid("max_tokens", "is required"));
     }
     Ok((gist, marks))
 }

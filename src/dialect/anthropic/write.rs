@@ -22,8 +22,8 @@ struct Message<'a> {
 #[must_use]
 pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
     let (id, choice) = match &answer.content {
-        Content::Verbatim { body, .. } => return body.clone(),
         Content::Said { id, choices } => (id.as_deref(), choices.first()),
+        Content::Verbatim { .. } | Content::Vectors(_) => (None, None),
     };
     let id = message_id(id.unwrap_or_default(), wording);
     let (parts, finish) = choice.map_or((&[][..], Finish::Stop), |choice| (&choice.parts[..], choice.finish));

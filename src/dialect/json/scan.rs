@@ -155,9 +155,9 @@ impl<'a> Scan<'a> {
             return Err(Bad::Syntax(self.at));
         }
         let begin = self.at;
-        self.string()?;
+        let escaped = self.string()?;
         let inner = &self.text[begin + 1..self.at - 1];
-        let key = if inner.contains('\\') {
+        let key = if escaped {
             let unescaped = serde_json::from_str(&self.text[begin..self.at]);
             Cow::Owned(unescaped.map_err(|_| Bad::Syntax(begin))?)
         } else {
@@ -174,7 +174,7 @@ impl<'a> Scan<'a> {
         loop {
             let open = self.peek();
             match open {
-                b'"' => self.string()?,
+                b'"' => drop(self.string()?),
                 b'-' | b'0'..=b'9' => self.number()?,
                 b'{' | b'[' => {
                     self.at += 1;
@@ -263,18 +263,20 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, quotes included.
-    fn string(&mut self) -> Result<(), Bad> {
+    /// Steps over a string, quotes included; whether there are escapes in it.
+    fn string(&mut self) -> Result<bool, Bad> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
+        let mut escaped = false;
         loop {
             at += plain(&bytes[at..]);
             match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok(());
+                    return Ok(escaped);
                 }
                 Some(b'\\') => {
+                    escaped = true;
                     let length = escape(&bytes[at + 1..]).ok_or(Bad::Syntax(at))?;
                     at += 1 + length;
                 }
@@ -284,14 +286,25 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many bytes from the beginning need no attention inside a string. Whole blocks are judged at once, in a form
-/// the compiler turns into vector instructions.
+/// How many bytes from the beginning need no attention inside a string. Most strings are short, so words come first;
+/// of longer ones whole blocks are judged at once, in a form the compiler turns into vector instructions.
 fn plain(bytes: &[u8]) -> usize {
     const BLOCK: usize = 32;
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    const SHORT: usize = 24;
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let mut at = 0;
+    while at < SHORT
+        && let Some((word, _)) = bytes[at..].split_first_chunk::<8>()
+    {
+        let hit = specials(u64::from_le_bytes(*word));
+        if hit != 0 {
+            return at + hit.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let (blocks, _) = bytes[at..].as_chunks::<BLOCK>();
     let quiet = |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, &byte| any | special(byte));
-    let mut at = blocks.iter().take_while(quiet).count() * BLOCK;
+    at += blocks.iter().take_while(quiet).count() * BLOCK;
     let (words, _) = bytes[at..].as_chunks::<8>();
     for word in words {
         let hit = specials(u64::from_le_bytes(*word));

@@ -1,6 +1,6 @@
 //! Ollama's answers, whole and line by line, and its error bodies, read.
 
-use crate::dialect::{Sign, raw};
+use crate::dialect::{Sign, judged, raw};
 use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Part, ToolCall, Usage};
 use crate::domain::failure::{Failure, Fault};
 use serde::Deserialize;
@@ -16,6 +16,9 @@ struct Line<'a> {
     created_at: Cow<'a, str>,
     #[serde(borrow)]
     message: Option<Message<'a>>,
+    /// In place of the message, where a prompt was given.
+    response: Option<String>,
+    thinking: Option<String>,
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,
@@ -48,6 +51,14 @@ struct Function<'a> {
 }
 
 impl Line<'_> {
+    /// Makes the answer to a prompt the message that it is.
+    fn settle(&mut self) {
+        if self.message.is_none() && self.response.is_some() {
+            let (content, thinking) = (self.response.take(), self.thinking.take());
+            self.message = Some(Message { content, thinking, tool_calls: None });
+        }
+    }
+
     fn usage(&self) -> Option<Usage> {
         if self.prompt_eval_count.is_none() && self.eval_count.is_none() {
             return None;
@@ -121,7 +132,8 @@ pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
 }
 
 fn whole(body: &[u8]) -> Result<(Line<'_>, Finish), Failure> {
-    let line: Line<'_> = serde_json::from_slice(body).map_err(|error| raw::unreadable(body, &error))?;
+    let mut line: Line<'_> = serde_json::from_slice(body).map_err(|error| raw::unreadable(body, &error))?;
+    line.settle();
     if line.error.is_some() {
         return Err(reported());
     }
@@ -139,7 +151,7 @@ fn whole(body: &[u8]) -> Result<(Line<'_>, Finish), Failure> {
 }
 
 fn reported() -> Failure {
-    raw::told(Fault::ErrorInBody, None, "", None)
+    judged(Fault::ErrorInBody, None, "")
 }
 
 /// What has been read of a stream.
@@ -168,6 +180,7 @@ impl Events {
         deltas: &mut Vec<Delta>,
     ) -> Result<Sign, Failure> {
         let mut line: Line<'_> = serde_json::from_str(data).map_err(|_| raw::garbage())?;
+        line.settle();
         if line.error.is_some() {
             return Err(reported());
         }
@@ -222,7 +235,7 @@ pub fn read_error(status: u16, body: &[u8]) -> Failure {
         raw::string(error, "").ok().or_else(|| raw::read::<Detailed>(error, "", "").ok()?.message)
     });
     let words = words.unwrap_or_default();
-    raw::told(fault(status, &words.to_ascii_lowercase()), Some(status), &words, None)
+    judged(fault(status, &words.to_ascii_lowercase()), Some(status), &words)
 }
 
 /// Which fault a status and words mean; there are no error types here.
@@ -240,6 +253,6 @@ fn fault(status: u16, words: &str) -> Fault {
         }
         // A full queue is announced as 503.
         503 if says(&["busy", "maximum pending requests"]) => Fault::Busy,
-        _ => raw::fault_of_status(status),
+        _ => Fault::of_status(status),
     }
 }

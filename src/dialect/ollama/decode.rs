@@ -37,7 +37,7 @@ pub fn decode(words: &Words) -> Result<Chat, Invalid> {
     Ok(chat)
 }
 
-fn option(chat: &mut Chat, key: &str, value: &RawValue) -> Result<(), Invalid> {
+pub(super) fn option(chat: &mut Chat, key: &str, value: &RawValue) -> Result<(), Invalid> {
     match key {
         _ if raw::is_null(value) => {}
         "num_predict" => chat.max_tokens = num_predict(value)?,
@@ -54,7 +54,7 @@ fn option(chat: &mut Chat, key: &str, value: &RawValue) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn format(value: &RawValue) -> Result<Option<Format>, Invalid> {
+pub(super) fn format(value: &RawValue) -> Result<Option<Format>, Invalid> {
     if raw::is_object(value) {
         return Ok(Some(Format::JsonSchema { name: None, schema: value.get().to_owned(), strict: None }));
     }
@@ -65,7 +65,7 @@ fn format(value: &RawValue) -> Result<Option<Format>, Invalid> {
     }
 }
 
-fn think(value: &RawValue) -> Result<Reasoning, Invalid> {
+pub(super) fn think(value: &RawValue) -> Result<Reasoning, Invalid> {
     match value.get() {
         "true" => Ok(Reasoning::Effort("medium".to_owned())),
         "false" => Ok(Reasoning::Off),
@@ -170,7 +170,7 @@ impl Function<'_> {
 }
 
 /// What an image is, by its first bytes: this dialect does not say.
-fn media_type(base64: &str) -> &'static str {
+pub(super) fn media_type(base64: &str) -> &'static str {
     match base64.as_bytes() {
         [b'/', b'9', b'j', b'/', ..] => "image/jpeg",
         [b'R', b'0', b'l', b'G', b'O', ..] => "image/gif",

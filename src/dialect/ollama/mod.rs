@@ -1,11 +1,12 @@
-//! Ollama's native `/api/chat`: callers who speak it and providers who speak it, whole and streamed as NDJSON.
+//! Ollama's native `/api/chat` and `/api/generate`: callers who speak it and providers who do, streamed as NDJSON.
 //!
-//! Source: the project's `docs/api.md` and `api/types.go`. Front: [`open`], [`decode`], [`write_answer`],
+//! Source: the project's `docs/api.md` and `api/types.go`. Front: [`open`], [`decode`], [`write_as`],
 //! [`write_error`], [`Writer`]. Back: [`pass`], [`encode`], [`read_answer`], [`facts`], [`read_error`], [`Events`].
 
 mod answer;
 mod decode;
 mod encode;
+mod generate;
 mod open;
 mod pass;
 #[cfg(test)]
@@ -16,9 +17,10 @@ mod writer;
 pub use answer::{Events, facts, read_answer, read_error};
 pub use decode::decode;
 pub use encode::encode;
+pub use generate::{decode_generate, open_generate, pass_generate};
 pub use open::open;
 pub use pass::pass;
-pub use write::{write_answer, write_error};
+pub use write::{Form, rfc3339, write_as, write_error};
 pub use writer::Writer;
 
 /// What a stream's `Content-Type` is.

@@ -56,7 +56,7 @@ fn look(text: &str) -> Result<(Gist, Marks), Invalid> {
 }
 
 /// The bound on output; a negative one is none.
-fn options(value: &RawValue) -> Result<Option<u64>, Invalid> {
+pub(super) fn options(value: &RawValue) -> Result<Option<u64>, Invalid> {
     let mut bound = None;
     raw::fields(value.get(), |key, value| {
         if key == "num_predict" && !raw::is_null(value) {

@@ -88,7 +88,7 @@ fn a_stream_means_the_same_wherever_the_bytes_are_split() {
 
 #[test]
 fn a_stream_survives_the_way_through_the_domain() {
-    let (mut writer, mut out) = (Writer::new(wording()), Vec::new());
+    let (mut writer, mut out) = (Writer::with(Form::Chat, wording()), Vec::new());
     let first = expected_deltas("call_20240229120003123456_0");
     for delta in &first {
         writer.delta(delta, &mut out);
@@ -103,7 +103,7 @@ fn a_stream_survives_the_way_through_the_domain() {
 
 #[test]
 fn arguments_in_fragments_are_written_whole() {
-    let (mut writer, mut out) = (Writer::new(wording()), Vec::new());
+    let (mut writer, mut out) = (Writer::with(Form::Chat, wording()), Vec::new());
     let call = Delta::ToolCall { choice: 0, call: 0, id: "a".to_owned(), name: "w".to_owned() };
     writer.delta(&call, &mut out);
     for fragment in ["{\"a\"", ":1}"] {
@@ -136,7 +136,7 @@ fn an_answer_survives_the_way_through_the_domain() {
     assert_eq!(answer.usage, Some(usage));
     let Content::Said { choices, .. } = &answer.content else { panic!("translated") };
     assert_eq!(choices[0].finish, Finish::ToolCalls);
-    assert_eq!(String::from_utf8_lossy(&write_answer(&answer, &wording())), ANSWER.trim());
+    assert_eq!(String::from_utf8_lossy(&write_as(Form::Chat, &answer, &wording())), ANSWER.trim());
     assert_eq!(facts(ANSWER.as_bytes()).expect("it is an answer"), ("llama3.2".to_owned(), Some(usage)));
 }
 
@@ -270,7 +270,7 @@ fn why_an_answer_ended_is_mapped_both_ways() {
         let Content::Said { choices, .. } = &answer.content else { panic!("translated") };
         assert_eq!(choices[0].finish, finish);
         has(
-            &String::from_utf8_lossy(&write_answer(&answer, &wording())),
+            &String::from_utf8_lossy(&write_as(Form::Chat, &answer, &wording())),
             &format!(r#""done_reason":"{back}""#),
         );
     }
@@ -326,7 +326,8 @@ fn errors_are_judged_by_words_then_by_status() {
 fn a_stream_that_passed_through_is_owed_nothing_after_its_last_line_and_that_line_before_it() {
     let lines: Vec<&str> = STREAM.lines().collect();
     for (count, owed) in [(lines.len(), false), (lines.len() - 1, true)] {
-        let (mut writer, mut events, mut out) = (Writer::new(wording()), Events::new(None), Vec::new());
+        let (mut writer, mut events, mut out) =
+            (Writer::with(Form::Chat, wording()), Events::new(None), Vec::new());
         for line in &lines[..count] {
             let mut deltas = Vec::new();
             events.read(None, line, &mut deltas).expect("a line");
@@ -350,7 +351,7 @@ fn a_failure_is_an_error_line_and_no_end_follows() {
         request_id: "r1".to_owned(),
         retry_after: None,
     };
-    let (mut writer, mut out) = (Writer::new(wording()), Vec::new());
+    let (mut writer, mut out) = (Writer::with(Form::Chat, wording()), Vec::new());
     writer.keep_alive(&mut out);
     writer.failure(&complaint, &mut out);
     writer.end(&mut out);
@@ -367,5 +368,87 @@ fn days_are_those_of_the_calendar() {
     ];
     for (seconds, expected) in rows {
         assert_eq!(rfc3339(seconds), expected);
+    }
+}
+
+mod generate {
+    use super::super::*;
+    use super::deltas;
+    use crate::dialect::Wording;
+    use crate::domain::chat::{Delta, Image, Part, Role};
+    use crate::domain::failure::Fault;
+    use crate::domain::words::Dialect;
+
+    const BODY: &str = r#"{"model":"x","prompt":"Why?","system":"Be brief.","images":["/9j/AA"],"suffix":"","raw":false,"template":"t","options":{"num_predict":5,"mirostat":1},"keep_alive":"5m"}"#;
+
+    #[test]
+    fn a_prompt_is_a_conversation_of_one() {
+        let (gist, words) = open_generate(BODY.as_bytes().to_vec()).expect("it opens");
+        assert_eq!((gist.stream, gist.max_tokens, gist.model.as_deref()), (true, Some(5), Some("x")));
+        let chat = decode_generate(&words).expect("it is understood");
+        let roles: Vec<Role> = chat.messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::System, Role::User]);
+        let image = Image::Data { media_type: "image/jpeg".into(), base64: "/9j/AA".into() };
+        assert_eq!(chat.messages[1].parts[1], Part::Image(image));
+        assert_eq!(chat.unknown, ["template", "options.mirostat", "keep_alive"]);
+    }
+
+    #[test]
+    fn to_an_ollama_it_goes_as_it_is() {
+        let (_, words) = open_generate(BODY.as_bytes().to_vec()).expect("it opens");
+        let outgoing = pass_generate(&words, "m");
+        assert_eq!(outgoing.path, "/api/generate");
+        assert_eq!(outgoing.body, BODY.replace("\"x\"", "\"m\"").into_bytes());
+    }
+
+    #[test]
+    fn what_no_conversation_can_say_is_passed_over_and_loading_is_refused() {
+        for body in [r#"{"prompt":"x","raw":true}"#, r#"{"prompt":"x","suffix":"y"}"#] {
+            let (_, words) = open_generate(body.as_bytes().to_vec()).expect(body);
+            let failure = crate::dialect::raw::failure_of(decode_generate(&words).expect_err(body));
+            assert_eq!(failure.fault, Fault::Untranslatable, "{body}");
+        }
+        for body in [r#"{"model":"x"}"#, r#"{"model":"x","prompt":""}"#] {
+            let invalid = open_generate(body.as_bytes().to_vec()).expect_err(body);
+            assert_eq!(invalid.param.as_deref(), Some("prompt"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_responses_survives_the_way_through_the_domain() {
+        let bytes = concat!(
+            r#"{"model":"x","created_at":"2024-02-29T12:00:00Z","response":"","thinking":"Hm.","done":false}"#,
+            "\n",
+            r#"{"model":"x","created_at":"2024-02-29T12:00:00Z","response":"Be","done":false}"#,
+            "\n",
+            r#"{"model":"x","created_at":"2024-02-29T12:00:00Z","response":"cause","done":true,"done_reason":"length","prompt_eval_count":2,"eval_count":3}"#,
+            "\n",
+        );
+        let (first, ended) = deltas(&[bytes.as_bytes()]);
+        assert!(ended && first.contains(&Delta::Text { choice: 0, text: "cause".into() }), "{first:?}");
+        let wording = Wording { created: super::LEAP_DAY, ..Wording::default() };
+        let (mut writer, mut out) = (Writer::with(Form::Generate, wording), Vec::new());
+        first.iter().for_each(|delta| writer.delta(delta, &mut out));
+        writer.end(&mut out);
+        let text = String::from_utf8(out.clone()).expect("JSON is UTF-8");
+        assert!(text.starts_with(r#"{"model":"x","created_at":"2024-02-29T12:00:00Z","response":"","thinking":"Hm.","done":false}"#), "{text}");
+        assert_eq!(deltas(&[&out]), (first, true));
+    }
+
+    #[test]
+    fn a_whole_response_passes_and_is_checked() {
+        let body =
+            br#"{"model":"x","response":"Because","done":true,"done_reason":"stop","prompt_eval_count":2}"#;
+        let answer =
+            crate::dialect::read_answer(Dialect::Ollama, Dialect::OllamaGenerate, body.to_vec(), None)
+                .expect("it is an answer");
+        assert_eq!(crate::dialect::write_answer(Dialect::OllamaGenerate, &answer, &Wording::default()), body);
+        for (body, fault) in [
+            (r#"{"model":"x","response":"","done":true}"#, Fault::Empty),
+            (r#"{"model":"x","response":"a","done":false}"#, Fault::Truncated),
+            (r#"{"model":"x","done":true}"#, Fault::Garbage),
+        ] {
+            assert_eq!(facts(body.as_bytes()).expect_err(body).fault, fault, "{body}");
+        }
     }
 }

@@ -6,15 +6,47 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// What was asked: a conversation or a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `/api/chat`: the answer is a `message`.
+    Chat,
+    /// `/api/generate`: the answer is a `response`.
+    Generate,
+}
+
 /// A line of a stream, or a whole answer.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     pub model: &'a str,
     pub created_at: &'a str,
-    pub message: Message<'a>,
+    #[serde(flatten)]
+    pub said: Said<'a>,
     pub done: bool,
     #[serde(flatten)]
     pub end: Option<End>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Said<'a> {
+    Message {
+        message: Message<'a>,
+    },
+    Response {
+        response: Cow<'a, str>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        thinking: Cow<'a, str>,
+    },
+}
+
+impl<'a> Said<'a> {
+    pub(super) fn new(form: Form, message: Message<'a>) -> Self {
+        match form {
+            Form::Chat => Self::Message { message },
+            Form::Generate => Self::Response { response: message.content, thinking: message.thinking },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -81,10 +113,10 @@ impl End {
 
 /// Words a translated answer. The vendor knows one choice: the first is given.
 #[must_use]
-pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
+pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
     let choice = match &answer.content {
-        Content::Verbatim { body, .. } => return body.clone(),
         Content::Said { choices, .. } => choices.first(),
+        Content::Verbatim { .. } | Content::Vectors(_) => None,
     };
     let mut message = Message::empty();
     for part in choice.iter().flat_map(|choice| &choice.parts) {
@@ -102,7 +134,7 @@ pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
     let line = Line {
         model: if answer.model.is_empty() { &wording.model } else { &answer.model },
         created_at: &rfc3339(wording.created),
-        message,
+        said: Said::new(form, message),
         done: true,
         end: Some(End::new(finish, answer.usage.unwrap_or_default())),
     };
@@ -132,7 +164,8 @@ pub fn write_error(complaint: &Complaint) -> Vec<u8> {
 }
 
 /// Seconds since 1970 as `2024-02-29T12:00:00Z` (the calendar by Howard Hinnant's `civil_from_days`).
-pub(super) fn rfc3339(seconds: u64) -> String {
+#[must_use]
+pub fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,6 +1,6 @@
 //! Streams worded for callers who speak Ollama: one line per delta, tool calls whole, the finish in the last line.
 
-use super::write::{Call, End, Line, Message, rfc3339, write_error};
+use super::write::{Call, End, Form, Line, Message, Said, rfc3339, write_error};
 use crate::dialect::{Complaint, Wording, raw};
 use crate::domain::chat::{Delta, Finish, Usage};
 use std::borrow::Cow;
@@ -11,6 +11,7 @@ const ARGUMENTS_BYTES_MAX: usize = 8 << 20;
 /// Words a stream, delta by delta.
 #[derive(Debug)]
 pub struct Writer {
+    form: Form,
     model: String,
     created_at: String,
     /// The call whose arguments are still coming.
@@ -33,8 +34,9 @@ struct Pending {
 impl Writer {
     /// A stream that has not begun.
     #[must_use]
-    pub fn new(wording: Wording) -> Self {
+    pub fn with(form: Form, wording: Wording) -> Self {
         Self {
+            form,
             model: wording.model,
             created_at: rfc3339(wording.created),
             pending: None,
@@ -127,7 +129,8 @@ impl Writer {
     fn line(&mut self, message: Message<'_>, end: Option<End>, out: &mut Vec<u8>) {
         self.started = true;
         let done = end.is_some();
-        let line = Line { model: &self.model, created_at: &self.created_at, message, done, end };
+        let said = Said::new(self.form, message);
+        let line = Line { model: &self.model, created_at: &self.created_at, said, done, end };
         raw::write(out, &line);
         out.push(b'\n');
     }

@@ -10,6 +10,9 @@ use crate::domain::failure::{Failure, Fault};
 /// # Errors
 /// `Garbage`, `Truncated`, `Empty`, `ErrorInBody`.
 pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
+    if let Some(facts) = super::glance::facts(body) {
+        return Ok(facts);
+    }
     let body = parse(body)?;
     Ok((model(&body), body.usage.as_ref().map(wire::Tokens::usage)))
 }

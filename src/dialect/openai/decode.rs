@@ -276,6 +276,14 @@ fn image(raw: &str, path: &str) -> Result<Part, Failure> {
     } else {
         json::read::<Address>(raw, path, "an object with a url")?.url
     };
+    picture(url, &format!("{path}.url")).map_err(Failure::from)
+}
+
+/// An image by its address, or by value in a data URL.
+///
+/// # Errors
+/// [`Invalid`] when it is neither.
+pub fn picture(url: String, param: &str) -> Result<Part, Invalid> {
     let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
     if let Some((media_type, base64)) = data {
         let (media_type, base64) = (media_type.to_owned(), base64.to_owned());
@@ -284,8 +292,7 @@ fn image(raw: &str, path: &str) -> Result<Part, Failure> {
     if url.starts_with("https://") || url.starts_with("http://") {
         return Ok(Part::Image(Image::Url(url)));
     }
-    let param = format!("{path}.url");
-    Err(Invalid::new(Some(&param), format!("{param} must be an http address or base64 data")).into())
+    Err(Invalid::new(Some(param), format!("{param} must be an http address or base64 data")))
 }
 
 fn tool_calls(raw: &str, path: &str, parts: &mut Vec<Part>) -> Result<(), Failure> {

@@ -35,6 +35,7 @@ pub fn open_as(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid
         stream,
         include_usage,
         max_tokens: found.max_completion_tokens.or(found.max_tokens).or(found.options_max_tokens),
+        ..Gist::default()
     };
     let marks = Marks { model: model_at, stream_options, messages };
     Ok((gist, Words { dialect, body: Arc::new(body), marks }))

@@ -1,5 +1,6 @@
 //! Requests to a provider that speaks OpenAI chat: the caller's own bytes, or a conversation put in its words.
 
+use super::super::anthropic::CONTINUE;
 use super::super::{Defaults, Outgoing, json};
 use super::decode::STOPS_MAX;
 use super::models::{Abilities, abilities};
@@ -46,11 +47,10 @@ pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Re
         edits.push((begin..begin, inserted));
     }
     if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
-        let mut message = b",{\"role\":\"assistant\",\"content\":".to_vec();
-        json::push(&mut message, so_far);
-        message.push(b'}');
+        let mut turns = Body { out: vec![b','] };
+        turns.go_on(so_far);
         let end = messages.end - 1;
-        edits.push((end..end, message));
+        edits.push((end..end, turns.out));
     }
     let body = json::replace(body, &mut edits);
     Ok(Outgoing { path: PATH, body, dropped: Vec::new(), unwrap_tool: None })
@@ -92,9 +92,8 @@ pub fn encode(
         body.message(message);
     }
     if let Some(so_far) = so_far {
-        body.begin("assistant");
-        json::push(&mut body.out, so_far);
-        body.out.push(b'}');
+        body.comma();
+        body.go_on(so_far);
     }
     body.out.push(b']');
     body.tools(chat, &mut dropped);
@@ -127,6 +126,16 @@ impl Body {
         if !self.out.ends_with(b"[") {
             self.out.push(b',');
         }
+    }
+
+    /// The assistant's beginning, and the wish that it be continued: this dialect knows no beginning that is simply
+    /// continued, and most who speak it refuse or repeat one.
+    fn go_on(&mut self, so_far: &str) {
+        self.out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
+        json::push(&mut self.out, so_far);
+        self.out.extend_from_slice(b"},{\"role\":\"user\",\"content\":");
+        json::push(&mut self.out, CONTINUE);
+        self.out.push(b'}');
     }
 
     /// A message up to the value of its content.

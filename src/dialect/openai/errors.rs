@@ -39,7 +39,8 @@ struct Inner<'a> {
 pub fn read_error(status: u16, body: &[u8]) -> Failure {
     let told = told(body);
     let fault = fault(status, &told);
-    judged(status, fault, told.message, told.code, told.param)
+    let words = told.message.as_deref().unwrap_or_default();
+    Failure { code: told.code, param: told.param, ..judged(fault, Some(status), words) }
 }
 
 /// Reads an error body: `{"error":{..}}`, `{"error":".."}`, `{"message":..}` (vLLM, Mistral), `{"detail":..}`

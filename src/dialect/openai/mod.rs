@@ -8,6 +8,7 @@ mod door;
 mod encode;
 mod errors;
 mod events;
+mod glance;
 mod models;
 mod offer;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod write;
 mod writer;
 
 pub use answer::{facts, read_answer};
-pub use decode::{Bounds, decode, messages, parameter};
+pub use decode::{Bounds, decode, messages, object_or_empty, parameter, picture, untranslatable};
 pub use door::{names_prompt, open_as};
 pub use encode::{encode, pass};
 pub use errors::{push_error, read_error, write_error};

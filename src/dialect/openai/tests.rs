@@ -44,6 +44,7 @@ fn wording() -> Wording {
         provider: "p".into(),
         model: "m".into(),
         include_usage: true,
+        base64: false,
     }
 }
 
@@ -57,7 +58,13 @@ fn the_door_reads_the_gist_and_marks_the_places() {
     let (gist, words) = opened(body);
     assert_eq!(
         gist,
-        Gist { model: Some("gpt".into()), stream: true, include_usage: true, max_tokens: Some(9) }
+        Gist {
+            model: Some("gpt".into()),
+            stream: true,
+            include_usage: true,
+            max_tokens: Some(9),
+            ..Gist::default()
+        }
     );
     assert_eq!(&body[words.marks.model.expect("marked")], "\"gpt\"");
     assert_eq!(&body[words.marks.messages.expect("marked")], r#"[{"role":"user","content":"hi"}]"#);
@@ -123,11 +130,14 @@ fn usage_is_always_asked_for_on_streams_and_other_options_are_kept() {
 }
 
 #[test]
-fn delivered_text_is_appended_as_the_assistants_beginning() {
+fn delivered_text_is_appended_with_the_wish_that_it_be_continued() {
     let body = r#"{"model":"m1","messages":[{"role":"user","content":"x"} ],"n":1}"#;
     assert_eq!(
         passed(body, Some("so \"far\"")),
-        r#"{"model":"m2","messages":[{"role":"user","content":"x"} ,{"role":"assistant","content":"so \"far\""}],"n":1}"#
+        format!(
+            r#"{{"model":"m2","messages":[{{"role":"user","content":"x"}} ,{{"role":"assistant","content":"so \"far\""}},{{"role":"user","content":"{}"}}],"n":1}}"#,
+            crate::dialect::anthropic::CONTINUE
+        )
     );
 }
 
@@ -551,4 +561,51 @@ fn an_error_has_openais_form() {
         String::from_utf8(write_error(&complaint)).expect("text"),
         r#"{"error":{"message":"no","type":"invalid_request_error","param":"model","code":null}}"#
     );
+}
+
+#[test]
+fn a_chunk_like_the_one_before_means_what_parsing_it_says() {
+    let frame = |delta: &str, rest: &str| {
+        format!(
+            r#"{{"id":"c1","model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]{rest}}}"#
+        )
+    };
+    let text = |text: &str| frame(&format!(r#"{{"content":"{text}"}}"#), "");
+    let frames = [
+        text("one"),
+        text(" two"),
+        text(r"\n"),
+        text(r#"a \"quoted\" word"#),
+        text(r"\u00e4"),
+        text("\u{e4} 😀"),
+        text(r#"\"content\":\"no"#),
+        text(""),
+        frame(r#"{"content":"both","refusal":"of them"}"#, ""),
+        frame(r#"{"refusal":"three"}"#, r#","x":{"content":"three"}"#),
+        frame(r#"{"refusal":"four"}"#, r#","x":{"content":"three"}"#),
+        frame(r#"{"content":"five"}"#, r#","x":{"content":"five"}"#),
+        frame(r#"{"content":"six"}"#, r#","x":{"content":"five"}"#),
+        frame(r#"{"content":"seven"}"#, r#","usage":{"prompt_tokens":1,"completion_tokens":2}"#),
+        frame(r#"{"content":null}"#, ""),
+        text("eight"),
+        text("nine\",\"refusal\":\"x"),
+        text("ten\u{1}"),
+        text("eleven").replace("null", "\"stop\""),
+        text("twelve").replace("\"index\":0", "\"index\":1"),
+        text("thirteen").replace("\"index\":0", "\"index\":1"),
+        text("fourteen"),
+    ];
+    let first = frame(r#"{"role":"assistant","content":""}"#, "");
+    let read = |events: &mut Events, data: &str| {
+        let mut deltas = Vec::new();
+        let read = events.read(None, data, &mut deltas).map_err(|failure| failure.fault);
+        (read, deltas)
+    };
+    let mut one_after_the_other = Events::new(None);
+    let _ = read(&mut one_after_the_other, &first);
+    for data in frames.iter().cycle().take(3 * frames.len()).filter(|data| !data.contains("stop")) {
+        let mut alone = Events::new(None);
+        let _ = read(&mut alone, &first);
+        assert_eq!(read(&mut one_after_the_other, data), read(&mut alone, data), "{data}");
+    }
 }

@@ -253,11 +253,11 @@ impl Flight {
         }
     }
 
-    /// One more frame for those on board and those to come.
-    pub(super) fn publish(&self, frame: &SharedFrame) {
+    /// One more frame for those on board and those to come. Says whether anybody follows.
+    pub(super) fn publish(&self, frame: &SharedFrame) -> bool {
         let mut state = self.state.lock();
         if state.sealed && state.followers == 0 {
-            return;
+            return false;
         }
         let size = size_of_frame(frame);
         state.frames.push_back((Arc::clone(frame), size));
@@ -276,6 +276,7 @@ impl Flight {
         if anybody {
             self.news.notify_all();
         }
+        anybody
     }
 
     fn finish(&self, shared: Shared, trail: &Trail) {
@@ -317,7 +318,7 @@ impl Drop for Flight {
 }
 
 /// What a frame costs to keep, roughly.
-fn size_of_frame(frame: &Frame) -> usize {
+pub(super) fn size_of_frame(frame: &Frame) -> usize {
     let said = |delta: &Delta| {
         size_of::<Delta>()
             + match delta {

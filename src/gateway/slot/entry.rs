@@ -1,6 +1,7 @@
 //! One request's presence at a provider: taken with leave of both breakers, ended with what came of it.
 
 use super::{BUSY_MAX, Moves, Slot, State, words_of};
+use crate::domain::balance;
 use crate::domain::breaker::{Outcome, Permit};
 use crate::domain::failure::{Blame, Failure, Fault, Verdict};
 use crate::gateway::house::House;
@@ -67,6 +68,9 @@ impl Entry<'_> {
         };
         let (of_provider, on_model) = match (ended, blame) {
             (Ended::Well, _) => (Outcome::Good, Outcome::Good),
+            // A trial that we could not bear has failed; otherwise nothing is proven about reaching the provider.
+            (Ended::Panicked, _) if provider.on_trial() => (Outcome::Bad, Outcome::Bad),
+            (Ended::Panicked, _) => (Outcome::Unproven, Outcome::Bad),
             (_, Blame::Nobody) => (Outcome::Unproven, Outcome::Unproven),
             (_, Blame::Provider) => (Outcome::Bad, Outcome::Unproven),
             // It could be reached: that much is proven for the provider.
@@ -115,7 +119,10 @@ impl Drop for Entry<'_> {
 impl State {
     fn note(&mut self, ended: Ended<'_>, took: Duration, now: Instant) {
         match ended {
-            Ended::Well => self.latency = Some(took),
+            Ended::Well => {
+                self.latency = Some(took);
+                self.pace = Some(balance::smoothed(self.pace, took));
+            }
             Ended::CallerLeft => {}
             Ended::Panicked => self.errors += 1,
             Ended::Failed(failure) => {

@@ -7,9 +7,11 @@ mod entry;
 
 pub(super) use entry::{Ended, Entry};
 
+use super::SlotSettings;
 use super::house::House;
 use super::ports::Provider;
 use super::status::{ModelStatus, SlotStatus};
+use crate::domain::balance::Load;
 use crate::domain::breaker::{Breaker, Permit, Refused, Settings};
 use crate::domain::event::{Circuit, Event};
 use crate::domain::failure::Failure;
@@ -38,7 +40,9 @@ pub(super) struct Slot {
     pub(super) retries: u32,
     /// Keys at the start: a pool of one has no next key to try.
     pub(super) keys: usize,
-    max_concurrency: usize,
+    /// Its share among equals.
+    pub(super) weight: u32,
+    pub(super) max_concurrency: usize,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
     state: Mutex<State>,
@@ -64,6 +68,8 @@ struct State {
     requests: u64,
     errors: u64,
     latency: Option<Duration>,
+    /// The same, smoothed over the last few.
+    pace: Option<Duration>,
     last_failure: Option<String>,
 }
 
@@ -79,7 +85,7 @@ type Moves = Vec<(Arc<str>, Option<Circuit>)>;
 
 impl Slot {
     pub(super) fn new(
-        (name, max_concurrency, retries): (&str, usize, u32),
+        told: &SlotSettings,
         provider: Arc<dyn Provider>,
         (breaker, health_threshold): (Settings, u32),
         now: Instant,
@@ -94,19 +100,27 @@ impl Slot {
             requests: 0,
             errors: 0,
             latency: None,
+            pace: None,
             last_failure: None,
         };
         Self {
-            name: name.into(),
+            name: told.name.as_str().into(),
             keys: provider.keys_left(),
             provider,
-            retries,
-            max_concurrency: max_concurrency.max(1),
+            retries: told.retries,
+            weight: told.weight,
+            max_concurrency: told.max_concurrency.max(1),
             breaker,
             state: Mutex::new(state),
             bell: Mutex::default(),
             rung: Condvar::new(),
         }
+    }
+
+    /// What strategies go by.
+    pub(super) fn load(&self) -> Load {
+        let state = self.state.lock();
+        Load { weight: self.weight, in_flight: state.in_flight, latency: state.pace }
     }
 
     /// Asks for leave to ask this provider for this model.
@@ -315,6 +329,10 @@ impl State {
     }
 }
 
+/// What anyone may read of a failure. The provider's own words are the caller's alone: they may repeat his.
 fn words_of(failure: &Failure) -> String {
-    format!("{}: {}", failure.outcome(), failure.message)
+    match failure.status {
+        Some(status) => format!("{status}: {}", failure.fault.word()),
+        None => failure.fault.word().to_owned(),
+    }
 }

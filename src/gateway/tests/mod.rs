@@ -2,5 +2,7 @@
 
 mod failover;
 mod flights;
+mod patience;
 mod recovery;
+mod storm;
 mod streams;

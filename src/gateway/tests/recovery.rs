@@ -204,7 +204,12 @@ fn a_hundred_threads_at_the_instant_of_half_open_get_exactly_the_configured_tria
         let house = House::new(clock.clone() as Arc<dyn Clock>, witness.clone() as Arc<dyn Observer>);
         let mut numbers = settings().breaker;
         numbers.max_requests = most;
-        let slot = Slot::new(("a", 1_000, 0), Scripted::failing(Fault::Refused), (numbers, 3), clock.now());
+        let slot = Slot::new(
+            &super::super::fakes::slot("a"),
+            Scripted::failing(Fault::Refused),
+            (numbers, 3),
+            clock.now(),
+        );
         let refused = Failure::new(Fault::Refused, "refused");
         for _ in 0..3 {
             let Ok(entry) = slot.admit("m", &house) else { panic!("refused too early") };

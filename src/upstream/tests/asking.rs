@@ -6,8 +6,10 @@ use crate::config::{Kind, Provider as Settings};
 use crate::dialect::Outgoing;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
+use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
-use crate::gateway::ports::{Call, Provider};
+use crate::gateway::ports::{Call, Caller, Provider, Question};
+use crate::memory::Memory;
 use crate::upstream::line::Bound;
 use crate::upstream::{Upstream, connect};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 fn upstream(settings: &Settings) -> Upstream {
-    connect(settings, None, Arc::new(SystemClock)).unwrap()
+    connect(settings, None, Arc::new(SystemClock), Memory::new(1 << 30)).unwrap()
 }
 
 fn call() -> Call {
@@ -47,7 +49,20 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing = Outgoing { path, body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
-    upstream.post(&outgoing, "req-1", &call(), last).map(|(incoming, _)| incoming.status)
+    upstream.post(&outgoing, (&question(), LONG), &call(), last).map(|(incoming, _)| incoming.status)
+}
+
+fn question() -> Question {
+    Question {
+        caller: Caller::Key("bot".to_owned()),
+        endpoint: "chat",
+        gist: Gist::default(),
+        words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
+        pinned: None,
+        deduplicate: true,
+        request_id: "req-1".to_owned(),
+        traceparent: None,
+    }
 }
 
 #[test]
@@ -174,11 +189,11 @@ fn settings_that_cannot_be_sent_are_refused_without_showing_a_secret() {
         Settings { headers: vec![("X-A".into(), Secret::new("hush\r\nX-B: 1"))], ..good.clone() },
         Settings { headers: vec![("Content-Length".into(), Secret::new("hush"))], ..good.clone() },
         Settings { base_url: "ftp://models.example".into(), ..good.clone() },
-        Settings { proxy: Some("socks5://hush@proxy.example".into()), ..good.clone() },
+        Settings { proxy: Some(Secret::new("socks5://hush@proxy.example")), ..good.clone() },
         Settings { ca_file: Some("/nowhere/ca.pem".into()), ..good },
     ];
     for settings in all {
-        let problem = connect(&settings, None, Arc::new(SystemClock)).unwrap_err();
+        let problem = connect(&settings, None, Arc::new(SystemClock), Memory::new(1 << 30)).unwrap_err();
         assert!(problem.starts_with("providers.models: ") && !problem.contains("hush"), "{problem}");
     }
     server.finish();

@@ -3,6 +3,7 @@
 use super::rig::{Client, Server, answering, settings};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::failure::Fault;
+use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
 use crate::upstream::agent;
 use crate::upstream::http;
@@ -275,7 +276,7 @@ fn every_option_that_matters_is_as_written() {
     assert_eq!(config.max_redirects(), 0);
     assert!(!config.max_redirects_will_error() && !config.http_status_as_error());
     assert!(config.max_response_header_size() < config.input_buffer_size());
-    assert_eq!(config.max_idle_connections_per_host(), 4);
+    assert_eq!(config.max_idle_connections(), 0, "they rest on our own shelf");
     let timeouts = config.timeouts();
     assert_eq!(
         (timeouts.global, timeouts.per_call, timeouts.resolve),
@@ -309,7 +310,7 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
         }),
     ]);
     let mut settings = settings("http://models.example");
-    settings.proxy = Some(format!("http://{}", proxy.address));
+    settings.proxy = Some(Secret::new(format!("http://{}", proxy.address)));
     let client = Client::of(&settings, Arc::new(SystemClock));
     for expected in ["first", "second", "third"] {
         assert_eq!(client.call().unwrap(), expected);

@@ -167,6 +167,8 @@ pub(super) fn settings(base_url: &str) -> Provider {
         max_concurrency: 4,
         connect_timeout: LONG,
         first_token_timeout: LONG,
+        answer_timeout: LONG,
+        weight: 1,
         idle_timeout: LONG,
         total_timeout: LONG,
         retries: 0,

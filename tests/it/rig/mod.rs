@@ -1,6 +1,7 @@
 //! The rig: simulated providers, a whole gateway before them on port 0, and a caller on a raw socket.
 
 pub mod caller;
+pub mod process;
 
 use caller::{Answer, Conversation};
 use hapax::cli::assemble::House;

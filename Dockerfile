@@ -1,0 +1,27 @@
+# The image: one static binary on nothing. No shell, no package, no user but the one it runs as.
+#
+#   docker build -t hapax .
+#   docker run --read-only --cap-drop ALL -p 8080:8080 -e OPENAI_API_KEY hapax
+#
+# The binary is linked against a static glibc, whose resolver reads /etc/hosts and asks the servers of /etc/resolv.conf
+# by itself; other sources of names (NIS, mDNS) would need shared libraries and are not there. `scripts/image` builds
+# and tries the same binary and root without a container engine.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+# With --target, build scripts and macros stay dynamic, as they must.
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
+ && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin hapax --target "$target" \
+ && install -D "target/$target/release/hapax" /root-of-image/hapax
+COPY deploy/image.yaml /root-of-image/etc/hapax/config.yaml
+
+FROM scratch
+COPY --from=build /root-of-image/ /
+USER 65532:65532
+ENV CONFIG_PATH=/etc/hapax/config.yaml
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=4s --start-period=2s CMD ["/hapax", "health"]
+ENTRYPOINT ["/hapax"]
+CMD ["serve"]

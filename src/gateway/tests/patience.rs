@@ -1,0 +1,134 @@
+//! Waiting: a stream with nothing to say is kept alive, a slow caller holds nobody up, equals share the traffic.
+
+use super::super::Settings;
+use super::super::cancel::Cancel;
+use super::super::fakes::*;
+use super::super::ports::Question;
+use crate::domain::balance::Strategy;
+use crate::domain::failure::Fault;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+fn a_stream() -> Question {
+    let mut question = question("{}");
+    question.gist.stream = true;
+    question
+}
+
+fn impatient() -> Settings {
+    Settings { keep_alive: Duration::from_millis(1), ..settings() }
+}
+
+#[test]
+fn a_stream_with_nothing_to_say_is_kept_alive_until_it_begins() {
+    for end in [streams(&["Hel", "lo"]), fails(Fault::ServerError)] {
+        let gate = Gate::default();
+        let a = Scripted::always(Say::Late(gate.clone(), Box::new(end)));
+        let bench = bench_with(impatient(), &[&a], |_| {});
+        let recorder = Recorder::default();
+        let waits = Arc::clone(&recorder.waits);
+        let (outcome, heard) = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| bench.ask_with(a_stream(), recorder));
+            let is_told = comes_true(|| waits.load(Ordering::SeqCst) >= 3);
+            gate.open();
+            assert!(is_told, "nothing kept it alive");
+            let (outcome, _, heard) = asking.join().expect("returns");
+            (brief(&outcome), heard.text())
+        });
+        // The recorder sees to it that nothing is kept alive after the beginning.
+        assert!(matches!(
+            (outcome.as_str(), heard.as_str()),
+            ("streamed", "Hello") | ("failed: server_error", "")
+        ));
+    }
+}
+
+#[test]
+fn a_whole_answer_is_not_kept_alive() {
+    let gate = Gate::default();
+    let a = Scripted::always(Say::Late(gate.clone(), Box::new(Say::Answer("a"))));
+    let bench = bench_with(impatient(), &[&a], |_| {});
+    let recorder = Recorder::default();
+    let waits = Arc::clone(&recorder.waits);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| bench.ask_with(question("{}"), recorder));
+        until(|| a.times() == 1);
+        let _ = Cancel::new().wait(Duration::from_millis(20));
+        gate.open();
+        assert_eq!(brief(&asking.join().expect("returns").0), "a");
+    });
+    assert_eq!(waits.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_panic_while_a_stream_is_kept_alive_passes_through_and_frees_everything() {
+    let a = Scripted::always(Say::Panic);
+    let bench = bench_with(impatient(), &[&a], |_| {});
+    let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        bench.ask_with(a_stream(), Recorder::default())
+    }));
+    let words = asked.err().expect("it panics");
+    assert_eq!(words.downcast_ref::<&str>(), Some(&"as the script says"));
+    assert_eq!((bench.gateway.snapshot()[0].in_flight, bench.gateway.flights.in_the_air()), (0, 0));
+}
+
+#[test]
+fn a_slow_leader_does_not_hold_his_followers_up_and_hears_everything_in_the_end() {
+    let (aboard, slow) = (Gate::default(), Gate::default());
+    let pieces: Vec<String> = (0..50).map(|number| format!("{number} ")).collect();
+    let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    let a = Scripted::always(Say::Late(aboard.clone(), Box::new(streams(&pieces))));
+    let bench = bench(&[&a]);
+    let leader = Recorder { slow: Some(slow.clone()), ..Recorder::default() };
+    std::thread::scope(|scope| {
+        let leading = scope.spawn(|| bench.ask_with(a_stream(), leader));
+        until(|| a.times() == 1);
+        let following = scope.spawn(|| bench.ask_with(a_stream(), Recorder::default()));
+        until(|| bench.gateway.flights.followers() == 1);
+        aboard.open();
+        // The leader's socket takes nothing all the while.
+        let is_served_first = comes_true(|| following.is_finished()) && !leading.is_finished();
+        slow.open();
+        assert!(is_served_first, "the followers were held up");
+        let (outcome, _, heard) = following.join().expect("returns");
+        assert_eq!((brief(&outcome).as_str(), heard.text()), ("streamed", pieces.concat()));
+        let (outcome, _, heard) = leading.join().expect("returns");
+        assert_eq!((brief(&outcome).as_str(), heard.text()), ("streamed", pieces.concat()));
+    });
+    assert_eq!((a.times(), bench.gateway.flights.kept_bytes()), (1, 0));
+}
+
+#[test]
+fn equals_share_the_traffic_by_weight_and_stand_in_for_each_other() {
+    let (a, b) = (Scripted::always(Say::Answer("a")), Scripted::always(Say::Answer("b")));
+    let weighted = Settings { strategy: Strategy::Weighted, ..settings() };
+    let bench = bench_with(weighted, &[&a, &b], |slot| slot.weight = if slot.name == "a" { 3 } else { 1 });
+    for _ in 0..80 {
+        bench.ask();
+    }
+    assert!((58..=62).contains(&a.times()), "{} of 80", a.times());
+    assert_eq!(a.times() + b.times(), 80);
+    a.now_says(fails(Fault::Refused));
+    assert!((0..20).all(|_| brief(&bench.ask().0) == "b"));
+    // A model that only one of them serves goes there first, whatever the weights.
+    a.now_says(Say::Answer("a"));
+    assert!((0..20).all(|_| brief(&bench.ask_for("b-large").0) == "b"));
+}
+
+#[test]
+fn the_least_busy_is_asked_first() {
+    let gate = Gate::default();
+    let a = Scripted::always(Say::Late(gate.clone(), Box::new(Say::Answer("a"))));
+    let b = Scripted::always(Say::Answer("b"));
+    let least_busy = Settings { strategy: Strategy::LeastBusy, deduplicate: false, ..settings() };
+    let bench = bench_with(least_busy, &[&a, &b], |_| {});
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| brief(&bench.ask().0));
+        until(|| a.times() == 1);
+        assert_eq!(brief(&bench.ask().0), "b");
+        gate.open();
+        assert_eq!(held.join().expect("returns"), "a");
+    });
+    assert_eq!(brief(&bench.ask().0), "a");
+}

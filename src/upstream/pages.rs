@@ -1,0 +1,184 @@
+//! A socket's buffers: small until more is needed, lent by the thread that makes the call, given back at rest.
+//!
+//! A thread makes one call at a time, so as many buffers exist as calls are under way, however many connections rest.
+
+use std::cell::Cell;
+use ureq::unversioned::transport::Buffers;
+
+/// What is read at once to begin with; an answer that fills it gets more.
+const INPUT_BYTES_MIN: usize = 4 * 1024;
+/// What is read at once at most; also bounds a response's head.
+pub(super) const INPUT_BYTES_MAX: usize = 32 * 1024;
+/// Room for what is written, to begin with: a head and a short body.
+const OUTPUT_BYTES_MIN: usize = 4 * 1024;
+/// The room for more than that. When it is used up, what is gathered is sent.
+const OUTPUT_BYTES_MAX: usize = 32 * 1024;
+/// Never offer less room to write than this: a line of a head must fit.
+const ROOM_BYTES_MIN: usize = 2 * 1024;
+
+/// The buffers of one call. Writes are gathered behind one another until they are [`Pages::sent`].
+#[derive(Default)]
+pub(super) struct Pages {
+    input: Vec<u8>,
+    filled: usize,
+    consumed: usize,
+    /// The last read filled all the room there was.
+    short: bool,
+    /// The last look at the input used some of it.
+    progress: bool,
+    output: Vec<u8>,
+    gathered: usize,
+}
+
+thread_local! {
+    /// This thread's buffers while it makes no call.
+    static SPARE: Cell<Option<Pages>> = const { Cell::new(None) };
+}
+
+impl Pages {
+    /// This thread's buffers, or new ones.
+    pub(super) fn lend() -> Self {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// Leaves them to this thread's next call, unless something in them is still wanted.
+    pub(super) fn give_back(&mut self) {
+        if !self.input().is_empty() || self.gathered > 0 || self.input.is_empty() {
+            return;
+        }
+        let mut pages = std::mem::take(self);
+        (pages.filled, pages.consumed, pages.short, pages.progress) = (0, 0, false, false);
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(Some(pages)));
+    }
+
+    /// Adds the first bytes of [`Buffers::output`] to what is gathered; whether it is time to send.
+    pub(super) fn gather(&mut self, amount: usize) -> bool {
+        self.gathered += amount;
+        self.gathered + ROOM_BYTES_MIN > OUTPUT_BYTES_MAX
+    }
+
+    /// What waits to be sent.
+    pub(super) fn gathered(&self) -> &[u8] {
+        &self.output[..self.gathered]
+    }
+
+    /// Nothing of it waits any more.
+    pub(super) fn sent(&mut self) {
+        self.gathered = 0;
+    }
+}
+
+impl Buffers for Pages {
+    fn output(&mut self) -> &mut [u8] {
+        if self.output.len() - self.gathered < ROOM_BYTES_MIN {
+            let bytes = if self.output.is_empty() { OUTPUT_BYTES_MIN } else { OUTPUT_BYTES_MAX };
+            self.output.resize(bytes, 0);
+        }
+        &mut self.output[self.gathered..]
+    }
+
+    fn input(&self) -> &[u8] {
+        &self.input[self.consumed..self.filled]
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        if self.consumed == self.filled {
+            (self.consumed, self.filled) = (0, 0);
+        } else if self.consumed > 0 && self.filled == self.input.len() {
+            self.input.copy_within(self.consumed..self.filled, 0);
+            self.filled -= self.consumed;
+            self.consumed = 0;
+        }
+        let wanted = if std::mem::take(&mut self.short) || self.filled == self.input.len() {
+            (self.input.len() * 2).clamp(INPUT_BYTES_MIN, INPUT_BYTES_MAX)
+        } else {
+            INPUT_BYTES_MIN
+        };
+        if self.input.len() < wanted {
+            self.input.resize(wanted, 0);
+        }
+        &mut self.input[self.filled..]
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled += amount;
+        self.short = amount > 0 && self.filled == self.input.len();
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.consumed += amount;
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output();
+        self.input_append_buf();
+        (&mut self.input[self.filled..], &mut self.output[self.gathered..])
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.consumed < self.filled && self.progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_grows_only_for_answers_that_fill_it_and_no_further_than_its_bound() {
+        let mut pages = Pages::default();
+        assert_eq!(pages.input_append_buf().len(), INPUT_BYTES_MIN);
+        pages.input_appended(100);
+        pages.input_consume(100);
+        assert_eq!(pages.input_append_buf().len(), INPUT_BYTES_MIN);
+        for _ in 0..8 {
+            let room = pages.input_append_buf().len();
+            pages.input_appended(room);
+            pages.input_consume(room);
+        }
+        assert_eq!(pages.input_append_buf().len(), INPUT_BYTES_MAX);
+        pages.input_appended(INPUT_BYTES_MAX);
+        assert_eq!(pages.input_append_buf().len(), 0, "nothing was used of it: there is no more room");
+        pages.input_consume(1_000);
+        assert_eq!(pages.input_append_buf().len(), 1_000);
+        assert_eq!(pages.input().len(), INPUT_BYTES_MAX - 1_000);
+    }
+
+    #[test]
+    fn output_is_gathered_until_it_is_much() {
+        let mut pages = Pages::default();
+        pages.output()[..3].copy_from_slice(b"abc");
+        assert!(!pages.gather(3));
+        pages.output()[..2].copy_from_slice(b"de");
+        assert!(!pages.gather(2));
+        assert_eq!(pages.gathered(), b"abcde");
+        let mut gathered = 5;
+        loop {
+            let room = pages.output().len();
+            assert!(room >= ROOM_BYTES_MIN);
+            gathered += room;
+            if pages.gather(room) {
+                break;
+            }
+        }
+        assert!((OUTPUT_BYTES_MAX - ROOM_BYTES_MIN..=OUTPUT_BYTES_MAX).contains(&gathered), "{gathered}");
+        pages.sent();
+        assert!(pages.gathered().is_empty());
+    }
+
+    #[test]
+    fn a_threads_buffers_serve_its_next_call_if_nothing_is_in_them() {
+        let mut pages = Pages::lend();
+        pages.input_append_buf();
+        pages.input_appended(1);
+        pages.give_back();
+        assert_eq!(pages.input().len(), 1, "a byte that is still wanted stays");
+        pages.input_consume(1);
+        pages.give_back();
+        assert!(pages.input.is_empty());
+        assert_eq!(Pages::lend().input.len(), INPUT_BYTES_MIN);
+        assert!(Pages::lend().input.is_empty());
+    }
+}
