@@ -198,8 +198,15 @@ pub fn ndjson(data: &[u8]) {
     assert_eq!(whole, ndjson_lines(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
 }
 
-const CALLERS: [Dialect; 5] =
-    [Dialect::OpenAiChat, Dialect::OpenAiCompletion, Dialect::Anthropic, Dialect::Ollama, Dialect::Hapax];
+const CALLERS: [Dialect; 7] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiCompletion,
+    Dialect::OpenAiResponses,
+    Dialect::Anthropic,
+    Dialect::Ollama,
+    Dialect::OllamaGenerate,
+    Dialect::Hapax,
+];
 const PROVIDERS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama];
 
 fn is_json(bytes: &[u8], what: &str) {
@@ -294,9 +301,10 @@ fn spoken(dialect: Dialect, data: &[u8]) {
     streamed(dialect, data);
 }
 
-/// Both of OpenAI's dialects.
+/// OpenAI's dialects.
 pub fn openai(data: &[u8]) {
     asked(Dialect::OpenAiCompletion, data);
+    asked(Dialect::OpenAiResponses, data);
     spoken(Dialect::OpenAiChat, data);
 }
 
@@ -305,8 +313,9 @@ pub fn anthropic(data: &[u8]) {
     spoken(Dialect::Anthropic, data);
 }
 
-/// Ollama's dialect.
+/// Ollama's dialects.
 pub fn ollama(data: &[u8]) {
+    asked(Dialect::OllamaGenerate, data);
     spoken(Dialect::Ollama, data);
 }
 
