@@ -83,8 +83,9 @@ impl Gateway {
         self.child.id()
     }
 
-    /// Has it read its configuration again.
-    pub fn reload(&self) -> Result<(), String> {
+    /// Has it read another configuration in place of its own.
+    pub fn reload(&self, yaml: &str) -> Result<(), String> {
+        std::fs::write(&self.config, yaml).map_err(|error| format!("{}: {error}", self.config.display()))?;
         self.signal("-HUP")
     }
 

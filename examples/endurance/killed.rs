@@ -19,12 +19,15 @@ const BEHAVIOUR: &str = "tokens=40";
 /// The same of one who refuses a conversation that ends with the assistant's words.
 const REFUSING: &str = "tokens=40,no_prefill";
 
+/// The parts of this phase: what each is called, and how the provider behaves who is to go on, if there is one.
+const PARTS: [(&str, Option<&str>); 3] =
+    [("alone", None), ("with_a_second", Some(BEHAVIOUR)), ("with_a_refusing_second", Some(REFUSING))];
+
 #[derive(Debug, Default)]
 struct Tally {
     whole: u64,
     honest: u64,
     lying: u64,
-    more: u64,
     silent: u64,
     examples: Vec<String>,
     stale: u64,
@@ -32,37 +35,30 @@ struct Tally {
 
 /// Runs it.
 pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
-    for second in [false, true] {
-        let name = if second { "with_a_second" } else { "alone" };
+    for (part, (name, second)) in PARTS.into_iter().enumerate() {
         let (mut all, mut killed) = (Tally::default(), 0);
         for (index, (voice, first)) in pairs().enumerate() {
             // What does not divide goes to the first ones.
             let count = (options.streams + 8 - index as u64) / 9;
-            let seed = options.seed.wrapping_add(index as u64 * 2 + u64::from(second));
-            let goes_on = second.then_some(if options.refuse_beginnings { REFUSING } else { BEHAVIOUR });
-            let (tally, cut) = kill(options, (voice, first, goes_on), (count, seed), report)?;
+            let seed = options.seed.wrapping_add((PARTS.len() * index + part) as u64);
+            let (tally, cut) = kill(options, (voice, first, second), (count, seed), report)?;
             killed += cut;
             all.add(tally);
         }
-        let streams = all.whole + all.honest + all.lying + all.more + all.silent;
+        let streams = all.whole + all.honest + all.lying + all.silent;
         report.count(format!("{name}_streams"), streams);
         report.count(format!("{name}_connections_killed"), killed);
         report.count(format!("{name}_whole"), all.whole);
         report.count(format!("{name}_ended_honestly"), all.honest);
         report.count(format!("{name}_looked_complete_or_ended_without_a_word"), all.lying);
-        report.count(format!("{name}_said_more"), all.more);
         report.count(format!("{name}_no_answer"), all.silent);
         report.count(format!("{name}_kept_connections_found_closed"), all.stale);
         report.promise(all.lying == 0, || format!("{name}: {} looked complete and were not", all.lying));
-        // One who was told all and is asked to go on may well say something; that is his to know.
-        report.promise(all.more == 0 || options.refuse_beginnings, || {
-            format!("{name}: {} said more", all.more)
-        });
         report.promise(all.silent == 0, || format!("{name}: {} got no answer", all.silent));
         report.promise(streams == options.streams, || format!("{name}: {streams} streams"));
-        let share = (all.whole + all.more) as f64 / streams.max(1) as f64;
-        report.promise(!second || share >= WHOLE_SHARE_MIN, || {
-            format!("only {:.3} % were whole", share * 100.0)
+        let share = all.whole as f64 / streams.max(1) as f64;
+        report.promise(second.is_none() || share >= WHOLE_SHARE_MIN, || {
+            format!("{name}: only {:.3} % were whole", share * 100.0)
         });
         for example in all.examples {
             crate::complain(&format!("{name}: {example}"));
@@ -139,10 +135,6 @@ impl Tally {
                 self.whole += 1;
                 return;
             }
-            Ok(Worth::More(how)) => {
-                self.more += 1;
-                Some(how)
-            }
             Ok(Worth::Honest(how)) => {
                 self.honest += 1;
                 // Alone, that is what has to happen.
@@ -164,7 +156,6 @@ impl Tally {
         self.whole += other.whole;
         self.honest += other.honest;
         self.lying += other.lying;
-        self.more += other.more;
         self.silent += other.silent;
         self.stale += other.stale;
         self.examples.extend(other.examples);

@@ -18,14 +18,12 @@ options
   --quick               all of it in about a minute
   --binary PATH         the gateway to run (default: hapax beside the examples)
   --requests N          of flapping (100000)
-  --streams N           of killed-streams, once without and once with a second provider (10000)
+  --streams N           of killed-streams, alone, with a second provider, with one that refuses beginnings (10000)
   --callers N           of departed (1000)
   --abandon-for TIME    such as 90s, 30m, 1h (30m)
   --soak-for TIME       (1h)
   --rate N              requests per second of abandoned (20) and soak (50)
   --clients N           callers at once in flapping and killed-streams (32)
-  --refuse-beginnings   in killed-streams, those who are to go on refuse a conversation that ends with the
-                        assistant's words, as some models do
   --seed N              of the random choices (1)
   --samples FILE        one line per second: seconds,rss KiB,threads,descriptors,cpu seconds (abandoned, soak)
 ";
@@ -78,7 +76,7 @@ pub struct Options {
     pub binary: PathBuf,
     /// Requests of `flapping`.
     pub requests: u64,
-    /// Streams of `killed-streams`, for each of its two halves.
+    /// Streams of `killed-streams`, for each of its three parts.
     pub streams: u64,
     /// Callers of `departed`.
     pub callers: u64,
@@ -90,8 +88,6 @@ pub struct Options {
     pub rate: Option<u64>,
     /// Callers at once.
     pub clients: usize,
-    /// Those who are to go on with a stream do not accept its beginning as the assistant's.
-    pub refuse_beginnings: bool,
     /// Of the random choices.
     pub seed: u64,
     /// Where samples are written.
@@ -112,7 +108,6 @@ impl Options {
             soak_for: Duration::from_secs(3_600),
             rate: None,
             clients: 32,
-            refuse_beginnings: false,
             seed: 1,
             samples: None,
         }
@@ -147,7 +142,6 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, Str
             "--rate" => options.rate = Some(number(&value()?)?.clamp(1, 1_000)),
             // The front door takes 256 connections of one address.
             "--clients" => options.clients = usize::try_from(number(&value()?)?).unwrap_or(1).clamp(1, 200),
-            "--refuse-beginnings" => options.refuse_beginnings = true,
             "--seed" => options.seed = number(&value()?)?,
             "--samples" => options.samples = Some(value()?.into()),
             _ => return Err(format!("`{argument}` is neither a phase nor an option; see --help")),

@@ -86,8 +86,6 @@ pub struct Heard {
 pub enum Worth {
     /// All of the text, and every mark of its end.
     Whole,
-    /// All of the text, properly ended, and then more.
-    More(String),
     /// It says that it is none: an error status, an error frame, or a body that HTTP calls broken.
     Honest(String),
     /// It looks complete and is not, or ends without a word.
@@ -113,8 +111,6 @@ pub fn judge(voice: Voice, stream: bool, heard: &Heard, expected: &str) -> Worth
         Worth::Whole
     } else if !stream && !heard.ended {
         Worth::Honest(format!("broken off: {}", told()))
-    } else if text.starts_with(expected) && finish && sentinel && !error && heard.ended {
-        Worth::More(told())
     } else if finish || sentinel {
         Worth::Lying(format!("looks complete: {}", told()))
     } else if error || !heard.ended {

@@ -66,6 +66,10 @@ const REFUSALS: [&str; 14] = [
     "not allowed",
 ];
 
+/// Ways to say that a conversation must not end with the assistant's words: Anthropic and llama.cpp, Mistral, Gemini's
+/// compatible endpoint.
+const NO_BEGINNING: [&str; 3] = ["prefill", "expected last role", "end with a user"];
+
 /// Applies what is known of a provider.
 pub(super) fn fit(mut outgoing: Outgoing, quirks: &Quirks) -> Outgoing {
     if let Some(bound) = quirks.output_bound {
@@ -106,7 +110,7 @@ pub fn yielding(target: Dialect, outgoing: &Outgoing, failure: &Failure) -> Opti
     }
     let words = failure.message.to_ascii_lowercase();
     let mut again = outgoing.clone();
-    if target == Dialect::Anthropic && words.contains("prefill") {
+    if NO_BEGINNING.iter().any(|refusal| words.contains(refusal)) {
         again.body = anthropic::without_prefill(&outgoing.body)?;
         remember(&mut again.dropped, "prefill");
         return Some(again);
@@ -429,11 +433,24 @@ mod tests {
     fn a_refused_beginning_becomes_a_wish() {
         let body =
             r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
-        let error = r#"{"type":"error","error":{"type":"invalid_request_error","message":"This model does not support assistant message prefill. The conversation must end with a user message."}}"#;
-        let (sent, named) = again(Dialect::Anthropic, body, error).expect("once more");
-        let sent: serde_json::Value = serde_json::from_str(&sent).expect("JSON");
-        assert_eq!(sent["messages"][2]["role"], "user");
-        assert_eq!(named, ["prefill"]);
+        let anthropics = r#"{"type":"error","error":{"type":"invalid_request_error","message":"This model does not support assistant message prefill. The conversation must end with a user message."}}"#;
+        let mistrals = r#"{"object":"error","message":"Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant","type":"invalid_request_error","param":null,"code":null}"#;
+        let llamas = r#"{"error":{"code":400,"message":"Assistant response prefill is incompatible with enable_thinking.","type":"invalid_request_error"}}"#;
+        let ollamas = r#"{"error":"This model does not support assistant message prefill."}"#;
+        for (target, error) in [
+            (Dialect::Anthropic, anthropics),
+            (Dialect::OpenAiChat, mistrals),
+            (Dialect::OpenAiChat, llamas),
+            (Dialect::Ollama, ollamas),
+        ] {
+            let (sent, named) = again(target, body, error).expect(error);
+            let sent: serde_json::Value = serde_json::from_str(&sent).expect("JSON");
+            assert_eq!(sent["messages"][1]["content"], "b", "{error}");
+            assert_eq!(sent["messages"][2]["role"], "user", "{error}");
+            assert_eq!(named, ["prefill"]);
+        }
+        let asked = r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#;
+        assert_eq!(again(Dialect::OpenAiChat, asked, mistrals), None);
     }
 
     #[test]
