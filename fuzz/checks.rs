@@ -3,7 +3,7 @@
 
 use hapax::config;
 use hapax::dialect::{self, Defaults, Reader, Wording, Writer, ndjson, sse};
-use hapax::domain::chat::Frame;
+use hapax::domain::chat::{Content, Frame};
 use hapax::domain::words::Dialect;
 use hapax::server::{Connection, Limits, Step, normal_form};
 use std::net::{IpAddr, Ipv4Addr};
@@ -239,7 +239,10 @@ fn asked(dialect: Dialect, data: &[u8]) {
 fn answered(target: Dialect, data: &[u8]) {
     for caller in CALLERS.into_iter().filter(|caller| *caller != target) {
         for unwrap_tool in [None, Some("t")] {
-            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool) {
+            // What passes verbatim is as right as it came.
+            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool)
+                && !matches!(answer.content, Content::Verbatim { .. })
+            {
                 is_json(&dialect::write_answer(caller, &answer, &Wording::default()), "answer");
             }
         }
@@ -284,7 +287,7 @@ fn streamed(target: Dialect, data: &[u8]) {
         if complete {
             writer.end(&mut out);
         }
-        if caller != target {
+        if whole.iter().all(|frame| frame.verbatim.is_none()) {
             for line in out.split(|byte| *byte == b'\n') {
                 let line = line.strip_prefix(b"data: ").unwrap_or(line);
                 if line.first() == Some(&b'{') {
