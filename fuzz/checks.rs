@@ -3,7 +3,7 @@
 
 use hapax::config;
 use hapax::dialect::{self, Defaults, Reader, Wording, Writer, ndjson, sse};
-use hapax::domain::chat::Frame;
+use hapax::domain::chat::{Content, Frame};
 use hapax::domain::words::Dialect;
 use hapax::server::{Connection, Limits, Step, normal_form};
 use std::net::{IpAddr, Ipv4Addr};
@@ -198,8 +198,15 @@ pub fn ndjson(data: &[u8]) {
     assert_eq!(whole, ndjson_lines(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
 }
 
-const CALLERS: [Dialect; 5] =
-    [Dialect::OpenAiChat, Dialect::OpenAiCompletion, Dialect::Anthropic, Dialect::Ollama, Dialect::Hapax];
+const CALLERS: [Dialect; 7] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiCompletion,
+    Dialect::OpenAiResponses,
+    Dialect::Anthropic,
+    Dialect::Ollama,
+    Dialect::OllamaGenerate,
+    Dialect::Hapax,
+];
 const PROVIDERS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama];
 
 fn is_json(bytes: &[u8], what: &str) {
@@ -232,7 +239,10 @@ fn asked(dialect: Dialect, data: &[u8]) {
 fn answered(target: Dialect, data: &[u8]) {
     for caller in CALLERS.into_iter().filter(|caller| *caller != target) {
         for unwrap_tool in [None, Some("t")] {
-            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool) {
+            // What passes verbatim is as right as it came.
+            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool)
+                && !matches!(answer.content, Content::Verbatim { .. })
+            {
                 is_json(&dialect::write_answer(caller, &answer, &Wording::default()), "answer");
             }
         }
@@ -277,7 +287,7 @@ fn streamed(target: Dialect, data: &[u8]) {
         if complete {
             writer.end(&mut out);
         }
-        if caller != target {
+        if whole.iter().all(|frame| frame.verbatim.is_none()) {
             for line in out.split(|byte| *byte == b'\n') {
                 let line = line.strip_prefix(b"data: ").unwrap_or(line);
                 if line.first() == Some(&b'{') {
@@ -294,9 +304,10 @@ fn spoken(dialect: Dialect, data: &[u8]) {
     streamed(dialect, data);
 }
 
-/// Both of OpenAI's dialects.
+/// OpenAI's dialects.
 pub fn openai(data: &[u8]) {
     asked(Dialect::OpenAiCompletion, data);
+    asked(Dialect::OpenAiResponses, data);
     spoken(Dialect::OpenAiChat, data);
 }
 
@@ -305,8 +316,9 @@ pub fn anthropic(data: &[u8]) {
     spoken(Dialect::Anthropic, data);
 }
 
-/// Ollama's dialect.
+/// Ollama's dialects.
 pub fn ollama(data: &[u8]) {
+    asked(Dialect::OllamaGenerate, data);
     spoken(Dialect::Ollama, data);
 }
 

@@ -21,6 +21,10 @@ fn text(status: u16, body: &str) -> Response {
     }
 }
 
+fn filled(length: usize) -> Response {
+    Response { status: 200, headers: Vec::new(), body: vec![b'x'; length] }
+}
+
 impl Scripted {
     fn say(&self, fact: &str) {
         let _ = self.facts.send(fact.to_owned());
@@ -82,9 +86,8 @@ impl Handler for Scripted {
                 std::panic::resume_unwind(Box::new("on purpose"))
             }
             "/silent" => {}
-            "/large" => {
-                exchange.send(Response { status: 200, headers: Vec::new(), body: vec![b'x'; 8 << 20] })
-            }
+            "/large" => exchange.send(filled(8 << 20)),
+            "/huge" => exchange.send(filled(32 << 20)),
             path => {
                 let body = format!("{} {path} {}", request.method, request.body.escape_ascii());
                 exchange.send(text(200, &body));
@@ -397,14 +400,20 @@ fn a_caller_who_does_not_read_is_given_up() {
 fn a_slow_reader_who_reads_on_gets_everything_however_long_it_takes() {
     let rig = rig(Limits::default());
     let mut caller = rig.call();
-    caller.get("/large");
-    let mut piece = vec![0; 1 << 20];
-    for _ in 0..8 {
+    // The kernel must not take all of it for the caller.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&caller.stream, 64 << 10).expect("a socket option");
+    caller.get("/huge");
+    let mut piece = vec![0; 2 << 20];
+    for _ in 0..16 {
         caller.stream.read_exact(&mut piece).expect("the answer goes on");
-        rig.clock.advance(Duration::from_secs(9));
+        // Eight seconds a piece, in steps: most of them find the worker waiting for room.
+        for _ in 0..800 {
+            rig.clock.advance(Duration::from_millis(10));
+            std::thread::yield_now();
+        }
     }
     caller.seen = piece;
-    assert!(caller.more(), "the head made it longer than eight pieces");
+    assert!(caller.more(), "the head made it longer than its pieces");
     assert_eq!(caller.get("/next").hear("GET /next ").matches("200 OK").count(), 1);
 }
 
