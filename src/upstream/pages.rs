@@ -52,6 +52,17 @@ impl Pages {
         let _ = SPARE.try_with(|spare| spare.set(Some(pages)));
     }
 
+    /// An empty page to write a head on; [`Pages::seal`] adds it to what is gathered.
+    pub(super) fn letter(&mut self) -> &mut Vec<u8> {
+        self.output.clear();
+        &mut self.output
+    }
+
+    /// All of the letter is to be sent.
+    pub(super) fn seal(&mut self) {
+        self.gathered = self.output.len();
+    }
+
     /// Adds the first bytes of [`Buffers::output`] to what is gathered; whether it is time to send.
     pub(super) fn gather(&mut self, amount: usize) -> bool {
         self.gathered += amount;

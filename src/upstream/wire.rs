@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   ureq's pool ─▶ Ears ─▶ [TLS] ─▶ Wire (the socket) ◀─ Line::cut, from any thread
+//!                        plain HTTP ─▶─┘
 //! ```
 //!
 //! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
@@ -15,21 +16,30 @@ use super::pages::Pages;
 use crate::clock::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ureq::Error;
+use ureq::unversioned::transport::time::Duration as UreqDuration;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::{Error, Timeout};
 
 /// A connection that rested longer is asked once whether it still lives.
 const TRUSTED_FOR: Duration = Duration::from_millis(5);
 /// A socket's timeout is not raised as long as it is at least this: waking up once a second costs nothing.
 const ARMED_ENOUGH: Duration = Duration::from_secs(1);
 
-/// A socket under ureq.
+/// No bound but the line's own.
+const NEVER: NextTimeout = NextTimeout {
+    after: UreqDuration::NotHappening,
+    reason: Timeout::RecvResponse,
+    per_read: None,
+    per_write: None,
+};
+
+/// A socket under ureq, or under plain HTTP of our own.
 pub(super) struct Wire {
     /// Shared with the line of the call it serves, which may shut it down.
     socket: Arc<TcpStream>,
@@ -53,13 +63,42 @@ impl Wire {
         Self { socket, pages: Pages::lend(), armed: None, deaf: false, line, rested_since, clock }
     }
 
-    /// Sends what was gathered.
-    fn send(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+    /// Where the head of a request is written; then [`Wire::post`].
+    pub(super) fn letter(&mut self) -> &mut Vec<u8> {
+        self.pages.letter()
+    }
+
+    /// Sends what was written of a head, and `body` behind it, together.
+    pub(super) fn post(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.pages.seal();
+        let sent = self.send(body, NEVER);
+        self.pages.letter();
+        sent
+    }
+
+    /// Waits for more to read, and reads it; false at the connection's end.
+    pub(super) fn hear(&mut self) -> Result<bool, Error> {
+        self.await_input(NEVER)
+    }
+
+    /// What was read and is not used yet.
+    pub(super) fn input(&self) -> &[u8] {
+        self.pages.input()
+    }
+
+    /// So much of it is used.
+    pub(super) fn consume(&mut self, amount: usize) {
+        self.pages.input_consume(amount);
+    }
+
+    /// Sends what was gathered, and `more` behind it.
+    fn send(&mut self, more: &[u8], timeout: NextTimeout) -> Result<(), Error> {
         let line = self.line.as_ref().ok_or_else(aborted)?;
-        let mut rest = self.pages.gathered();
-        while !rest.is_empty() && !self.deaf {
-            match rustix::net::send(&*self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(sent) => rest = &rest[sent..],
+        let gathered = self.pages.gathered();
+        let (mut done, whole) = (0, gathered.len() + more.len());
+        while done < whole && !self.deaf {
+            match send_from(&self.socket, done, gathered, more) {
+                Ok(sent) => done += sent,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let patience = Patience::new(line, timeout);
@@ -98,15 +137,15 @@ impl Wire {
     }
 
     /// From serving to rest: whether it is fit for another call.
-    fn rest(&mut self, line: &Line) -> bool {
+    pub(super) fn rest(&mut self) -> bool {
+        let Some(line) = self.line.take() else { return false };
         self.rested_since = self.clock.now();
         self.pages.give_back();
         line.release() && !self.deaf && self.pages.gathered().is_empty()
     }
 
-    /// From rest to serving the call this thread connects for: whether it can.
-    fn serve(&mut self) -> bool {
-        let Some(line) = Line::calling() else { return false };
+    /// From rest to serving a call: whether it can.
+    pub(super) fn serve(&mut self, line: Arc<Line>) -> bool {
         if !line.takes_reused() {
             return false;
         }
@@ -120,6 +159,19 @@ impl Wire {
         let attached = line.attach(&self.socket, true);
         self.line = Some(line);
         attached
+    }
+}
+
+/// Sends once what follows the first `done` bytes of both parts.
+fn send_from(socket: &TcpStream, done: usize, first: &[u8], more: &[u8]) -> Result<usize, Errno> {
+    const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+    match (first.get(done..), more) {
+        (Some(first), []) => send(socket, first, FLAGS),
+        (Some(first), more) if !first.is_empty() => {
+            let parts = [IoSlice::new(first), IoSlice::new(more)];
+            sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
+        }
+        (_, more) => send(socket, &more[done - first.len()..], FLAGS),
     }
 }
 
@@ -143,12 +195,12 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.pages.gather(amount) { self.send(timeout) } else { Ok(()) }
+        if self.pages.gather(amount) { self.send(&[], timeout) } else { Ok(()) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.pages.gathered().is_empty() {
-            self.send(timeout)?;
+            self.send(&[], timeout)?;
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);
@@ -168,10 +220,7 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        match self.line.take() {
-            Some(line) => self.rest(&line),
-            None => self.serve(),
-        }
+        if self.line.is_some() { self.rest() } else { Line::calling().is_some_and(|line| self.serve(line)) }
     }
 }
 
