@@ -23,7 +23,7 @@ pub mod sse;
 mod tests;
 mod writer;
 
-pub use lookup::estimate;
+pub use lookup::{estimate, weigh_answer, weigh_question};
 pub use reader::Reader;
 pub use shape::{for_model, yielding};
 pub use writer::Writer;

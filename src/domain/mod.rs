@@ -16,4 +16,5 @@ pub mod pattern;
 pub mod quirks;
 pub mod route;
 pub mod splice;
+pub mod usage;
 pub mod words;
