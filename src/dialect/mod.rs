@@ -25,7 +25,7 @@ mod tests;
 mod writer;
 
 pub use body::Body;
-pub use lookup::estimate;
+pub use lookup::{estimate, weigh_answer, weigh_question};
 pub use reader::Reader;
 pub use shape::{for_model, yielding};
 pub use writer::Writer;

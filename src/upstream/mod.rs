@@ -31,6 +31,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
+use crate::domain::chat::{Answer, Usage};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::{Dialect, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
@@ -305,6 +306,14 @@ impl Provider for Upstream {
         let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
         let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
         checked.map_err(|failure| self.hush.over(failure))
+    }
+
+    fn weigh_question(&self, question: &Question) -> u64 {
+        dialect::weigh_question(question.gist.subject, &question.words)
+    }
+
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        dialect::weigh_answer(answer)
     }
 
     fn keys_left(&self) -> usize {

@@ -104,7 +104,7 @@ fn a_request_survives_the_way_through_the_domain() {
 #[test]
 fn an_answer_survives_the_way_through_the_domain() {
     let answer = read_answer(ANSWER.as_bytes(), None).expect("it is an answer");
-    let usage = Usage { input: 38, cached: 10, cache_write: 3, output: 89, reasoning: 0 };
+    let usage = Usage { input: 38, cached: 10, cache_write: 3, output: 89, ..Usage::default() };
     assert_eq!(answer.usage, Some(usage));
     let body = write_answer(&answer, &wording());
     assert_eq!(String::from_utf8_lossy(&body), ANSWER.trim());
@@ -114,7 +114,7 @@ fn an_answer_survives_the_way_through_the_domain() {
 #[test]
 fn a_stream_means_what_it_says_and_its_counts_are_cumulative() {
     let (deltas, ended) = deltas(STREAM, None);
-    let start = Usage { input: 38, cached: 10, cache_write: 3, output: 1, reasoning: 0 };
+    let start = Usage { input: 38, cached: 10, cache_write: 3, output: 1, ..Usage::default() };
     let thought = |text: &str, signature: Option<&str>| Delta::Reasoning {
         choice: 0,
         text: text.to_owned(),

@@ -293,7 +293,7 @@ const ANSWER: &str = r#"{"id":"chatcmpl-9","object":"chat.completion","created":
 
 #[test]
 fn an_answer_is_read_and_worded() {
-    let usage = Usage { input: 3, cached: 1, cache_write: 0, output: 4, reasoning: 2 };
+    let usage = Usage { input: 3, cached: 1, output: 4, reasoning: 2, ..Usage::default() };
     assert_eq!(facts(ANSWER.as_bytes()).expect("proper"), ("gpt-x".to_owned(), Some(usage)));
     let answer = read_answer(ANSWER.as_bytes(), None).expect("proper");
     let call = ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() };
