@@ -18,7 +18,7 @@ use std::io::Read;
 use std::sync::Arc;
 use ureq::http::HeaderMap;
 use ureq::http::header::CONTENT_TYPE;
-use ureq::{Agent, BodyReader, Error};
+use ureq::{Agent, BodyReader, Error, SendBody};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
@@ -84,7 +84,13 @@ impl Way {
             }),
             Self::Ureq(agent) => {
                 let _dialling: Dialling = line.dial();
-                let run = agent.run(request.for_ureq());
+                let run = match request.body() {
+                    None => agent.run(request.for_ureq()),
+                    Some(body) => {
+                        let mut reader = body.reader();
+                        agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
+                    }
+                };
                 let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
                 Ok(Answered {
                     status: head.status.as_u16(),

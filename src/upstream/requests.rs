@@ -10,11 +10,14 @@
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
+use crate::dialect::Body;
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::Question;
-use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
+use ureq::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT,
+};
 use ureq::http::uri::{Authority, PathAndQuery};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
@@ -53,7 +56,7 @@ pub(super) struct Sending<'a> {
     /// Headers of the caller's own.
     passed: &'a [(&'static str, String)],
     /// `None`: a `GET`.
-    body: Option<&'a [u8]>,
+    body: Option<&'a Body>,
 }
 
 impl Requests {
@@ -146,7 +149,7 @@ impl Requests {
         uri: &'a Uri,
         key: Option<&'a HeaderValue>,
         (question, passed): (&'a Question, &'a [(&'static str, String)]),
-        body: &'a [u8],
+        body: &'a Body,
     ) -> Sending<'a> {
         Sending { requests: self, uri, key, question: Some(question), passed, body: Some(body) }
     }
@@ -164,17 +167,18 @@ impl Sending<'_> {
     }
 
     /// What is sent behind the head.
-    pub(super) fn body(&self) -> &[u8] {
-        self.body.unwrap_or_default()
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.body
     }
 
-    /// The same as ureq takes it.
-    pub(super) fn for_ureq(&self) -> Request<&[u8]> {
-        let mut request = Request::new(self.body());
+    /// The same as ureq takes it, but for what is behind the head.
+    pub(super) fn for_ureq(&self) -> Request<()> {
+        let mut request = Request::new(());
         *request.uri_mut() = self.uri.clone();
         let mut headers = self.requests.headers.clone();
-        if self.body.is_some() {
+        if let Some(body) = self.body {
             *request.method_mut() = Method::POST;
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         } else {
             headers.remove(CONTENT_TYPE);
         }

@@ -14,6 +14,7 @@
 use super::line::{Line, Patience, WAIT_MIN, aborted};
 use super::pages::Pages;
 use crate::clock::Clock;
+use crate::dialect::Body;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -28,6 +29,10 @@ use ureq::{Error, Timeout};
 
 /// A connection that rested longer is asked once whether it still lives.
 const TRUSTED_FOR: Duration = Duration::from_millis(5);
+/// A body up to this is copied behind its head; a larger one is sent from where it is.
+const COPY_BYTES_MAX: usize = 8 * 1024;
+/// Pieces of a body sent at once; the kernel takes no more than 1024.
+const PIECES_MAX: usize = 64;
 /// A socket's timeout is not raised as long as it is at least this: waking up once a second costs nothing.
 const ARMED_ENOUGH: Duration = Duration::from_secs(1);
 
@@ -65,14 +70,22 @@ impl Wire {
 
     /// Where the head of a request is written; then [`Wire::post`].
     pub(super) fn letter(&mut self) -> &mut Vec<u8> {
+        self.pages.clear();
         self.pages.letter()
     }
 
     /// Sends what was written of a head, and `body` behind it, together.
-    pub(super) fn post(&mut self, body: &[u8]) -> Result<(), Error> {
+    pub(super) fn post(&mut self, body: Option<&Body>) -> Result<(), Error> {
+        let (small, large) = match body {
+            Some(body) if body.len() > COPY_BYTES_MAX => (None, Some(body)),
+            small => (small, None),
+        };
+        for piece in small.into_iter().flat_map(Body::pieces) {
+            self.pages.letter().extend_from_slice(piece);
+        }
         self.pages.seal();
-        let sent = self.send(body, NEVER);
-        self.pages.letter();
+        let sent = self.send(large, NEVER);
+        self.pages.clear();
         sent
     }
 
@@ -91,13 +104,13 @@ impl Wire {
         self.pages.input_consume(amount);
     }
 
-    /// Sends what was gathered, and `more` behind it.
-    fn send(&mut self, more: &[u8], timeout: NextTimeout) -> Result<(), Error> {
+    /// Sends what was gathered, and a body behind it.
+    fn send(&mut self, body: Option<&Body>, timeout: NextTimeout) -> Result<(), Error> {
         let line = self.line.as_ref().ok_or_else(aborted)?;
         let gathered = self.pages.gathered();
-        let (mut done, whole) = (0, gathered.len() + more.len());
+        let (mut done, whole) = (0, gathered.len() + body.map_or(0, Body::len));
         while done < whole && !self.deaf {
-            match send_from(&self.socket, done, gathered, more) {
+            match send_from(&self.socket, done, gathered, body) {
                 Ok(sent) => done += sent,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
@@ -162,17 +175,20 @@ impl Wire {
     }
 }
 
-/// Sends once what follows the first `done` bytes of both parts.
-fn send_from(socket: &TcpStream, done: usize, first: &[u8], more: &[u8]) -> Result<usize, Errno> {
+/// Sends once what follows the first `done` bytes of both.
+fn send_from(socket: &TcpStream, done: usize, head: &[u8], body: Option<&Body>) -> Result<usize, Errno> {
     const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
-    match (first.get(done..), more) {
-        (Some(first), []) => send(socket, first, FLAGS),
-        (Some(first), more) if !first.is_empty() => {
-            let parts = [IoSlice::new(first), IoSlice::new(more)];
-            sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
-        }
-        (_, more) => send(socket, &more[done - first.len()..], FLAGS),
-    }
+    let Some(body) = body else { return send(socket, &head[done..], FLAGS) };
+    let mut done = done;
+    let mut rest = |piece: &'_ [u8]| {
+        let skipped = done.min(piece.len());
+        done -= skipped;
+        skipped
+    };
+    let pieces = std::iter::once(head).chain(body.pieces());
+    let pieces = pieces.map(|piece| &piece[rest(piece)..]).filter(|piece| !piece.is_empty());
+    let parts: Vec<IoSlice<'_>> = pieces.take(PIECES_MAX).map(IoSlice::new).collect();
+    sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
 }
 
 /// Waits until the socket takes bytes or is broken; `false`: neither happened in time.
@@ -195,12 +211,12 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.pages.gather(amount) { self.send(&[], timeout) } else { Ok(()) }
+        if self.pages.gather(amount) { self.send(None, timeout) } else { Ok(()) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.pages.gathered().is_empty() {
-            self.send(&[], timeout)?;
+            self.send(None, timeout)?;
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);

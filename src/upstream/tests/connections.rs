@@ -2,6 +2,7 @@
 
 use super::rig::{Client, Server, answering, settings, so_it_is_by_ureq};
 use crate::clock::{Clock, SystemClock};
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
@@ -32,11 +33,31 @@ fn bodies_of_every_size_arrive_whole() {
             peer.answer("200 OK", &format!("{} {}", body.len(), body.bytes().all(|byte| byte == b'x')));
         })]);
         let mut client = Client::to(&server);
-        client.body = vec![b'x'; size];
+        client.body = vec![b'x'; size].into();
         assert_eq!(client.call().unwrap(), format!("{size} true"));
         drop(client);
         server.finish();
     }
+}
+
+#[test]
+fn a_body_in_many_large_pieces_arrives_whole() {
+    let said_by_caller = Arc::new(vec![b'x'; 1_000_000]);
+    let edits: Vec<_> = (0..300).map(|at| (at * 3_000..at * 3_000 + 1, b"yyy".to_vec())).collect();
+    let body = Body::spliced(&said_by_caller, edits);
+    let whole = String::from_utf8(body.joined().into_owned()).unwrap();
+    let server = Server::new(vec![Box::new(move |peer| {
+        let request = peer.request().unwrap();
+        peer.answer(
+            "200 OK",
+            if request.ends_with(&format!("\r\n\r\n{whole}")) { "whole" } else { "broken" },
+        );
+    })]);
+    let mut client = Client::to(&server);
+    client.body = body;
+    assert_eq!(client.call().unwrap(), "whole");
+    drop(client);
+    server.finish();
 }
 
 #[test]
@@ -161,7 +182,7 @@ fn an_answer_given_before_the_question_was_heard_out_is_heard() {
         peer.answer("413 Payload Too Large", "too much");
     })]);
     let mut client = Client::to(&server);
-    client.body = vec![b'x'; 8 * 1024 * 1024];
+    client.body = vec![b'x'; 8 * 1024 * 1024].into();
     let incoming = client.send().unwrap();
     assert_eq!(incoming.status, 413);
     drop((incoming, client));
@@ -286,6 +307,8 @@ fn broken_chunks_are_garbage() {
 
 #[test]
 fn both_ways_say_the_same() {
+    let said_by_caller = Arc::new(b"a question".to_vec());
+    let edited = Body::spliced(&said_by_caller, vec![(0..1, b"the".to_vec()), (10..10, b"!".to_vec())]);
     let mut said = Vec::new();
     for by_ureq in [false, true] {
         let (tell, told) = std::sync::mpsc::channel();
@@ -302,6 +325,7 @@ fn both_ways_say_the_same() {
         client.question.traceparent = Some("00-1-2-3".to_owned());
         client.question.passed =
             vec![("anthropic-beta", "one, two".to_owned()), ("anthropic-version", "b\u{e9}".to_owned())];
+        client.body = edited.clone();
         client.call().unwrap();
         drop(client);
         let heard = told.recv().unwrap().replace(&server.address.to_string(), "HOST");
@@ -311,6 +335,7 @@ fn both_ways_say_the_same() {
         server.finish();
     }
     assert_eq!(said[0], said[1]);
+    assert!(said[0].contains(&"the question!".to_owned()), "{said:?}");
     assert!(said[0].contains(&"authorization: Bearer k-1".to_owned()), "{said:?}");
     assert!(said[0].contains(&"x-request-id: req-1".to_owned()), "{said:?}");
 }
@@ -403,6 +428,7 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
 so_it_is_by_ureq! {
     a_connection_read_to_its_end_serves_the_next_call,
     bodies_of_every_size_arrive_whole,
+    a_body_in_many_large_pieces_arrives_whole,
     a_kept_connection_that_died_is_replaced_once_and_silently,
     the_replacement_of_a_dead_connection_is_not_replaced,
     a_dead_connection_is_not_replaced_by_another_kept_one,

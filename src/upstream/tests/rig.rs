@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Kind, Provider};
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
@@ -227,7 +228,7 @@ pub(super) struct Client {
     pub(super) question: Question,
     requests: Requests,
     uri: Uri,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
 }
 
 impl Client {
@@ -261,7 +262,7 @@ impl Client {
             question: question(),
             requests: Requests::new(settings).unwrap(),
             uri: settings.base_url.parse().unwrap(),
-            body: b"question".to_vec(),
+            body: b"question".to_vec().into(),
         }
     }
 
