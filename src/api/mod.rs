@@ -9,6 +9,7 @@ mod listener;
 mod live;
 mod models;
 mod ollama;
+mod openapi;
 mod pulse;
 mod status;
 mod table;
@@ -143,6 +144,7 @@ impl Api {
                 headers.extend(cors(state, asked.headers));
                 live::serve(self, state, headers, exchange)
             }
+            Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
         }
     }

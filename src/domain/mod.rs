@@ -13,6 +13,7 @@ pub mod health;
 pub mod key;
 pub mod limit;
 pub mod pattern;
+pub mod price;
 pub mod quirks;
 pub mod route;
 pub mod splice;
