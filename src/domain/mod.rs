@@ -17,4 +17,5 @@ pub mod price;
 pub mod quirks;
 pub mod route;
 pub mod splice;
+pub mod usage;
 pub mod words;

@@ -184,7 +184,8 @@ impl Metrics {
             }
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
-            Event::Used { key, model, usage } => {
+            Event::Used { key, model, known, usage, .. } => {
+                let model = if *known { model } else { "other" };
                 self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
                 self.tokens.with_label_values(&[key, model, "output"]).inc_by(usage.output);
             }
@@ -443,7 +444,14 @@ mod tests {
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
             Event::Limited { client: "address" },
-            Event::Used { key: "none", model: "m", usage },
+            Event::Used {
+                key: "none",
+                provider: "a",
+                model: "m",
+                known: true,
+                endpoint: "/v1/chat/completions",
+                usage,
+            },
             Event::Answered(record),
         ] {
             metrics.count(&event);
