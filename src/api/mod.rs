@@ -28,7 +28,7 @@ use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Caller, Observer, Trail};
-use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
+use crate::server::{Exchange, Handler, Head, Lane, Pass, Refusal, Request, Response};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,8 +55,8 @@ pub struct State {
 
 /// The handler behind the front door.
 pub struct Api {
-    /// The state in service; replaced as a whole, read once per request.
-    state: RwLock<Arc<State>>,
+    /// The state in service and how many were before it; replaced as a whole.
+    state: RwLock<(u32, Arc<State>)>,
     pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     /// Writes the metrics in Prometheus' text format.
@@ -79,7 +79,7 @@ impl Api {
         exposition: Box<dyn Fn() -> String + Send + Sync>,
     ) -> Self {
         Self {
-            state: RwLock::new(Arc::new(state)),
+            state: RwLock::new((0, Arc::new(state))),
             pulse,
             started: clock.today(),
             clock,
@@ -94,13 +94,20 @@ impl Api {
 
     /// Puts another state in service; requests under way keep the one they began with.
     pub fn replace(&self, state: State) -> Arc<State> {
-        std::mem::replace(&mut *self.state.write(), Arc::new(state))
+        let mut present = self.state.write();
+        present.0 = present.0.wrapping_add(1);
+        std::mem::replace(&mut present.1, Arc::new(state))
     }
 
     /// The state in service.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read())
+        Arc::clone(&self.state.read().1)
+    }
+
+    /// The state in service, with its number.
+    fn numbered(&self) -> (u32, Arc<State>) {
+        self.state.read().clone()
     }
 
     /// From now on `/health/ready` says 503.
@@ -149,17 +156,18 @@ impl Api {
         }
     }
 
-    /// Finds row and caller, or the reason why there is none.
+    /// Finds row and caller, or the reason why there is none. `known`: the caller's key is the one at this place.
     fn admit<'a>(
         &self,
         state: &'a State,
         method: &str,
         path: &str,
         headers: &crate::server::Headers,
+        known: Option<usize>,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(method, path) {
             Found::Row(row) if row.guarded => {
-                Ok((row, door::caller(&state.keyring, headers, self.clock.today())?))
+                Ok((row, door::caller(&state.keyring, headers, known, || self.clock.today())?))
             }
             Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
@@ -238,12 +246,15 @@ impl Handler for Api {
     }
 
     /// Refuses before the body is read: no byte of an unknown caller's body is worth having.
-    fn screen(&self, head: &Head) -> Option<Response> {
+    fn screen(&self, head: &Head) -> Result<Pass, Response> {
         if &*head.method == "OPTIONS" {
-            return None;
+            return Ok(Pass::default());
         }
-        let state = self.state();
-        let problem = self.admit(&state, &head.method, &head.path, &head.headers).err()?;
+        let (number, state) = self.numbered();
+        let problem = match self.admit(&state, &head.method, &head.path, &head.headers, None) {
+            Ok((_, key)) => return Ok(pass(number, key.and_then(|key| state.keyring.place(key)))),
+            Err(problem) => problem,
+        };
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -259,16 +270,16 @@ impl Handler for Api {
         response.headers.extend(cors(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
         self.record(&facts, Told::problem(problem, dialect), &sent, None);
-        Some(response)
+        Err(response)
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
-        let state = self.state();
+        let (number, state) = self.numbered();
         if &*request.method == "OPTIONS" {
             exchange.send(preflight(&state, &request));
             return;
         }
-        let Request { method, path, query, headers, body, peer, received } = request;
+        let Request { method, path, query, headers, body, peer, received, pass } = request;
         let request_id = self.ids.of(&headers);
         let facts = Facts {
             method: &method,
@@ -279,7 +290,7 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, &method, &path, &headers);
+        let admitted = self.admit(&state, &method, &path, &headers, place(pass, number));
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
         self.pulse.observe(&Event::Arrived { endpoint: label });
@@ -332,6 +343,20 @@ impl Api {
         exchange.send(response);
         if left { CALLER_LEFT } else { status }
     }
+}
+
+/// The screening's word to the handler: under which state it was said, and where in that state's ring the key stands.
+fn pass(number: u32, place: Option<usize>) -> Pass {
+    let place = place.and_then(|place| u32::try_from(place + 1).ok()).unwrap_or(0);
+    Pass(u64::from(number) << 32 | u64::from(place))
+}
+
+/// The key's place, if the state is still the same.
+fn place(Pass(said): Pass, number: u32) -> Option<usize> {
+    if said >> 32 != u64::from(number) {
+        return None;
+    }
+    usize::try_from(said & u64::from(u32::MAX)).ok()?.checked_sub(1)
 }
 
 /// Takes an arrival back when a panic keeps its record from being written.
@@ -395,4 +420,18 @@ fn cors(state: &State, headers: &crate::server::Headers) -> listener::Fields {
 /// JSON of a type of ours; such types always have one.
 fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_screening_said_holds_as_long_as_the_state_it_was_said_under() {
+        assert_eq!(place(pass(7, Some(0)), 7), Some(0));
+        assert_eq!(place(pass(7, Some(41)), 7), Some(41));
+        assert_eq!(place(pass(7, Some(41)), 8), None);
+        assert_eq!(place(pass(7, None), 7), None);
+        assert_eq!(place(Pass::default(), 0), None);
+    }
 }

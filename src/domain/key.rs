@@ -163,16 +163,30 @@ impl Keyring {
     ///
     /// # Errors
     /// Why it opens nothing.
-    pub fn recognise(&self, secret: &str, today: SystemTime) -> Result<&Key, Unrecognised> {
+    pub fn recognise(&self, secret: &str, today: impl FnOnce() -> SystemTime) -> Result<&Key, Unrecognised> {
         let hash = Hash::of(secret);
         let mut found = None;
-        for key in &self.0 {
+        for (place, key) in self.0.iter().enumerate() {
             if key.hash.same(&hash) && found.is_none() {
-                found = Some(key);
+                found = Some(place);
             }
         }
-        let key = found.ok_or(Unrecognised::Unknown)?;
-        if key.expires.is_some_and(|end| end <= today) { Err(Unrecognised::Expired) } else { Ok(key) }
+        self.at(found.ok_or(Unrecognised::Unknown)?, today)
+    }
+
+    /// The key at a place of this ring, as [`Keyring::place`] told it.
+    ///
+    /// # Errors
+    /// Why it opens nothing.
+    pub fn at(&self, place: usize, today: impl FnOnce() -> SystemTime) -> Result<&Key, Unrecognised> {
+        let key = self.0.get(place).ok_or(Unrecognised::Unknown)?;
+        if key.expires.is_some_and(|end| end <= today()) { Err(Unrecognised::Expired) } else { Ok(key) }
+    }
+
+    /// Where in this ring a key of it stands.
+    #[must_use]
+    pub fn place(&self, key: &Key) -> Option<usize> {
+        self.0.iter().position(|mine| std::ptr::eq(mine, key))
     }
 }
 
@@ -229,12 +243,12 @@ mod tests {
         let mut old = key("old", "sk-old");
         old.expires = Some(now);
         let ring = Keyring::new(vec![key("one", "sk-1"), old, key("two", "sk-2")]);
-        assert_eq!(ring.recognise("sk-2", now).map(|key| key.name.as_str()), Ok("two"));
-        assert_eq!(ring.recognise("sk-3", now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("", now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("sk-old", now).map(|key| key.name.as_str()), Err(Unrecognised::Expired));
+        assert_eq!(ring.recognise("sk-2", || now).map(|key| key.name.as_str()), Ok("two"));
+        assert_eq!(ring.recognise("sk-3", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("sk-old", || now).map(|key| key.name.as_str()), Err(Unrecognised::Expired));
         let before = now - Duration::from_nanos(1);
-        assert_eq!(ring.recognise("sk-old", before).map(|key| key.name.as_str()), Ok("old"));
+        assert_eq!(ring.recognise("sk-old", || before).map(|key| key.name.as_str()), Ok("old"));
     }
 
     #[test]
