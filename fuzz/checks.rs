@@ -256,7 +256,7 @@ fn asked(dialect: Dialect, data: &[u8], mut ways: Ways) {
         // What passes verbatim is as right as it came.
         && (words.dialect != target || serde_json::from_slice::<serde_json::Value>(data).is_ok())
     {
-        is_json(&outgoing.body, "request");
+        is_json(&outgoing.body.joined(), "request");
     }
 }
 
@@ -393,7 +393,7 @@ pub fn lookups(data: &[u8]) {
         return;
     };
     if words.dialect != target || serde_json::from_slice::<serde_json::Value>(question).is_ok() {
-        is_json(&outgoing.body, "request");
+        is_json(&outgoing.body.joined(), "request");
     }
     if let Ok(answer) = dialect::read_reply(target, (&gist, &words), answer.to_vec(), &outgoing) {
         let wording = Wording { base64: gist.base64, ..Wording::default() };
