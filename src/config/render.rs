@@ -62,6 +62,13 @@ pub fn effective(settings: &Settings) -> String {
     page.duration("keep_alive", settings.keep_alive);
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    page.open("cache");
+    page.line("enabled", settings.cache.is_some());
+    if let Some(cache) = settings.cache {
+        page.duration("ttl", cache.ttl);
+        page.size("bytes_max", cache.bytes_max);
+    }
+    page.close();
     page.open("auth");
     page.open("keys");
     for key in &settings.keys {

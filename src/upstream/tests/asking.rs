@@ -63,6 +63,7 @@ fn question() -> Question {
         words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
         pinned: None,
         deduplicate: true,
+        wish: Default::default(),
         request_id: "req-1".to_owned(),
         passed: Vec::new(),
         traceparent: None,
