@@ -157,6 +157,9 @@ fn what_was_not_used_longest_goes_first_and_the_bytes_stay_within_their_bound() 
     assert!(hit(&bench, body(0)), "used lately");
     assert!(!hit(&bench, body(1)), "longest unused");
     drop(bench);
+    let (tight, _) = cached(10 * one - 1, &a);
+    (0..10).for_each(|number| assert!(!hit(&tight, body(number))));
+    assert_eq!(tight.gateway.kept(), (9, 9 * one), "a byte too few for ten");
     assert_eq!(memory.held(), one, "what the second cache held was counted elsewhere");
 }
 
