@@ -228,7 +228,7 @@ fn asked(dialect: Dialect, data: &[u8]) {
             if let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", so_far, &defaults) {
                 // What passes verbatim is as right as it came.
                 if words.dialect != target || serde_json::from_slice::<serde_json::Value>(data).is_ok() {
-                    is_json(&outgoing.body, "request");
+                    is_json(&outgoing.body.joined(), "request");
                 }
             }
         }

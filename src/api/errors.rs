@@ -53,6 +53,12 @@ pub fn class_of(status: u16) -> &'static Class {
     known(status).or_else(|| known(status / 100 * 100)).unwrap_or(&INTERNAL)
 }
 
+/// Every status an error of ours has.
+#[cfg(test)]
+pub(super) fn statuses() -> impl Iterator<Item = u16> {
+    CLASSES.iter().map(|class| class.status)
+}
+
 /// Never sent: the status in log and metrics of a request whose caller left (nginx's number).
 pub(super) const CALLER_LEFT: u16 = 499;
 

@@ -9,6 +9,7 @@ mod listener;
 mod live;
 mod models;
 mod ollama;
+mod openapi;
 mod pulse;
 mod status;
 mod table;
@@ -29,11 +30,11 @@ use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Cached, Caller, Observer, Trail};
 use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Endpoint, Found, Row};
 use told::{Asked, Told};
 
@@ -63,6 +64,9 @@ pub struct Api {
     exposition: Box<dyn Fn() -> String + Send + Sync>,
     ids: door::Ids,
     draining: AtomicBool,
+    started: SystemTime,
+    /// Guards the news of it; held to replace or to copy.
+    configuration: Mutex<status::Configuration>,
     recent: status::Recent,
     watchers: Arc<live::Watchers>,
 }
@@ -78,10 +82,12 @@ impl Api {
         Self {
             state: RwLock::new(Arc::new(state)),
             pulse,
+            started: clock.today(),
             clock,
             exposition,
             ids: door::Ids::new(),
             draining: AtomicBool::new(false),
+            configuration: Mutex::default(),
             recent: status::Recent::default(),
             watchers: Arc::default(),
         }
@@ -139,6 +145,7 @@ impl Api {
                 headers.extend(cors(state, asked.headers));
                 live::serve(self, state, headers, exchange)
             }
+            Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
         }
     }

@@ -88,6 +88,7 @@ impl House {
         .map_err(|error| format!("the front door cannot be opened: {error}"))?;
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
+        api.configured(&settings.hash);
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
         let (made, changing_guard) = (Mutex::new(made), Mutex::default());
         Ok(Self { api, server, parts, log, made, changing_guard })
@@ -116,10 +117,11 @@ impl House {
         let state = self
             .parts
             .state(settings, &mut made, Some(&old))
-            .inspect_err(|_| self.parts.metrics.reloaded(None))?;
+            .inspect_err(|problem| self.reload_failed(problem))?;
         let gateway = Arc::clone(&state.gateway);
         self.api.replace(state);
         self.parts.metrics.reloaded(Some(&settings.hash));
+        self.api.configured(&settings.hash);
         self.change_guard(old, gateway)
     }
 
@@ -147,9 +149,10 @@ impl House {
         self.server.gauges().heartbeat.load(Ordering::Relaxed)
     }
 
-    /// A reload failed before there were settings.
-    pub fn reload_failed(&self) {
+    /// A configuration could not be put into service: its problems, one per line.
+    pub fn reload_failed(&self, problems: &str) {
         self.parts.metrics.reloaded(None);
+        self.api.refused(problems);
     }
 
     /// Takes no new work: ready says 503, the listener closes, what is under way goes on.

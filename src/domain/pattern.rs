@@ -41,6 +41,12 @@ impl Pattern {
     pub fn exact(&self) -> Option<&str> {
         if self.0.contains('*') { None } else { Some(&self.0) }
     }
+
+    /// How specific it is: its characters that are not stars, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.bytes().filter(|byte| *byte != b'*').count()
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 pub use super::cache::Cached;
 use super::cache::Wish;
 use super::cancel::Cancel;
-use crate::domain::chat::{Answer, SharedFrame};
+use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
 use crate::domain::failure::Failure;
+use crate::domain::usage::{self, tokens_of};
 use crate::domain::words::{Gist, Words};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,16 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// Whatever went wrong, with its fault.
     fn check(&self, call: &Call) -> Result<(), Failure>;
+
+    /// About how many tokens a question has, for when nobody says.
+    fn weigh_question(&self, question: &Question) -> u64 {
+        tokens_of(question.words.body.len())
+    }
+
+    /// About how many tokens a whole answer has: `output`, and of it `reasoning`.
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        usage::weigh(answer)
+    }
 
     /// How many keys are in service; 0 means every key was refused. Providers without keys say 1.
     fn keys_left(&self) -> usize {
@@ -176,8 +187,9 @@ pub struct Trail {
     pub cached: Option<Cached>,
     /// Parameters the serving provider had no place for.
     pub dropped: Vec<String>,
-    /// Tokens used over all attempts, as far as known. None for a follower, for the leader accounts, and for a kept answer.
-    pub usage: Option<crate::domain::chat::Usage>,
+    /// Tokens used over all attempts, as far as known. None for a follower, for the leader accounts, and for a kept
+    /// answer.
+    pub usage: Option<Usage>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,
 }

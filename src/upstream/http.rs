@@ -3,13 +3,15 @@
 use super::faults;
 use super::line::{Bound, Dialling, Line};
 use crate::clock::Clock;
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
 use crate::gateway::cancel::{Cancel, Hook};
 use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
-use ureq::http::{HeaderMap, Request};
-use ureq::{Agent, AsSendBody, BodyReader};
+use ureq::http::header::CONTENT_LENGTH;
+use ureq::http::{HeaderMap, HeaderValue, Request};
+use ureq::{Agent, BodyReader, SendBody};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
@@ -32,24 +34,33 @@ pub(super) struct Incoming {
     _hook: Hook,
 }
 
-/// Sends what `make` makes and waits for the head, until `bound`. A kept connection that proves dead before a
+/// Sends what `make` makes, with the body, and waits for the head, until `bound`. A kept connection that proves dead before a
 /// first byte is replaced once, at once and silently: then `make` is called again.
 ///
 /// # Errors
 /// The fault of an exchange that came to nothing. Every status is an answer.
-pub(super) fn send<Body: AsSendBody>(
-    agent: &Agent,
+pub(super) fn send(
+    (agent, body): (&Agent, Option<&Body>),
     clock: &Arc<dyn Clock>,
     cancel: &Cancel,
     bound: Bound,
-    make: impl Fn() -> Request<Body>,
+    make: impl Fn() -> Request<()>,
 ) -> Result<Incoming, Fault> {
     let line = Line::new(Arc::clone(clock), bound);
     let cut = Arc::clone(&line);
     let hook = cancel.on_fire(move || cut.cut());
     let attempt = || {
         let _dialling: Dialling = line.dial();
-        agent.run(make()).map_err(|error| faults::before_the_head(&error, &line))
+        let ran = match body {
+            None => agent.run(make()),
+            Some(body) => {
+                let mut reader = body.reader();
+                let mut request = make().map(|()| SendBody::from_reader(&mut reader));
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                agent.run(request)
+            }
+        };
+        ran.map_err(|error| faults::before_the_head(&error, &line))
     };
     let response = match attempt() {
         Err(Fault::StaleConnection) => {

@@ -31,6 +31,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
+use crate::domain::chat::{Answer, Usage};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::{Dialect, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
@@ -166,8 +167,9 @@ impl Upstream {
             // Anew for every key: a refused one took its time.
             let until = self.clock.now() + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
-            let make = || self.requests.post(&uri, key, said, &outgoing.body);
-            let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
+            let make = || self.requests.post(&uri, key, said);
+            let sent = (&self.agent, Some(&outgoing.body));
+            let incoming = http::send(sent, &self.clock, &call.cancel, head, make)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
         };
@@ -275,7 +277,7 @@ impl Upstream {
     fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
         let make = || self.requests.get(uri, key);
-        let mut incoming = http::send(&self.agent, &self.clock, &call.cancel, last, make)
+        let mut incoming = http::send((&self.agent, None), &self.clock, &call.cancel, last, make)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
@@ -306,6 +308,14 @@ impl Provider for Upstream {
         checked.map_err(|failure| self.hush.over(failure))
     }
 
+    fn weigh_question(&self, question: &Question) -> u64 {
+        dialect::weigh_question(question.gist.subject, &question.words)
+    }
+
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        dialect::weigh_answer(answer)
+    }
+
     fn keys_left(&self) -> usize {
         self.keys.left(self.clock.now())
     }
@@ -324,7 +334,7 @@ impl Upstream {
             outgoing = dialect::for_model(outgoing, model);
         }
         // What the translation took besides has come back; less is always possible.
-        let _ = held.resize(outgoing.body.len());
+        let _ = held.resize(outgoing.body.own());
         // A caller's own headers mean something only in his own dialect.
         let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
@@ -344,13 +354,13 @@ impl Upstream {
     }
 }
 
-/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is a copy;
-/// a translation takes every object of the body for a message or a part of one.
+/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is nothing worth
+/// counting; a translation takes every object of the body for a message or a part of one.
 fn appetite(words: &Words, target: Dialect) -> usize {
     const OBJECT_BYTES: usize = 512; // a message of one short part, measured at 380
     let length = words.body.len();
     if words.dialect == target {
-        return length;
+        return 0;
     }
     let objects = words.body.iter().filter(|byte| **byte == b'{').count();
     objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length)

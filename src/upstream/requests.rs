@@ -121,14 +121,13 @@ impl Requests {
     }
 
     /// A `POST` of a JSON body; `passed` are headers of the caller's own.
-    pub(super) fn post<'a>(
+    pub(super) fn post(
         &self,
         uri: &Uri,
         key: Option<&HeaderValue>,
         (question, passed): (&Question, &[(&'static str, String)]),
-        body: &'a [u8],
-    ) -> Request<&'a [u8]> {
-        let mut request = Request::new(body);
+    ) -> Request<()> {
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
         let headers = request.headers_mut();

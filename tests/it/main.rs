@@ -11,6 +11,7 @@ mod endpoints;
 mod failover;
 mod flights;
 mod fronts;
+mod memory;
 mod operate;
 mod page;
 mod process;

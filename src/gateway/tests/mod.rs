@@ -7,3 +7,4 @@ mod patience;
 mod recovery;
 mod storm;
 mod streams;
+mod usage;

@@ -48,7 +48,7 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing =
-        Outgoing { path: path.into(), body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
+        Outgoing { path: path.into(), body: b"{}".to_vec().into(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
     let question = question();
     let asked = Asked { model: "m-1", question: &question, passed: &[], head_within: LONG };

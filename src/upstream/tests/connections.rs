@@ -34,7 +34,7 @@ fn bodies_of_every_size_arrive_whole() {
             peer.answer("200 OK", &format!("{} {}", body.len(), body.bytes().all(|byte| byte == b'x')));
         })]);
         let mut client = Client::to(&server);
-        client.body = vec![b'x'; size];
+        client.body = vec![b'x'; size].into();
         assert_eq!(client.call().unwrap(), format!("{size} true"));
         drop(client);
         server.finish();
@@ -163,7 +163,7 @@ fn an_answer_given_before_the_question_was_heard_out_is_heard() {
         peer.answer("413 Payload Too Large", "too much");
     })]);
     let mut client = Client::to(&server);
-    client.body = vec![b'x'; 8 * 1024 * 1024];
+    client.body = vec![b'x'; 8 * 1024 * 1024].into();
     let incoming = client.send().unwrap();
     assert_eq!(incoming.status, 413);
     drop((incoming, client));
@@ -262,7 +262,7 @@ fn an_unknown_name_is_said_to_be_one() {
     let agent = agent::build(&settings("http://models.example"), names, Arc::clone(&clock)).unwrap();
     let bound = crate::upstream::line::Bound::new(clock.now() + super::rig::LONG, Fault::TotalTimeout);
     let make = || Request::get("http://models.example/").body(()).unwrap();
-    let outcome = http::send(&agent, &clock, &crate::gateway::cancel::Cancel::new(), bound, make);
+    let outcome = http::send((&agent, None), &clock, &crate::gateway::cancel::Cancel::new(), bound, make);
     assert_eq!(outcome.err(), Some(Fault::NameNotFound));
 }
 

@@ -70,7 +70,7 @@ fn no_room_for_the_question_in_time_is_silence_too() {
     let (done, wait) = channel::<()>();
     let stuck = Server::new(vec![Box::new(move |_| assert!(wait.recv().is_err()))]);
     let mut client = Client::to(&stuck);
-    client.body = vec![b'x'; 64 * 1024 * 1024];
+    client.body = vec![b'x'; 64 * 1024 * 1024].into();
     assert_eq!(client.send_within(Duration::from_millis(500)).err(), Some(Fault::FirstTokenTimeout));
     drop(done);
     drop(client);
@@ -215,7 +215,7 @@ fn a_cancellation_ends_a_call_that_cannot_send_its_question() {
         assert!(wait.recv().is_err());
     })]);
     let mut client = Client::to(&server);
-    client.body = vec![b'x'; 64 * 1024 * 1024];
+    client.body = vec![b'x'; 64 * 1024 * 1024].into();
     let (outcome, took) = cancelled_when(&client.cancel, move || is_asked.recv().unwrap(), || client.call());
     assert_eq!(outcome, Err(Fault::CallerLeft));
     assert!(took < AT_ONCE, "{took:?}");

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Kind, Provider};
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
 use crate::gateway::cancel::Cancel;
 use crate::upstream::agent;
@@ -191,7 +192,7 @@ pub(super) struct Client {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) cancel: Cancel,
     uri: Uri,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
 }
 
 impl Client {
@@ -215,7 +216,7 @@ impl Client {
             clock,
             cancel: Cancel::new(),
             uri: settings.base_url.parse().unwrap(),
-            body: b"question".to_vec(),
+            body: b"question".to_vec().into(),
         }
     }
 
@@ -230,13 +231,13 @@ impl Client {
 
     pub(super) fn send_within(&self, patience: Duration) -> Result<Incoming, Fault> {
         let make = || {
-            let mut request = Request::new(&self.body);
+            let mut request = Request::new(());
             *request.method_mut() = Method::POST;
             *request.uri_mut() = self.uri.clone();
             request
         };
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
-        http::send(&self.agent, &self.clock, &self.cancel, bound, make)
+        http::send((&self.agent, Some(&self.body)), &self.clock, &self.cancel, bound, make)
     }
 
     /// Sends and reads the whole answer.

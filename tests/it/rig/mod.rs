@@ -1,6 +1,7 @@
 //! The rig: simulated providers, a whole gateway before them on port 0, and a caller on a raw socket.
 
 pub mod caller;
+mod document;
 pub mod process;
 
 use caller::{Answer, Conversation};
@@ -120,11 +121,13 @@ impl Rig {
         Conversation::new(self.address)
     }
 
-    /// One request on a connection of its own.
+    /// One request on a connection of its own. The answer is one that the document lists.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut conversation = self.connect();
         conversation.send(method, path, headers, body);
-        conversation.answer()
+        let answer = conversation.answer_to(method);
+        document::expect_listed(method, path, &answer);
+        answer
     }
 
     pub fn get(&self, path: &str) -> Answer {
