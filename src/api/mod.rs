@@ -1,6 +1,7 @@
 //! Endpoints: who is asking, for what, and what he reads. The table says which; one file owns every status.
 
 mod chat;
+mod cors;
 mod door;
 mod errors;
 mod explain;
@@ -142,7 +143,7 @@ impl Api {
                     ("Cache-Control", "no-cache".to_owned()),
                     ("X-Request-ID", asked.request_id.to_owned()),
                 ];
-                headers.extend(cors(state, asked.headers));
+                headers.extend(cors::fields(state, asked.headers));
                 live::serve(self, state, headers, exchange)
             }
             Endpoint::Document => openapi::serve(),
@@ -259,7 +260,7 @@ impl Handler for Api {
         };
         let dialect = table::by_path(&head.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
         let mut response = problem.response(dialect, &request_id);
-        response.headers.extend(cors(&state, &head.headers));
+        response.headers.extend(cors::fields(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
         self.record(&facts, Told::problem(problem, dialect), &sent, None);
         Some(response)
@@ -268,7 +269,7 @@ impl Handler for Api {
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
         let state = self.state();
         if &*request.method == "OPTIONS" {
-            exchange.send(preflight(&state, &request));
+            exchange.send(cors::preflight(&state, &request));
             return;
         }
         let Request { method, path, query, headers, body, peer, received } = request;
@@ -330,7 +331,7 @@ impl Api {
             response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
         response.headers.extend(listener::limit_headers(told.standing.as_ref()));
-        response.headers.extend(cors(state, facts.headers));
+        response.headers.extend(cors::fields(state, facts.headers));
         let status = response.status;
         exchange.send(response);
         if left { CALLER_LEFT } else { status }
@@ -370,30 +371,6 @@ impl Drop for Active<'_> {
             }));
         }
     }
-}
-
-/// The answer to a browser that asks before it asks (Fetch standard, CORS preflight).
-fn preflight(state: &State, request: &Request) -> Response {
-    let mut headers = cors(state, &request.headers);
-    headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
-    headers.push((
-        "Access-Control-Allow-Headers",
-        "Authorization, Cache-Control, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
-            .to_owned(),
-    ));
-    headers.push(("Access-Control-Max-Age", "600".to_owned()));
-    Response { status: 204, headers, body: Vec::new() }
-}
-
-/// What an answer says to a browser's page of another origin.
-fn cors(state: &State, headers: &crate::server::Headers) -> listener::Fields {
-    let Some(origin) = headers.get("origin") else { return Vec::new() };
-    let any = state.cors_origins.iter().any(|allowed| allowed == "*");
-    if !any && state.cors_origins.iter().all(|allowed| allowed != origin) {
-        return Vec::new();
-    }
-    let allowed = if any { "*" } else { origin };
-    vec![("Access-Control-Allow-Origin", allowed.to_owned()), ("Vary", "Origin".to_owned())]
 }
 
 /// JSON of a type of ours; such types always have one.
