@@ -1,4 +1,4 @@
-//! What a browser's page of another origin may read and send (Fetch standard, CORS).
+//! What an answer says to a browser about pages of other origins (Fetch standard, CORS).
 
 use super::State;
 use super::listener::Fields;

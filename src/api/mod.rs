@@ -135,7 +135,7 @@ impl Api {
             Endpoint::Metrics => {
                 Told::text(200, "text/plain; version=0.0.4; charset=utf-8", (self.exposition)().into_bytes())
             }
-            Endpoint::Status => status::json(self, state),
+            Endpoint::Status => status::json(self, state, asked.key),
             Endpoint::Explain => explain::serve(state, asked.query),
             Endpoint::Watch => {
                 let mut headers = vec![
@@ -144,7 +144,7 @@ impl Api {
                     ("X-Request-ID", asked.request_id.to_owned()),
                 ];
                 headers.extend(cors::fields(state, asked.headers));
-                live::serve(self, state, headers, exchange)
+                live::serve(self, (state, status::Eyes::of(asked.key)), headers, exchange)
             }
             Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
@@ -155,13 +155,17 @@ impl Api {
     fn admit<'a>(
         &self,
         state: &'a State,
-        method: &str,
-        path: &str,
+        (method, path): (&str, &str),
         headers: &crate::server::Headers,
+        peer: IpAddr,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(method, path) {
             Found::Row(row) if row.guarded => {
-                Ok((row, door::caller(&state.keyring, headers, self.clock.today())?))
+                let address = || door::address(peer, headers, &state.trusted_proxies);
+                let refused = |problem| door::slowed(problem, &state.meter, address, self.clock.now());
+                let key = door::caller(&state.keyring, headers, self.clock.today()).map_err(refused)?;
+                door::allowed(key, path, row.label)?;
+                Ok((row, key))
             }
             Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
@@ -209,6 +213,7 @@ impl Api {
             status: sent.status,
             took,
             stream: told.stream,
+            key: key.map(str::to_owned),
             trail: told.trail,
         });
     }
@@ -247,7 +252,7 @@ impl Handler for Api {
             return None;
         }
         let state = self.state();
-        let problem = self.admit(&state, &head.method, &head.path, &head.headers).err()?;
+        let problem = self.admit(&state, (&head.method, &head.path), &head.headers, head.peer).err()?;
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -283,7 +288,7 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, &method, &path, &headers);
+        let admitted = self.admit(&state, (&method, &path), &headers, peer);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
         self.pulse.observe(&Event::Arrived { endpoint: label });
@@ -293,7 +298,8 @@ impl Handler for Api {
                 let argument = table::by_path(&path).map_or("", |(_, argument)| argument);
                 let caller = key.map_or(Caller::Address(facts.client), |key| Caller::Key(key.name.clone()));
                 let (query, request_id) = (query.as_deref(), request_id.as_str());
-                let asked = Asked { row, argument, query, headers: &headers, request_id, key, caller };
+                let asked =
+                    Asked { row, path: &path, argument, query, headers: &headers, request_id, key, caller };
                 (self.endpoint(&state, &asked, body, exchange), key.map(|key| key.name.as_str()))
             }
         };
@@ -330,7 +336,7 @@ impl Api {
         if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
             response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
-        response.headers.extend(listener::limit_headers(told.standing.as_ref()));
+        response.headers.extend(listener::limit_headers(&told.standing));
         response.headers.extend(cors::fields(state, facts.headers));
         let status = response.status;
         exchange.send(response);
