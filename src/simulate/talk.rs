@@ -9,6 +9,8 @@ const SCHEMA_DEPTH_MAX: usize = 6;
 const CALLS_MAX: usize = 16;
 /// Characters of one echoed word.
 const ECHO_CHARS_MAX: usize = 32;
+/// What one picture counts for in input tokens, so that one that got lost on the way is noticed.
+pub(super) const PICTURE_TOKENS: usize = 7;
 /// Characters in one fragment of a tool call's arguments.
 const FRAGMENT_CHARS: usize = 8;
 
@@ -80,6 +82,8 @@ pub(super) struct Question {
     pub schema: Option<Value>,
     /// The answer begins with reasoning.
     pub reasoning: bool,
+    /// Pictures in all messages.
+    pub pictures: usize,
     /// The names of all its parameters.
     pub parameters: Vec<String>,
 }
@@ -94,9 +98,10 @@ impl Question {
         Self { model: model.to_owned(), embedded, ..Self::default() }
     }
 
-    /// Words in all messages: what goes for input tokens here.
+    /// Words in all messages, and what their pictures count for: what goes for input tokens here.
     pub(super) fn input_words(&self) -> usize {
-        self.messages.iter().map(|message| message.text.split_whitespace().count()).sum()
+        let words = self.messages.iter().map(|message| message.text.split_whitespace().count());
+        words.sum::<usize>() + self.pictures * PICTURE_TOKENS
     }
 
     /// What the answer is about, and what of it is already there.
@@ -388,6 +393,21 @@ pub(super) fn text_of(content: &Value) -> String {
     }
 }
 
+/// The pictures in a request, in every vendor's form.
+pub(super) fn pictures(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => {
+            let shown = matches!(fields.get("type").and_then(Value::as_str), Some("image" | "image_url"));
+            let given = fields.get("images").and_then(Value::as_array).map_or(0, Vec::len);
+            let inline = fields.contains_key("inlineData") || fields.contains_key("fileData");
+            let within: usize = if shown { 0 } else { fields.values().map(pictures).sum() };
+            usize::from(shown || inline) + given + within
+        }
+        Value::Array(items) => items.iter().map(pictures).sum(),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,6 +497,22 @@ mod tests {
         asked.messages.push(Message { role: Role::Assistant, text: String::new() });
         asked.messages.push(Message { role: Role::Tool, text: "42".into() });
         assert!(names(&asked).is_empty());
+    }
+
+    #[test]
+    fn a_picture_is_seen_in_every_vendors_form() {
+        for (body, count) in [
+            (
+                json!({"messages": [{"content": [{"type": "text"}, {"type": "image_url", "image_url": {}}]}]}),
+                1,
+            ),
+            (json!({"messages": [{"content": [{"type": "image", "source": {"type": "base64"}}]}]}), 1),
+            (json!({"messages": [{"content": "x", "images": ["a", "b"]}]}), 2),
+            (json!({"contents": [{"parts": [{"inlineData": {}}, {"text": "image"}]}]}), 1),
+            (json!({"messages": [{"content": "images"}]}), 0),
+        ] {
+            assert_eq!(pictures(&body), count, "{body}");
+        }
     }
 
     #[test]
