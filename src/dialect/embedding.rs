@@ -1,10 +1,11 @@
 //! Vectors for texts: OpenAI's `/v1/embeddings` and Ollama's `/api/embed`, callers and providers of both.
 //!
 //! Source: platform.openai.com/docs/api-reference/embeddings; Ollama's `docs/api.md`, "Generate Embeddings". Gemini's
-//! are [`gemini`]'s business, Anthropic has none. Same dialect: the caller's bytes with `model` replaced, and the provider's bytes back.
+//! are [`gemini`]'s business, Anthropic has none. Same dialect: the caller's bytes with `model` replaced, and the
+//! provider's bytes back.
 
 use super::openai::untranslatable;
-use super::{Invalid, Outgoing, Wording, gemini, judged, raw};
+use super::{Body, Invalid, Outgoing, Wording, gemini, judged, raw};
 use crate::domain::chat::{Answer, Content, Usage};
 use crate::domain::embedding::{Embedding, Vector};
 use crate::domain::failure::{Failure, Fault};
@@ -123,7 +124,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     };
     if target == words.dialect {
         let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
-        let body = raw::splice(&words.body, &[edit]);
+        let body = Body::spliced(&words.body, vec![edit]);
         return Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None });
     }
     #[derive(Serialize)]
@@ -139,7 +140,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     let encoding_format = (target == Dialect::OpenAiChat).then_some("float");
     let mut body = Vec::new();
     raw::write(&mut body, &Request { model, input: &texts, dimensions, encoding_format });
-    Ok(Outgoing { path: path.into(), body, dropped: unknown, unwrap_tool: None })
+    Ok(Outgoing { path: path.into(), body: body.into(), dropped: unknown, unwrap_tool: None })
 }
 
 /// Reads a provider's answer (status 200): as it is for a caller of the same dialect.
@@ -320,7 +321,7 @@ mod tests {
 
     fn asked(target: Dialect, dialect: Dialect, body: &str) -> Result<(String, Vec<String>), Failure> {
         let outgoing = ask(target, &opened(dialect, body).1, "m")?;
-        Ok((String::from_utf8(outgoing.body).expect("JSON is UTF-8"), outgoing.dropped))
+        Ok((String::from_utf8(outgoing.body.into_vec()).expect("JSON is UTF-8"), outgoing.dropped))
     }
 
     fn read(target: Dialect, dialect: Dialect, body: &str, reply: &str) -> Result<Answer, Failure> {
@@ -383,7 +384,7 @@ mod tests {
         let body = r#"{"model":"x","input":["a","b"],"dimensions":2,"user":"u"}"#;
         let outgoing = ask(Dialect::Gemini, &opened(OPENAI, body).1, "text-embedding").expect("asked");
         assert_eq!(
-            (&*outgoing.path, String::from_utf8(outgoing.body).expect("text").as_str()),
+            (&*outgoing.path, String::from_utf8(outgoing.body.into_vec()).expect("text").as_str()),
             (
                 "/models/text-embedding:batchEmbedContents",
                 r#"{"requests":[{"model":"models/text-embedding","content":{"parts":[{"text":"a"}]},"outputDimensionality":2},{"model":"models/text-embedding","content":{"parts":[{"text":"b"}]},"outputDimensionality":2}]}"#

@@ -3,20 +3,19 @@
 //! They are passed to a provider of that vendor as they are; where there is none, the endpoint has an answer of its
 //! own, which is worded here too.
 
-use super::{Invalid, Outgoing, anthropic, decode, raw};
-use crate::domain::chat::{Answer, Chat, Content, Part};
+use super::{Body, Invalid, Outgoing, anthropic, decode, raw, said};
+use crate::domain::chat::{Answer, Chat, Content, Part, Usage};
 use crate::domain::failure::{Failure, Fault};
+use crate::domain::usage::{self, tokens_of};
 use crate::domain::words::{Dialect, Gist, Marks, Subject, Words};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// What one token is worth in bytes of text, roughly; for code and other scripts it is less.
-const TOKEN_BYTES: usize = 4;
 /// What every message costs beside its text.
-const MESSAGE_TOKENS: usize = 4;
+const MESSAGE_TOKENS: u64 = 4;
 /// What an image costs: the vendor's own figure for one of about a megapixel.
-const IMAGE_TOKENS: usize = 1600;
+const IMAGE_TOKENS: u64 = 1600;
 
 /// Opens a caller's body.
 ///
@@ -55,7 +54,7 @@ pub fn ask(target: Dialect, (gist, words): (&Gist, &Words), model: &str) -> Resu
         _ => return Err(Failure::new(Fault::Untranslatable, "the provider does not answer this question")),
     };
     let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
-    let body = raw::splice(&words.body, &[edit]);
+    let body = Body::spliced(&words.body, vec![edit]);
     Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None })
 }
 
@@ -79,7 +78,7 @@ pub fn read_answer(target: Dialect, body: Vec<u8>) -> Result<Answer, Failure> {
 pub fn estimate(words: &Words) -> Result<Vec<u8>, Failure> {
     #[derive(Serialize)]
     struct Count {
-        input_tokens: usize,
+        input_tokens: u64,
         estimated: bool,
     }
     let chat = decode(words)?;
@@ -89,9 +88,26 @@ pub fn estimate(words: &Words) -> Result<Vec<u8>, Failure> {
     Ok(out)
 }
 
-fn weigh(chat: &Chat) -> usize {
+/// About how many tokens a question has: a conversation as [`estimate`] has it, anything else by its length.
+#[must_use]
+pub fn weigh_question(subject: Subject, words: &Words) -> u64 {
+    let chat = if subject == Subject::Chat { decode(words).ok() } else { None };
+    chat.map_or_else(|| tokens_of(words.body.len()), |chat| weigh(&chat))
+}
+
+/// About how many tokens a whole answer has, whatever dialect it is in.
+#[must_use]
+pub fn weigh_answer(answer: &Answer) -> Usage {
+    let Content::Verbatim { dialect, body } = &answer.content else { return usage::weigh(answer) };
+    // As it was told to the caller, whose dialect may be a form of the provider's.
+    let dialect = if *dialect == Dialect::OllamaGenerate { Dialect::Ollama } else { *dialect };
+    // A body that was checked when it was read can be read again.
+    said(dialect, body, None).map_or_else(|_| Usage::default(), |answer| usage::weigh(&answer))
+}
+
+fn weigh(chat: &Chat) -> u64 {
     let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let (mut bytes, mut tokens) = (0, chat.messages.len() * MESSAGE_TOKENS);
+    let (mut bytes, mut tokens) = (0, chat.messages.len() as u64 * MESSAGE_TOKENS);
     for part in chat.messages.iter().flat_map(|message| &message.parts) {
         match part {
             Part::Text { text, .. } | Part::Reasoning { text, .. } => bytes += text.len(),
@@ -103,7 +119,7 @@ fn weigh(chat: &Chat) -> usize {
     for tool in &chat.tools {
         bytes += tool.name.len() + length(&tool.description) + length(&tool.parameters);
     }
-    tokens + bytes.div_ceil(TOKEN_BYTES)
+    tokens + tokens_of(bytes)
 }
 
 #[cfg(test)]
@@ -115,7 +131,7 @@ mod tests {
         let said = open(Subject::Description, br#"{"model":"x","verbose":true}"#.to_vec()).expect("it opens");
         let outgoing = ask(Dialect::Ollama, (&said.0, &said.1), "m").expect("its vendor");
         assert_eq!(
-            (&*outgoing.path, &outgoing.body[..]),
+            (&*outgoing.path, &outgoing.body.joined()[..]),
             ("/api/show", &br#"{"model":"m","verbose":true}"#[..])
         );
         for other in [Dialect::OpenAiChat, Dialect::Anthropic] {
@@ -141,5 +157,44 @@ mod tests {
         assert_eq!(read_answer(Dialect::Ollama, b"[]".to_vec()).expect_err("a list").fault, Fault::Garbage);
         assert_eq!(read_answer(Dialect::Ollama, b" ".to_vec()).expect_err("nothing").fault, Fault::Empty);
         assert!(read_answer(Dialect::Ollama, br#"{"a":[1]}"#.to_vec()).is_ok());
+    }
+
+    #[test]
+    fn an_answer_weighs_the_same_in_every_dialect_it_may_have_come_in() {
+        let bodies = [
+            (
+                Dialect::OpenAiChat,
+                r#"{"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"twelve bytes"},"finish_reason":"stop"}]}"#,
+            ),
+            (
+                Dialect::Anthropic,
+                r#"{"id":"x","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"twelve bytes"}],"stop_reason":"end_turn"}"#,
+            ),
+            (
+                Dialect::Ollama,
+                r#"{"model":"m","message":{"role":"assistant","content":"twelve bytes"},"done":true}"#,
+            ),
+            (Dialect::OllamaGenerate, r#"{"model":"m","response":"twelve bytes","done":true}"#),
+        ];
+        for (dialect, body) in bodies {
+            let content = Content::Verbatim { dialect, body: body.as_bytes().to_vec() };
+            let answer = Answer { model: "m".to_owned(), usage: None, content };
+            assert_eq!(weigh_answer(&answer), Usage { output: 3, ..Usage::default() }, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_weighs_what_its_text_does_and_not_what_json_or_an_image_does() {
+        let weight = |content: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
+            let (gist, words) = crate::dialect::open(Dialect::OpenAiChat, body.into_bytes()).expect("valid");
+            weigh_question(gist.subject, &words)
+        };
+        assert_eq!(weight(r#""twelve bytes""#), 4 + 3);
+        let image = format!(
+            r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
+            "AAAA".repeat(5_000)
+        );
+        assert_eq!(weight(&image), 4 + 1600);
     }
 }

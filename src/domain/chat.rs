@@ -240,6 +240,8 @@ pub struct Usage {
     pub output: u64,
     /// Of these, spent thinking.
     pub reasoning: u64,
+    /// Whether a part of it is our estimate, for want of the provider's word.
+    pub estimated: bool,
 }
 
 impl Usage {
@@ -247,11 +249,12 @@ impl Usage {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            input: self.input + other.input,
-            cached: self.cached + other.cached,
-            cache_write: self.cache_write + other.cache_write,
-            output: self.output + other.output,
-            reasoning: self.reasoning + other.reasoning,
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            estimated: self.estimated || other.estimated,
         }
     }
 }

@@ -93,6 +93,8 @@ pub enum Event<'a> {
         fault: Option<Fault>,
         /// From sending to the end of the answer, or to the failure.
         took: Duration,
+        /// Whether a stream was asked for.
+        stream: bool,
     },
     /// The provider's first content arrived.
     FirstToken {
@@ -175,12 +177,19 @@ pub enum Event<'a> {
         /// The key's name, or `address`.
         client: &'a str,
     },
-    /// Tokens were used.
+    /// An attempt used tokens. A request has one for each provider that took part in its answer, and a follower of
+    /// a flight has none: its leader's key is accounted.
     Used {
         /// The key's name, or `none`.
         key: &'a str,
-        /// The model: configured name, or `other`.
+        /// The provider.
+        provider: &'a str,
+        /// The model asked for.
         model: &'a str,
+        /// Whether somebody configured that name. Otherwise a caller chose it, and a metric calls it `other`.
+        known: bool,
+        /// The endpoint's label.
+        endpoint: &'static str,
         /// How many.
         usage: Usage,
     },

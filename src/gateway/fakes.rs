@@ -10,6 +10,7 @@ use crate::domain::balance::Strategy;
 use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Frame, Part, SharedFrame, Usage};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
+use crate::domain::usage::{self, tokens_of};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::domain::{breaker, health};
 use parking_lot::{Condvar, Mutex};
@@ -43,6 +44,7 @@ impl Gate {
 pub(super) enum Say {
     Fail(Failure),
     Answer(&'static str),
+    Whole(Answer),
     /// Answers once the gate is open.
     Late(Gate, Box<Say>),
     Stream(Vec<Step>),
@@ -73,6 +75,8 @@ pub(super) struct Scripted {
     pub(super) check: Mutex<Result<(), Failure>>,
     pub(super) checks: AtomicUsize,
     pub(super) keys: AtomicUsize,
+    /// How often an estimate was wanted.
+    pub(super) weighed: AtomicUsize,
 }
 
 impl Scripted {
@@ -84,6 +88,7 @@ impl Scripted {
             check: Mutex::new(Ok(())),
             checks: AtomicUsize::new(0),
             keys: AtomicUsize::new(1),
+            weighed: AtomicUsize::new(0),
         })
     }
 
@@ -112,6 +117,7 @@ impl Scripted {
                 Err(failure)
             }
             Say::Answer(text) => Ok(Reply::Whole { answer: answer(text), dropped: Vec::new() }),
+            Say::Whole(answer) => Ok(Reply::Whole { answer, dropped: Vec::new() }),
             Say::Late(gate, then) => {
                 gate.pass();
                 self.say(*then, call)
@@ -145,6 +151,16 @@ impl Provider for Scripted {
     fn check(&self, _call: &Call) -> Result<(), Failure> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         self.check.lock().clone()
+    }
+
+    fn weigh_question(&self, question: &Question) -> u64 {
+        self.weighed.fetch_add(1, Ordering::SeqCst);
+        tokens_of(question.words.body.len())
+    }
+
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        self.weighed.fetch_add(1, Ordering::SeqCst);
+        usage::weigh(answer)
     }
 
     fn keys_left(&self) -> usize {

@@ -5,6 +5,7 @@
 //! (`checker`). Threads meet here and nothing is read, written or awaited but signals; no lock is held across
 //! a call through a port, an observation or a hook.
 
+mod account;
 mod again;
 mod ask;
 mod audience;

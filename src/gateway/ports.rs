@@ -1,10 +1,11 @@
 //! The holes the outside fills: who answers questions, who listens to the answer, who is told what happened.
 
 use super::cancel::Cancel;
-use crate::domain::chat::{Answer, SharedFrame};
+use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
 use crate::domain::failure::Failure;
+use crate::domain::usage::{self, tokens_of};
 use crate::domain::words::{Gist, Words};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,16 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// Whatever went wrong, with its fault.
     fn check(&self, call: &Call) -> Result<(), Failure>;
+
+    /// About how many tokens a question has, for when nobody says.
+    fn weigh_question(&self, question: &Question) -> u64 {
+        tokens_of(question.words.body.len())
+    }
+
+    /// About how many tokens a whole answer has: `output`, and of it `reasoning`.
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        usage::weigh(answer)
+    }
 
     /// How many keys are in service; 0 means every key was refused. Providers without keys say 1.
     fn keys_left(&self) -> usize {
@@ -171,7 +182,7 @@ pub struct Trail {
     /// Parameters the serving provider had no place for.
     pub dropped: Vec<String>,
     /// Tokens used over all attempts, as far as known. Zero for a follower: the leader accounts.
-    pub usage: Option<crate::domain::chat::Usage>,
+    pub usage: Option<Usage>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,
 }

@@ -31,7 +31,7 @@ impl<'a> Run<'a> {
         while more {
             match frames.next() {
                 Ok(Some(frame)) => {
-                    stint.note(&frame);
+                    stint.tokens.note(&frame);
                     self.pass(frame, &mut splice).map_err(gone)?;
                 }
                 Ok(None) => more = false,
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
                     Err(Failure::new(Fault::Empty, "the stream ended without an answer"))
                 };
             };
-            stint.note(&frame);
+            stint.tokens.note(&frame);
             let content = frame.deltas.iter().any(Delta::is_content);
             held.push(frame);
             if content {
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
         let after = now.saturating_duration_since(stint.began);
         house.tell(&Event::FirstToken { provider: &stint.slot.name, after });
         entry.proven();
-        (stint.heard, stint.latency) = (true, Some(after));
+        (stint.heard, stint.first_token) = (true, Some(after));
         self.record(stint, "200".to_owned(), after);
         self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
         self.trail.dropped = dropped;
@@ -121,17 +121,6 @@ impl<'a> Run<'a> {
         };
         told.note(&frame);
         self.audience.frame(frame)
-    }
-}
-
-impl Stint<'_> {
-    /// Takes note of the tokens; a later count replaces an earlier one.
-    fn note(&mut self, frame: &Frame) {
-        for delta in &frame.deltas {
-            if let Delta::Usage(usage) = delta {
-                self.usage = Some(*usage);
-            }
-        }
     }
 }
 

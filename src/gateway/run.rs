@@ -3,14 +3,14 @@
 //! What a failure means is decided by its verdict alone: [`Tally::again`] says whether the same provider is
 //! asked once more, [`Run::go_on`] whether the next one is.
 
+use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
 use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
-use super::slot::{Ended, Entry, Skip, Slot};
+use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
-use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
@@ -48,8 +48,13 @@ pub(super) struct Stint<'a> {
     pub(super) began: Instant,
     /// Whether the caller has heard from this attempt; it then has its line in the trail.
     pub(super) heard: bool,
-    pub(super) latency: Option<Duration>,
-    pub(super) usage: Option<Usage>,
+    /// How long a stream's first content took.
+    pub(super) first_token: Option<Duration>,
+    pub(super) tokens: Tokens,
+    /// Whether the provider was asked at all.
+    pub(super) asked: bool,
+    /// Bytes of a broken stream's text that the question carried besides.
+    pub(super) carried: usize,
 }
 
 /// What came of one candidate.
@@ -227,9 +232,18 @@ impl<'a> Run<'a> {
     ) -> Result<Outcome, (Failure, bool)> {
         let house = &self.gateway.house;
         let began = house.now();
-        let mut stint = Stint { slot, model, began, heard: false, latency: None, usage: None };
         let call = Call { deadline: self.deadline, cancel: self.audience.cancel.clone() };
         let so_far = self.told.as_ref().and_then(Told::so_far);
+        let mut stint = Stint {
+            slot,
+            model,
+            began,
+            heard: false,
+            first_token: None,
+            tokens: Tokens::default(),
+            asked: call.cancel.fired().is_none(),
+            carried: so_far.map_or(0, str::len),
+        };
         let result = match call.cancel.fired() {
             Some(reason) => Err(left(reason)),
             None => slot.provider.ask(Attempt { question: self.question, model, so_far }, &call),
@@ -240,7 +254,7 @@ impl<'a> Run<'a> {
                 Err(Failure::new(Fault::Garbage, "a stream was to be continued, and the answer is none"))
             }
             Ok(Reply::Whole { answer, dropped }) => {
-                stint.usage = answer.usage;
+                stint.tokens.note_whole(&answer);
                 self.trail.dropped = dropped;
                 self.trail.upstream = house.now().saturating_duration_since(self.start);
                 Ok(Outcome::Whole(Arc::new(answer)))
@@ -273,7 +287,7 @@ impl<'a> Run<'a> {
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry.end(ended, stint.latency.unwrap_or(took));
+        entry.end(ended, Pace { first_token: stint.first_token, took });
         let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {
@@ -286,11 +300,19 @@ impl<'a> Run<'a> {
             provider: &stint.slot.name,
             fault: failure.map(|failure| failure.fault),
             took,
+            stream: self.question.gist.stream,
         });
         if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
-        self.account(&stint);
+        let used = self.used(
+            &stint,
+            result.as_ref().map(|outcome| match outcome {
+                Outcome::Whole(answer) => Some(&**answer),
+                Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
+            }),
+        );
+        self.account(&stint, used);
         match result {
             Ok(outcome) => {
                 if !stint.heard {
@@ -302,7 +324,7 @@ impl<'a> Run<'a> {
                 if stint.heard {
                     self.from = Some((stint.slot, failure.fault));
                     if let Some(told) = &mut self.told {
-                        told.broke_off(stint.usage);
+                        told.broke_off(used);
                     }
                 }
                 Err((failure, stint.heard))
@@ -319,15 +341,6 @@ impl<'a> Run<'a> {
     /// Who is asked now because the stream broke elsewhere.
     pub(super) fn broken_at(&self) -> Option<&'a Slot> {
         self.from.map(|(slot, _)| slot)
-    }
-
-    fn account(&mut self, stint: &Stint<'_>) {
-        if let Some(usage) = stint.usage {
-            self.trail.usage = Some(self.trail.usage.map_or(usage, |before| before.plus(usage)));
-            let key = self.question.caller.key_name().unwrap_or("none");
-            let model = if self.gateway.known_models.contains(stint.model) { stint.model } else { "other" };
-            self.gateway.house.tell(&Event::Used { key, model, usage });
-        }
     }
 
     /// Keeps the failure that says most: what broke at a provider rather than what one of them cannot do, the

@@ -1,6 +1,7 @@
 //! What is asked and what is answered, whatever the vendor: one deterministic text, its tokens, tool calls, usage.
 
 use super::behaviour::{Behaviour, Instead};
+use super::pictures::PICTURE_TOKENS;
 use serde_json::{Map, Value, json};
 
 /// Nesting of a schema that an example follows.
@@ -9,8 +10,6 @@ const SCHEMA_DEPTH_MAX: usize = 6;
 const CALLS_MAX: usize = 16;
 /// Characters of one echoed word.
 const ECHO_CHARS_MAX: usize = 32;
-/// What one picture counts for in input tokens, so that one that got lost on the way is noticed.
-pub(super) const PICTURE_TOKENS: usize = 7;
 /// Characters in one fragment of a tool call's arguments.
 const FRAGMENT_CHARS: usize = 8;
 
@@ -393,21 +392,6 @@ pub(super) fn text_of(content: &Value) -> String {
     }
 }
 
-/// The pictures in a request, in every vendor's form.
-pub(super) fn pictures(value: &Value) -> usize {
-    match value {
-        Value::Object(fields) => {
-            let shown = matches!(fields.get("type").and_then(Value::as_str), Some("image" | "image_url"));
-            let given = fields.get("images").and_then(Value::as_array).map_or(0, Vec::len);
-            let inline = fields.contains_key("inlineData") || fields.contains_key("fileData");
-            let within: usize = if shown { 0 } else { fields.values().map(pictures).sum() };
-            usize::from(shown || inline) + given + within
-        }
-        Value::Array(items) => items.iter().map(pictures).sum(),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,22 +481,6 @@ mod tests {
         asked.messages.push(Message { role: Role::Assistant, text: String::new() });
         asked.messages.push(Message { role: Role::Tool, text: "42".into() });
         assert!(names(&asked).is_empty());
-    }
-
-    #[test]
-    fn a_picture_is_seen_in_every_vendors_form() {
-        for (body, count) in [
-            (
-                json!({"messages": [{"content": [{"type": "text"}, {"type": "image_url", "image_url": {}}]}]}),
-                1,
-            ),
-            (json!({"messages": [{"content": [{"type": "image", "source": {"type": "base64"}}]}]}), 1),
-            (json!({"messages": [{"content": "x", "images": ["a", "b"]}]}), 2),
-            (json!({"contents": [{"parts": [{"inlineData": {}}, {"text": "image"}]}]}), 1),
-            (json!({"messages": [{"content": "images"}]}), 0),
-        ] {
-            assert_eq!(pictures(&body), count, "{body}");
-        }
     }
 
     #[test]

@@ -92,6 +92,9 @@ impl Line {
             self.number(",\"cache_write\":", usage.cache_write);
             self.number(",\"output\":", usage.output);
             self.number(",\"reasoning\":", usage.reasoning);
+            if usage.estimated {
+                self.truth(",\"estimated\":", true);
+            }
             self.0.push(b'}');
         }
         self.truth(",\"stream\":", record.stream);

@@ -149,7 +149,7 @@ impl Metrics {
                 self.answered(record);
             }
             Event::Refused(record) => self.answered(record),
-            Event::Attempted { provider, fault, took } => {
+            Event::Attempted { provider, fault, took, stream: _ } => {
                 let outcome = fault.map_or("success", |fault| fault.word());
                 self.upstream.requests.with_label_values(&[provider, outcome]).inc();
                 self.upstream.latency.with_label_values(&[provider]).observe(took.as_secs_f64());
@@ -184,7 +184,8 @@ impl Metrics {
             }
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
-            Event::Used { key, model, usage } => {
+            Event::Used { key, model, known, usage, .. } => {
+                let model = if *known { model } else { "other" };
                 self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
                 self.tokens.with_label_values(&[key, model, "output"]).inc_by(usage.output);
             }
@@ -383,6 +384,7 @@ mod tests {
             provider: "openai",
             fault: Some(Fault::Refused),
             took: Duration::from_millis(3),
+            stream: false,
         });
         metrics.count(&Event::FailedOver { from: "openai", to: "ollama", fault: Fault::Refused });
         metrics.count(&Event::BreakerMoved { name: "openai", to: Circuit::Open });
@@ -431,7 +433,7 @@ mod tests {
         };
         for event in [
             Event::Arrived { endpoint: "/v1/chat/completions" },
-            Event::Attempted { provider, fault: None, took },
+            Event::Attempted { provider, fault: None, took, stream: true },
             Event::FirstToken { provider, after: took },
             Event::Retried { provider, fault },
             Event::FailedOver { from: "a", to: "b", fault },
@@ -442,7 +444,14 @@ mod tests {
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
             Event::Limited { client: "address" },
-            Event::Used { key: "none", model: "m", usage },
+            Event::Used {
+                key: "none",
+                provider: "a",
+                model: "m",
+                known: true,
+                endpoint: "/v1/chat/completions",
+                usage,
+            },
             Event::Answered(record),
         ] {
             metrics.count(&event);

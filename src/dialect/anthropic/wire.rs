@@ -85,7 +85,7 @@ impl Tokens {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
         let cache_write = self.cache_creation_input_tokens.unwrap_or(0);
         let input = self.input_tokens.unwrap_or(0).saturating_add(cached).saturating_add(cache_write);
-        Usage { input, cached, cache_write, output: self.output_tokens.unwrap_or(0), reasoning: 0 }
+        Usage { input, cached, cache_write, output: self.output_tokens.unwrap_or(0), ..Usage::default() }
     }
 }
 

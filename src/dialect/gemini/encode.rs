@@ -140,7 +140,7 @@ pub fn encode(
     }
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: path(model, gist.stream)?, body, dropped, unwrap_tool: None })
+    Ok(Outgoing { path: path(model, gist.stream)?, body: body.into(), dropped, unwrap_tool: None })
 }
 
 /// A model's place below the API's root: its name is a path there.

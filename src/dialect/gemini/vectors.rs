@@ -51,7 +51,7 @@ pub fn ask_vectors(embedding: Embedding, model: &str) -> Result<Outgoing, Failur
         &Batch { requests: embedding.texts.iter().map(|text| one(text.as_str())).collect() },
     );
     let path = format!("{path}:batchEmbedContents").into();
-    Ok(Outgoing { path, body, dropped: embedding.unknown, unwrap_tool: None })
+    Ok(Outgoing { path, body: body.into(), dropped: embedding.unknown, unwrap_tool: None })
 }
 
 /// The vectors of an answer, as they stand. It tells neither the model nor what was used.

@@ -85,9 +85,9 @@ impl Tokens {
         Usage {
             input: self.prompt_token_count + self.tool_use_prompt_token_count,
             cached: self.cached_content_token_count,
-            cache_write: 0,
             output: self.candidates_token_count + self.thoughts_token_count,
             reasoning: self.thoughts_token_count,
+            ..Usage::default()
         }
     }
 }

@@ -117,13 +117,13 @@ impl Tokens {
                 .as_ref()
                 .and_then(|details| details.cached_tokens)
                 .unwrap_or(0),
-            cache_write: 0,
             output: self.completion_tokens.unwrap_or(0),
             reasoning: self
                 .completion_tokens_details
                 .as_ref()
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),
+            ..Usage::default()
         }
     }
 }

@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn cached_and_written_input_are_parts_of_the_input_and_thinking_is_a_part_of_the_output() {
         let price = Price { input: 100, cached: 10, cache_write: 125, output: 500 };
-        let usage = Usage { input: 10, cached: 3, cache_write: 2, output: 4, reasoning: 3 };
+        let usage =
+            Usage { input: 10, cached: 3, cache_write: 2, output: 4, reasoning: 3, ..Usage::default() };
         assert_eq!(price.cost(&usage), 5 * 100 + 3 * 10 + 2 * 125 + 4 * 500);
         assert_eq!(price.cost(&Usage::default()), 0);
         // A provider that counts the cached ones apart must not be owed money.

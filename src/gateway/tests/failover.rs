@@ -249,11 +249,11 @@ fn the_caller_s_model_travels_and_an_own_name_asks_its_list_alone() {
 }
 
 #[test]
-fn a_model_nobody_configured_by_name_is_other_in_the_metrics() {
+fn a_model_nobody_configured_by_name_is_not_known_to_the_metrics() {
     let a = Scripted::always(Say::Answer("a"));
     let bench = bench(&[&a]);
     bench.ask_for("a-made-up-by-the-caller");
-    assert!(bench.witness.saw("Used")[0].contains("\"other\""));
+    assert!(bench.witness.saw("Used")[0].contains("model: \"a-made-up-by-the-caller\", known: false"));
 }
 
 #[test]

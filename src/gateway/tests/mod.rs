@@ -6,3 +6,4 @@ mod patience;
 mod recovery;
 mod storm;
 mod streams;
+mod usage;

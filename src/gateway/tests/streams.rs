@@ -87,7 +87,8 @@ fn a_continued_stream_reports_the_sum_of_tokens_and_the_trail_knows_both() {
     let (a, b) = (Scripted::always(Say::Stream(cut)), Scripted::always(Say::Stream(rest)));
     let bench = bench(&[&a, &b]);
     let (_, trail, heard) = bench.ask();
-    let sum = Some(Usage { input: 30, output: 9, ..Usage::default() });
+    // The first one's last word is missing: what he counted so far is an estimate.
+    let sum = Some(Usage { input: 30, output: 9, estimated: true, ..Usage::default() });
     assert_eq!((heard.last_usage(), trail.usage), (sum, sum));
     assert_eq!(bench.witness.saw("Used").len(), 2);
     let outcomes: Vec<&str> = trail.attempts.iter().map(|tried| tried.outcome.as_str()).collect();
