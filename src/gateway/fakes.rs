@@ -397,6 +397,7 @@ pub(super) fn question(body: &str) -> Question {
             marks: Marks::default(),
         },
         pinned: None,
+        purse: None,
         deduplicate: true,
         request_id: "r".to_owned(),
         passed: Vec::new(),

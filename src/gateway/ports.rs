@@ -1,6 +1,7 @@
 //! The holes the outside fills: who answers questions, who listens to the answer, who is told what happened.
 
 use super::cancel::Cancel;
+use super::meter::Purse;
 use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
@@ -24,6 +25,8 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// What pays for it, when the caller's key has a budget.
+    pub purse: Option<Purse>,
     /// Travels upstream as `X-Request-ID`.
     pub request_id: String,
     /// Headers of the caller's that a provider of his own dialect must see, such as `anthropic-beta`.

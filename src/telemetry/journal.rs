@@ -31,6 +31,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::BreakerFailed { .. }
         | Event::Deduplicated
         | Event::Limited { .. }
+        | Event::OverBudget { .. }
+        | Event::Unpriced { .. }
         | Event::Used { .. }
         | Event::Arrived { .. } => {}
     }

@@ -28,6 +28,8 @@ pub struct Metrics {
     checks: Checks,
     deduplicated: IntCounter,
     limited: IntCounterVec,
+    broke: IntCounterVec,
+    unpriced: IntCounterVec,
     tokens: IntCounterVec,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
@@ -108,6 +110,8 @@ impl Metrics {
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
+            broke: make.counters("hapax_budget_stops_total")?,
+            unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -138,6 +142,11 @@ impl Metrics {
     /// The models that breakers' labels may name from now on.
     pub fn configured(&self, models: HashSet<String>) {
         *self.breakers.models.write() = models;
+    }
+
+    /// Whether it was never told before that nobody knows what this costs.
+    pub(super) fn never_unpriced(&self, provider: &str, model: &str) -> bool {
+        self.unpriced.with_label_values(&[provider, model]).get() == 0
     }
 
     /// Counts one event.
@@ -184,6 +193,8 @@ impl Metrics {
             }
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
+            Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
+            Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
             Event::Used { key, model, known, usage, .. } => {
                 let model = if *known { model } else { "other" };
                 self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
@@ -444,6 +455,8 @@ mod tests {
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
             Event::Limited { client: "address" },
+            Event::OverBudget { key: "bot" },
+            Event::Unpriced { provider: "a", model: "m" },
             Event::Used {
                 key: "none",
                 provider: "a",
@@ -457,6 +470,14 @@ mod tests {
             metrics.count(&event);
         }
         metrics.reloaded(Some("def"));
+    }
+
+    #[test]
+    fn what_has_no_price_is_new_once() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        assert!(metrics.never_unpriced("a", "m"));
+        metrics.count(&Event::Unpriced { provider: "a", model: "m" });
+        assert!(!metrics.never_unpriced("a", "m") && metrics.never_unpriced("a", "n"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod access;
 mod backs;
+mod budget;
 mod contract;
 mod contract_streams;
 mod door;
