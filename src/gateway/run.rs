@@ -8,7 +8,7 @@ use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
 use super::meter::Tab;
-use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
+use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
 use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
             audience,
             start,
             deadline: start + gateway.settings.request_timeout,
-            trail: Trail::default(),
+            trail: Trail { cached: gateway.cache.as_ref().map(|_| Cached::Miss), ..Trail::default() },
             told: None,
             resumable: false,
             cause: None,

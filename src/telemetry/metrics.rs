@@ -27,6 +27,8 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
+    looked: IntCounterVec,
+    evicted: IntCounter,
     limited: IntCounterVec,
     broke: IntCounterVec,
     unpriced: IntCounterVec,
@@ -85,6 +87,8 @@ pub struct Gauges {
     pub workers_busy: i64,
     /// Bytes in use, by use.
     pub memory: Vec<(&'static str, i64)>,
+    /// Answers kept.
+    pub cache_entries: i64,
     /// Requests refused at the door since the start, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// Each provider, and whether it is healthy.
@@ -109,6 +113,8 @@ impl Metrics {
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            looked: make.counters("hapax_cache_requests_total")?,
+            evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
@@ -192,6 +198,10 @@ impl Metrics {
                 }
             }
             Event::Deduplicated => self.deduplicated.inc(),
+            Event::Looked { hit } => {
+                self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
+            }
+            Event::Evicted { answers } => self.evicted.inc_by(*answers as u64),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
             Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
@@ -227,6 +237,7 @@ impl Metrics {
         let mut out = String::from_utf8(out).unwrap_or_default();
         names::append(&mut out, "hapax_connections", gauges.connections);
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
+        names::append(&mut out, "hapax_cache_entries", gauges.cache_entries);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
         process::append(&mut out);
         out
@@ -437,6 +448,7 @@ mod tests {
             usage: Some(usage),
             stream: false,
             deduplicated: false,
+            cached: None,
             bytes_in: 0,
             bytes_out: 0,
             key: None,
@@ -454,6 +466,8 @@ mod tests {
             Event::BreakerMoved { name: "a", to: Circuit::Open },
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
+            Event::Looked { hit: true },
+            Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
             Event::OverBudget { key: "bot" },
             Event::Unpriced { provider: "a", model: "m" },

@@ -305,6 +305,7 @@ pub(super) fn question() -> Question {
         pinned: None,
         purse: None,
         deduplicate: true,
+        wish: Default::default(),
         request_id: "req-1".to_owned(),
         passed: Vec::new(),
         traceparent: None,
