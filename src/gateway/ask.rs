@@ -4,7 +4,6 @@ use super::Gateway;
 use super::audience::Audience;
 use super::cancel::Cancel;
 use super::flight::{Boarded, Lead, News, Seat, Shared};
-use super::keeper::keeping;
 use super::ports::{Listener, Outcome, Question, Trail};
 use super::run::{Run, left};
 use crate::domain::event::Event;
@@ -19,19 +18,9 @@ impl Gateway {
     /// not before nobody else does.
     pub fn ask(&self, question: Question, leave: &Cancel, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let start = self.house.now();
-        if !question.gist.stream {
-            return self.seat(question, leave, listener, start);
+        if question.gist.stream {
+            listener.wait(self.settings.keep_alive);
         }
-        keeping(listener, self.settings.keep_alive, |listener| self.seat(question, leave, listener, start))
-    }
-
-    fn seat(
-        &self,
-        question: Question,
-        leave: &Cancel,
-        listener: &mut dyn Listener,
-        start: Instant,
-    ) -> (Outcome, Trail) {
         if !self.settings.deduplicate || !question.deduplicate {
             return self.alone(&question, leave, listener, start);
         }

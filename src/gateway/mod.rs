@@ -14,7 +14,6 @@ mod checker;
 mod flight;
 mod house;
 mod inherit;
-mod keeper;
 pub mod meter;
 pub mod ports;
 mod relay;
