@@ -4,7 +4,7 @@ use super::errors::Problem;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
 use crate::domain::digits;
-use crate::domain::limit::Left;
+use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Listener, Trail};
 use crate::server::Exchange;
@@ -18,7 +18,7 @@ pub(super) struct Ear<'a, 'b> {
     exchange: &'a mut Exchange<'b>,
     dialect: Dialect,
     wording: Wording,
-    standing: Option<Left>,
+    standing: Standing,
     writer: Option<Writer>,
     /// One frame's bytes; kept between frames for its room.
     buffer: Vec<u8>,
@@ -29,7 +29,7 @@ impl<'a, 'b> Ear<'a, 'b> {
         exchange: &'a mut Exchange<'b>,
         dialect: Dialect,
         wording: Wording,
-        standing: Option<Left>,
+        standing: Standing,
     ) -> Self {
         Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new() }
     }
@@ -78,7 +78,7 @@ impl Ear<'_, '_> {
         if self.started() {
             return;
         }
-        let headers = fields(self.dialect, &self.wording.request_id, trail, self.standing.as_ref());
+        let headers = fields(self.dialect, &self.wording.request_id, trail, &self.standing);
         self.exchange.begin(200, headers);
     }
 
@@ -119,7 +119,7 @@ impl Listener for Ear<'_, '_> {
         self.exchange.remind(
             every,
             Box::new(move || {
-                let head = fields(dialect, &wording.request_id, &Trail::default(), standing.as_ref());
+                let head = fields(dialect, &wording.request_id, &Trail::default(), &standing);
                 let mut bytes = Vec::new();
                 Writer::new(dialect, wording).keep_alive(&mut bytes);
                 (head, bytes)
@@ -133,7 +133,7 @@ impl Listener for Ear<'_, '_> {
 }
 
 /// The fields of a stream's head.
-fn fields(dialect: Dialect, request_id: &str, trail: &Trail, standing: Option<&Left>) -> Fields {
+fn fields(dialect: Dialect, request_id: &str, trail: &Trail, standing: &Standing) -> Fields {
     let mut fields = vec![
         ("Content-Type", Writer::content_type(dialect).to_owned()),
         ("Cache-Control", "no-cache".to_owned()),
@@ -190,22 +190,28 @@ fn story(trail: &Trail) -> Option<String> {
     (!story.is_empty()).then_some(story)
 }
 
-/// The fields that tell where the caller stands with his limit.
-pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
-    standing.map_or_else(Vec::new, |left| {
-        let number = |number: u64| {
-            let mut text = String::with_capacity(12);
-            digits::push(&mut text, number);
-            text
-        };
-        let mut reset = number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
-        reset.push('s');
-        vec![
-            ("x-ratelimit-limit-requests", number(left.limit.into())),
-            ("x-ratelimit-remaining-requests", number(left.remaining.into())),
-            ("x-ratelimit-reset-requests", reset),
-        ]
-    })
+/// The fields that tell where the caller stands with his limits, as OpenAI names them.
+pub(super) fn limit_headers(standing: &Standing) -> Fields {
+    const REQUESTS: [&str; 3] =
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+    const TOKENS: [&str; 3] =
+        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+    let mut fields = Vec::new();
+    for (left, [limit, remaining, reset]) in [(&standing.requests, REQUESTS), (&standing.tokens, TOKENS)] {
+        let Some(left) = left else { continue };
+        fields.extend([
+            (limit, number(left.limit)),
+            (remaining, number(left.remaining)),
+            (reset, number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0)) + "s"),
+        ]);
+    }
+    fields
+}
+
+fn number(number: u64) -> String {
+    let mut text = String::with_capacity(12);
+    digits::push(&mut text, number);
+    text
 }
 
 /// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.
