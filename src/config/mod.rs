@@ -4,6 +4,7 @@ mod env;
 mod file;
 mod keys;
 mod kinds;
+mod litellm;
 mod load;
 mod presets;
 mod problem;

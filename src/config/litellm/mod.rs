@@ -81,7 +81,8 @@ pub fn import_litellm(name: &str, text: &str, env: Env<'_>) -> Result<Imported, 
     let tree = file::read(text).map_err(|(at, message)| whole(at, &message))?;
     let carried = read::carried(&tree, env).map_err(|(at, message)| whole(at, &message))?;
     if carried.deployments.is_empty() {
-        let told: String = carried.notes.iter().map(|(line, note)| format!("; line {line}: {note}")).collect();
+        let told: String =
+            carried.notes.iter().map(|(line, note)| format!("; line {line}: {note}")).collect();
         return Err(whole(tree.at, &format!("none of its models can be asked by Hapax{told}")));
     }
     Ok(write::imported(carried))

@@ -66,7 +66,10 @@ pub(super) fn carried(tree: &Node, env: Env<'_>) -> Result<Carried, (At, String)
         }
     }
     if !listed {
-        return Err((tree.at, "has no model_list, so it is not a configuration of LiteLLM's proxy".to_owned()));
+        return Err((
+            tree.at,
+            "has no model_list, so it is not a configuration of LiteLLM's proxy".to_owned(),
+        ));
     }
     carried.deployments.sort_by_key(|deployment| deployment.order);
     Ok(carried)
@@ -103,7 +106,8 @@ impl Carried {
             kind => kind,
         };
         if presets::preset(kind).is_some_and(|preset| preset.base_url.is_empty()) && based.is_none() {
-            let words = format!("{group}: {word} without api_base is left out; write base_url where Hapax is to ask");
+            let words =
+                format!("{group}: {word} without api_base is left out; write base_url where Hapax is to ask");
             return self.note(item.at, &words);
         }
         let account = Account {
@@ -114,7 +118,12 @@ impl Carried {
             headers: headers(parameters),
         };
         if said("api_key").is_some_and(|key| !key.starts_with("os.environ/")) {
-            self.note(item.at, &format!("{group}: its key is written down; ${{VARIABLE}} or file:/path keeps it out of the file"));
+            self.note(
+                item.at,
+                &format!(
+                    "{group}: its key is written down; ${{VARIABLE}} or file:/path keeps it out of the file"
+                ),
+            );
         }
         let number = |key: &str| get(parameters, key).and_then(number);
         let whole = |key: &str| get(parameters, key).and_then(integer);
@@ -137,12 +146,35 @@ impl Carried {
     fn strangers(&mut self, group: &str, parameters: &Node) {
         for Entry { key, at, .. } in entries(parameters) {
             let why = match key.as_str() {
-                "model" | "api_base" | "base_url" | "api_key" | "api_version" | "custom_llm_provider" | "order" | "weight"
-                | "timeout" | "stream_timeout" | "max_retries" | "num_retries" | "max_parallel_requests"
-                | "extra_headers" | "headers" | "organization" | "drop_params" => continue,
-                "rpm" | "tpm" => "a provider's own limits are not kept here; it is passed over while it says 429",
-                "temperature" | "max_tokens" | "max_completion_tokens" | "top_p" | "seed" | "stop" | "stream"
-                | "presence_penalty" | "frequency_penalty" => CALLERS,
+                "model"
+                | "api_base"
+                | "base_url"
+                | "api_key"
+                | "api_version"
+                | "custom_llm_provider"
+                | "order"
+                | "weight"
+                | "timeout"
+                | "stream_timeout"
+                | "max_retries"
+                | "num_retries"
+                | "max_parallel_requests"
+                | "extra_headers"
+                | "headers"
+                | "organization"
+                | "drop_params" => continue,
+                "rpm" | "tpm" => {
+                    "a provider's own limits are not kept here; it is passed over while it says 429"
+                }
+                "temperature"
+                | "max_tokens"
+                | "max_completion_tokens"
+                | "top_p"
+                | "seed"
+                | "stop"
+                | "stream"
+                | "presence_penalty"
+                | "frequency_penalty" => CALLERS,
                 "input_cost_per_token" | "output_cost_per_token" => "see prices",
                 _ => ELSEWHERE,
             };
@@ -155,7 +187,9 @@ impl Carried {
         for Entry { key, value, at } in entries(node) {
             match key.as_str() {
                 "fallbacks" | "context_window_fallbacks" => self.fallbacks(value),
-                "default_fallbacks" => self.default_fallbacks.extend(items(value).iter().filter_map(text).map(str::to_owned)),
+                "default_fallbacks" => {
+                    self.default_fallbacks.extend(items(value).iter().filter_map(text).map(str::to_owned))
+                }
                 "num_retries" => self.retries = integer(value),
                 "request_timeout" | "timeout" => self.request_timeout = number(value),
                 "allowed_fails" => self.allowed_fails = integer(value),
@@ -168,11 +202,18 @@ impl Carried {
                 }
                 "routing_strategy" => self.strategy(*at, text(value).unwrap_or_default()),
                 "drop_params" | "modify_params" => {}
-                "content_policy_fallbacks" => self.note(*at, "content_policy_fallbacks: a refusal goes to the caller"),
-                "cache" | "cache_params" => self.note(*at, &format!("{section}.{key}: see cache and deduplicate")),
+                "content_policy_fallbacks" => {
+                    self.note(*at, "content_policy_fallbacks: a refusal goes to the caller")
+                }
+                "cache" | "cache_params" => {
+                    self.note(*at, &format!("{section}.{key}: see cache and deduplicate"))
+                }
                 "set_verbose" | "json_logs" => self.note(*at, &format!("{section}.{key}: see logging")),
                 "callbacks" | "success_callback" | "failure_callback" => {
-                    self.note(*at, &format!("{section}.{key}: Hapax sends nothing anywhere; Prometheus asks /metrics"));
+                    self.note(
+                        *at,
+                        &format!("{section}.{key}: Hapax sends nothing anywhere; Prometheus asks /metrics"),
+                    );
                 }
                 "redis_host" | "redis_port" | "redis_password" | "redis_url" => {
                     self.note(*at, &format!("{section}.{key}: each gateway keeps its own state"));
@@ -246,7 +287,8 @@ fn spelled(value: &str) -> String {
 }
 
 fn headers(parameters: &Node) -> Vec<(String, String)> {
-    let written = ["extra_headers", "headers"].iter().filter_map(|key| get(parameters, key)).flat_map(entries);
+    let written =
+        ["extra_headers", "headers"].iter().filter_map(|key| get(parameters, key)).flat_map(entries);
     let mut headers: Vec<_> =
         written.filter_map(|entry| Some((entry.key.clone(), spelled(text(&entry.value)?)))).collect();
     let organization = get(parameters, "organization").and_then(text);

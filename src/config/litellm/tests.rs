@@ -9,7 +9,8 @@ fn nothing(_: &str) -> Option<String> {
 
 /// Imports a file, and loads what came of it.
 fn imported(text: &str) -> (Imported, Settings) {
-    let imported = import_litellm("litellm.yaml", text, &nothing).unwrap_or_else(|problems| panic!("{problems}"));
+    let imported =
+        import_litellm("litellm.yaml", text, &nothing).unwrap_or_else(|problems| panic!("{problems}"));
     let environment = |name: &str| name.ends_with("_KEY").then(|| format!("value-of-{name}"));
     let settings = parse("imported", &imported.yaml, &environment)
         .unwrap_or_else(|problems| panic!("{problems}\n{}", imported.yaml));
@@ -63,14 +64,20 @@ general_settings:
 fn a_whole_file_means_the_same_here() {
     let (_, settings) = imported(WHOLE);
     let target = |provider: &str, model: &str| (provider.to_owned(), model.to_owned());
-    let of = |name: &str| settings.models.iter().find(|model| model.name == name).map(|model| model.targets.clone());
+    let of = |name: &str| {
+        settings.models.iter().find(|model| model.name == name).map(|model| model.targets.clone())
+    };
     let gpt = vec![
         target("azure", "my-gpt-4o"),
         target("openai", "gpt-4o"),
         target("anthropic", "claude-sonnet-4-5"),
         target("ollama", "llama3.2"),
     ];
-    assert_eq!((of("gpt-4o"), of("gpt-4")), (Some(gpt.clone()), Some(gpt)), "fallbacks follow, an alias is the same");
+    assert_eq!(
+        (of("gpt-4o"), of("gpt-4")),
+        (Some(gpt.clone()), Some(gpt)),
+        "fallbacks follow, an alias is the same"
+    );
     assert_eq!(of("own"), Some(vec![target("openai_compatible", "qwen")]));
     assert_eq!(of("rocks"), None);
     let provider = |name: &str| settings.providers.iter().find(|provider| provider.name == name).expect(name);
@@ -78,7 +85,10 @@ fn a_whole_file_means_the_same_here() {
     assert_eq!((azure.kind, azure.weight, azure.retries), (Kind::Azure, 3, 1));
     assert_eq!(azure.keys[0].reveal(), "value-of-AZURE_API_KEY");
     let openai = provider("openai");
-    assert_eq!((openai.total_timeout.as_secs(), openai.first_token_timeout.as_secs(), openai.retries), (300, 30, 2));
+    assert_eq!(
+        (openai.total_timeout.as_secs(), openai.first_token_timeout.as_secs(), openai.retries),
+        (300, 30, 2)
+    );
     assert_eq!(provider("openai_compatible").keys[0].reveal(), "sk-a$b", "a dollar sign in a key stays one");
     assert_eq!(provider("openai_compatible").headers.len(), 1);
     assert_eq!(provider("groq").models, ["*"]);
@@ -93,8 +103,8 @@ fn what_has_no_counterpart_is_named_with_its_line_and_no_secret() {
     let (imported, _) = imported(WHOLE);
     for (line, word) in [
         ("line 9: ", "litellm_params.rpm"),
-        ("line 26: ", "bedrock cannot be asked"),
-        ("line 20: ", "its key is written down"),
+        ("line 25: ", "bedrock cannot be asked"),
+        ("line 17: ", "its key is written down"),
         ("line 32: ", "success_callback"),
         ("line 41: ", "database_url"),
     ] {
@@ -109,12 +119,14 @@ fn what_has_no_counterpart_is_named_with_its_line_and_no_secret() {
 
 #[test]
 fn what_every_model_means_without_a_key_is_loopback_only() {
-    let (imported, settings) =
-        imported("model_list: [{model_name: m, litellm_params: {model: gpt-4o, api_key: os.environ/OPENAI_API_KEY}}]\n");
+    let (imported, settings) = imported(
+        "model_list: [{model_name: m, litellm_params: {model: gpt-4o, api_key: os.environ/OPENAI_API_KEY}}]\n",
+    );
     assert_eq!(settings.server.listen, "127.0.0.1:4000");
     assert!(imported.notes.iter().any(|note| note.contains("loopback")));
     let text = "model_list: [{model_name: m, litellm_params: {model: gpt-4o}}]\ngeneral_settings: {master_key: os.environ/MASTER}\n";
-    let with = import_litellm("f", text, &|name| (name == "MASTER").then(|| "sk-m".to_owned())).expect("it can be read");
+    let with = import_litellm("f", text, &|name| (name == "MASTER").then(|| "sk-m".to_owned()))
+        .expect("it can be read");
     assert!(with.yaml.contains(&hash("sk-m")) && !with.yaml.contains("sk-m\n"));
 }
 

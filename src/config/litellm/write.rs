@@ -69,7 +69,8 @@ pub(super) fn imported(mut carried: Carried) -> Imported {
 }
 
 fn write_breaker(carried: &Carried, yaml: &mut String) {
-    let threshold = carried.allowed_fails.map(|fails| format!("failure_threshold: {}", fails.clamp(0, 999_999) + 1));
+    let threshold =
+        carried.allowed_fails.map(|fails| format!("failure_threshold: {}", fails.clamp(0, 999_999) + 1));
     let timeout = carried.cooldown.map(|seconds| format!("timeout: {}", duration(seconds)));
     let said: Vec<String> = threshold.into_iter().chain(timeout).collect();
     if !said.is_empty() {
@@ -108,7 +109,8 @@ fn groups(carried: &Carried, providers: &[Provider<'_>]) -> Vec<(String, Vec<Str
         if groups.iter().any(|(known, _)| known == name) {
             continue;
         }
-        let after = carried.fallbacks.iter().find(|(group, _)| group == name).map_or(&[][..], |(_, after)| after);
+        let after =
+            carried.fallbacks.iter().find(|(group, _)| group == name).map_or(&[][..], |(_, after)| after);
         let after = after.iter().chain(&carried.default_fallbacks);
         let mut targets: Vec<String> = Vec::new();
         for target in own(name).into_iter().chain(after.flat_map(|group| own(group))) {
@@ -131,6 +133,7 @@ fn groups(carried: &Carried, providers: &[Provider<'_>]) -> Vec<(String, Vec<Str
 impl Provider<'_> {
     fn write(&self, carried: &Carried, yaml: &mut String, notes: &mut Vec<(usize, String)>) {
         let Account { kind, base_url, api_key, api_version, headers } = self.account;
+        let _ = writeln!(yaml, "  {}:", self.name);
         let mut line = |key: &str, value: String| {
             let _ = writeln!(yaml, "    {key}: {value}");
         };
@@ -141,24 +144,34 @@ impl Provider<'_> {
                 line(key, value.clone());
             }
         }
-        let (patterns, models): (Vec<_>, Vec<_>) =
-            self.deployments.iter().map(|deployment| deployment.model.as_str()).partition(|model| is_pattern(model));
+        let (patterns, models): (Vec<_>, Vec<_>) = self
+            .deployments
+            .iter()
+            .map(|deployment| deployment.model.as_str())
+            .partition(|model| is_pattern(model));
         let usual = presets::preset(kind).map_or("", |preset| preset.model);
         let model = models.first().copied().unwrap_or(usual);
         if model.is_empty() {
-            notes.push((first.at.line, format!("{}: write the model it is asked for when a caller names none", self.name)));
+            notes.push((
+                first.at.line,
+                format!("{}: write the model it is asked for when a caller names none", self.name),
+            ));
         }
         line("model", if model.is_empty() { "CHANGE-ME".to_owned() } else { quote(model) });
         if !patterns.is_empty() {
             let patterns: Vec<String> = patterns.iter().map(|pattern| quote(pattern)).collect();
             line("models", format!("[{}]", patterns.join(", ")));
             let group = &first.group;
-            notes.push((first.at.line, format!("{group}: callers name these models as the provider does, or as {}/MODEL", self.name)));
+            notes.push((
+                first.at.line,
+                format!("{group}: callers name these models as the provider does, or as {}/MODEL", self.name),
+            ));
         }
-        let timeouts: Vec<String> = [("first_token", first.first_token_timeout), ("total", first.total_timeout)]
-            .into_iter()
-            .filter_map(|(key, seconds)| Some(format!("{key}: {}", duration(seconds?))))
-            .collect();
+        let timeouts: Vec<String> =
+            [("first_token", first.first_token_timeout), ("total", first.total_timeout)]
+                .into_iter()
+                .filter_map(|(key, seconds)| Some(format!("{key}: {}", duration(seconds?))))
+                .collect();
         if !timeouts.is_empty() {
             line("timeouts", format!("{{{}}}", timeouts.join(", ")));
         }
@@ -172,14 +185,35 @@ impl Provider<'_> {
             line("max_concurrency", most.clamp(1, CONCURRENCY_MAX).to_string());
         }
         if !headers.is_empty() {
-            let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{}: {value}", quote(name))).collect();
+            let headers: Vec<String> =
+                headers.iter().map(|(name, value)| format!("{}: {value}", quote(name))).collect();
             line("headers", format!("{{{}}}", headers.join(", ")));
         }
+        self.differences(notes);
+    }
+
+    /// Names what a provider's other deployments say otherwise than its first.
+    fn differences(&self, notes: &mut Vec<(usize, String)>) {
+        let first = &self.deployments[0];
         for other in &self.deployments[1..] {
-            let same = (other.weight, other.total_timeout, other.first_token_timeout, other.retries, other.max_concurrency)
-                == (first.weight, first.total_timeout, first.first_token_timeout, first.retries, first.max_concurrency);
+            let same = (
+                other.weight,
+                other.total_timeout,
+                other.first_token_timeout,
+                other.retries,
+                other.max_concurrency,
+            ) == (
+                first.weight,
+                first.total_timeout,
+                first.first_token_timeout,
+                first.retries,
+                first.max_concurrency,
+            );
             if !same {
-                let words = format!("{}: weight, timeouts, retries and bounds are those of {}, a provider's first", other.group, first.group);
+                let words = format!(
+                    "{}: weight, timeouts, retries and bounds are those of {}, a provider's first",
+                    other.group, first.group
+                );
                 notes.push((other.at.line, words));
             }
         }
