@@ -4,6 +4,7 @@ use super::pulse::{Beats, Counted, milliseconds};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
+use crate::domain::key::Key;
 use crate::gateway::ports::{Trail, Tried};
 use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
@@ -34,6 +35,8 @@ pub(super) struct Remembered {
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) stream: bool,
+    /// The name of the caller's key, when keys are configured.
+    pub(super) key: Option<String>,
     pub(super) trail: Trail,
 }
 
@@ -61,6 +64,19 @@ struct Attempt {
     duration_ms: u64,
 }
 
+/// Whose requests somebody may see: without keys everybody's, with an admin's key too, else his own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Eyes<'a> {
+    All,
+    Own(&'a str),
+}
+
+impl<'a> Eyes<'a> {
+    pub(super) fn of(key: Option<&'a Key>) -> Self {
+        key.filter(|key| !key.admin).map_or(Self::All, |key| Self::Own(&key.name))
+    }
+}
+
 impl Recent {
     /// Remembers a request, if a provider was asked for it or its answer was shared.
     pub(super) fn add(&self, remembered: Remembered) {
@@ -76,8 +92,13 @@ impl Recent {
         drop(forgotten);
     }
 
-    fn newest_first(&self) -> Vec<Story> {
-        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().cloned().collect();
+    /// Those that whoever looks may see.
+    fn newest_first(&self, eyes: Eyes<'_>) -> Vec<Story> {
+        let seen = |remembered: &&Remembered| match eyes {
+            Eyes::All => true,
+            Eyes::Own(key) => remembered.key.as_deref() == Some(key),
+        };
+        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().filter(seen).cloned().collect();
         remembered.into_iter().map(Story::from).collect()
     }
 }
@@ -90,7 +111,7 @@ impl From<Remembered> for Story {
             outcome,
             duration_ms: milliseconds(took),
         };
-        let Remembered { at, request_id, endpoint, status, took, stream, trail } = remembered;
+        let Remembered { at, request_id, endpoint, status, took, stream, key: _, trail } = remembered;
         let (provider, model) = trail.served.unzip();
         Self {
             at: rfc3339(at),
@@ -204,12 +225,12 @@ impl Provider {
 }
 
 /// The state of everything, for machines and for the page.
-pub(super) fn json(api: &Api, state: &State) -> Told {
-    Told::json(body(api, state))
+pub(super) fn json(api: &Api, state: &State, key: Option<&Key>) -> Told {
+    Told::json(body(api, state, Eyes::of(key)))
 }
 
 /// The same, as its text.
-pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
+pub(super) fn body(api: &Api, state: &State, eyes: Eyes<'_>) -> Vec<u8> {
     let slots = state.gateway.snapshot();
     api.pulse.keep(|name| slots.iter().any(|slot| slot.name == name));
     super::to_json(&Status {
@@ -225,7 +246,7 @@ pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
                 Provider::new(slot, beats)
             })
             .collect(),
-        recent: api.recent.newest_first(),
+        recent: api.recent.newest_first(eyes),
     })
 }
 

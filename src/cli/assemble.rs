@@ -7,7 +7,7 @@ use crate::domain::key::{Hash, Key, Keyring};
 use crate::domain::pattern::Pattern;
 use crate::domain::route::VirtualModel;
 use crate::domain::{breaker, health};
-use crate::gateway::meter::Meter;
+use crate::gateway::meter::{self, Meter};
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
 use crate::memory::Memory;
@@ -214,12 +214,11 @@ fn in_service(
     }
     *made = now_made;
     let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
-    let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-    let keys = settings.keys.iter().filter_map(limited);
-    let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(observer));
+    let counted = counted(settings);
+    let mut meter = Meter::new(&counted, Arc::clone(observer), clock.today());
     if let Some(old) = old {
         gateway = gateway.inheriting(&old.gateway);
-        meter = meter.inheriting(&old.meter);
+        meter = meter.inheriting(&old.meter, &counted, (clock.now(), clock.today()));
     }
     Ok(State {
         gateway: Arc::new(gateway),
@@ -229,6 +228,16 @@ fn in_service(
         cors_origins: settings.cors_origins.clone(),
         watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
     })
+}
+
+/// What the meter counts.
+fn counted(settings: &Settings) -> meter::Settings {
+    meter::Settings {
+        keys: settings.keys.iter().map(|key| (key.name.clone(), key.limits, key.budget)).collect(),
+        routes: settings.routes.iter().map(|route| (route.path.clone(), route.limits)).collect(),
+        per_address: settings.per_address,
+        wrong_keys_per_minute: settings.wrong_keys_per_minute.into(),
+    }
 }
 
 /// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
@@ -294,11 +303,15 @@ fn routes(settings: &Settings) -> gateway::Settings {
 fn key(key: &config::CallerKey) -> Key {
     Key {
         name: key.name.clone(),
-        hash: Hash::from_bytes(key.hash),
+        hashes: key.hashes.iter().copied().map(Hash::from_bytes).collect(),
         models: key.models.iter().map(|pattern| Pattern::new(pattern)).collect(),
+        endpoints: key.endpoints.iter().map(|pattern| Pattern::new(pattern)).collect(),
+        labels: key.labels.clone(),
         expires: key.expires,
-        requests_per_minute: key.requests_per_minute,
+        limits: key.limits,
+        budget: key.budget,
         may_pin: key.may_pin,
+        admin: key.admin,
     }
 }
 
