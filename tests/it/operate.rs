@@ -351,11 +351,14 @@ fn every_command_in_the_pages_works() {
         .env("HAPAX", env!("CARGO_BIN_EXE_hapax"))
         .output()
         .expect("there is a Python");
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let words =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     // 69: this machine has no networks of one's own. The script says so loudly, and the gate shows it.
     assert!(matches!(output.status.code(), Some(0 | 69)), "{words}");
     if output.status.success() {
-        let commands = words.lines().filter_map(|line| line.strip_suffix(" commands")?.rsplit(' ').next()?.parse::<usize>().ok());
+        let commands = words
+            .lines()
+            .filter_map(|line| line.strip_suffix(" commands")?.rsplit(' ').next()?.parse::<usize>().ok());
         assert!(commands.sum::<usize>() > 30, "{words}");
     }
 }

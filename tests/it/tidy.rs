@@ -265,7 +265,10 @@ fn every_configuration_in_the_docs_loads() {
             // Other programs' files say so in their first line: `# compose.yaml`, `# prometheus.yml`.
             let ours = ["config.yaml", "air-gapped.yaml"];
             let first = yaml.lines().next().unwrap_or_default();
-            if first.starts_with("# ") && first.ends_with(".yaml") && !ours.iter().any(|name| first.contains(name)) {
+            if first.starts_with("# ")
+                && first.ends_with(".yaml")
+                && !ours.iter().any(|name| first.contains(name))
+            {
                 continue;
             }
             let environment = |name: &str| name.contains("KEY").then(|| format!("value-of-{name}"));

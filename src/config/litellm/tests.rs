@@ -94,7 +94,7 @@ fn a_whole_file_means_the_same_here() {
     assert_eq!(provider("groq").models, ["*"]);
     assert_eq!((settings.strategy, settings.breaker.failure_threshold), (Strategy::Weighted, 4));
     assert_eq!((settings.breaker.timeout.as_secs(), settings.server.request_timeout.as_secs()), (30, 600));
-    assert_eq!(settings.keys[0].hash, digest::sha256(b"sk-1234"), "callers keep their key");
+    assert_eq!(settings.keys[0].hashes, [digest::sha256(b"sk-1234")], "callers keep their key");
     assert_eq!(settings.server.listen, "0.0.0.0:4000", "and their port");
 }
 
