@@ -15,7 +15,6 @@ mod checker;
 mod flight;
 mod house;
 mod inherit;
-mod keeper;
 pub mod meter;
 mod pay;
 pub mod ports;
