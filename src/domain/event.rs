@@ -49,6 +49,8 @@ pub struct Record<'a> {
     pub stream: bool,
     /// Whether the answer was shared from another request's flight.
     pub deduplicated: bool,
+    /// Whether a kept answer was given; `None` when answers are not kept.
+    pub cached: Option<bool>,
     /// Size of the request body.
     pub bytes_in: u64,
     /// Size of the answer, head included.
@@ -172,10 +174,32 @@ pub enum Event<'a> {
     Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,
+    /// A kept answer was looked for.
+    Looked {
+        /// Whether it was there.
+        hit: bool,
+    },
+    /// Kept answers were let go to make room.
+    Evicted {
+        /// How many.
+        answers: usize,
+    },
     /// A caller met a limit.
     Limited {
         /// The key's name, or `address`.
         client: &'a str,
+    },
+    /// A budget did not suffice, or no longer.
+    OverBudget {
+        /// The key's name.
+        key: &'a str,
+    },
+    /// A key with a budget asks for what nobody knows the price of: no budget counts it.
+    Unpriced {
+        /// The provider.
+        provider: &'a str,
+        /// The model: configured name, or `other`.
+        model: &'a str,
     },
     /// An attempt used tokens. A request has one for each provider that took part in its answer, and a follower of
     /// a flight has none: its leader's key is accounted.

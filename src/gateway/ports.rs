@@ -1,6 +1,9 @@
 //! The holes the outside fills: who answers questions, who listens to the answer, who is told what happened.
 
+pub use super::cache::Cached;
+use super::cache::Wish;
 use super::cancel::Cancel;
+use super::meter::Purse;
 use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
@@ -24,6 +27,10 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// What pays for it, when the caller's key has a budget.
+    pub purse: Option<Purse>,
+    /// What the caller wants of the cache, when there is one.
+    pub wish: Wish,
     /// Travels upstream as `X-Request-ID`.
     pub request_id: String,
     /// Headers of the caller's that a provider of his own dialect must see, such as `anthropic-beta`.
@@ -145,13 +152,10 @@ pub trait Listener: Send {
     /// [`Left`] when the caller cannot be reached any more.
     fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left>;
 
-    /// There has been nothing to tell for some time, and it may take longer: the head may be written now, and
-    /// something that means nothing. A failure is then told in-band, as after [`Listener::begin`].
-    ///
-    /// # Errors
-    /// [`Left`] when the caller cannot be reached any more.
-    fn waiting(&mut self) -> Result<(), Left> {
-        Ok(())
+    /// It may take long until [`Listener::begin`]: each time `every` has passed, the caller may be told something that
+    /// means nothing, the head before it. A failure is then told in-band, as after the beginning.
+    fn wait(&mut self, every: Duration) {
+        let _ = every;
     }
 
     /// Whether the next frame would be heard without delay.
@@ -179,9 +183,12 @@ pub struct Trail {
     pub served: Option<(String, String)>,
     /// Whether the answer was shared from another request's flight.
     pub deduplicated: bool,
+    /// What the cache had to do with it; `None` when there is none.
+    pub cached: Option<Cached>,
     /// Parameters the serving provider had no place for.
     pub dropped: Vec<String>,
-    /// Tokens used over all attempts, as far as known. Zero for a follower: the leader accounts.
+    /// Tokens used over all attempts, as far as known. None for a follower, for the leader accounts, and for a kept
+    /// answer.
     pub usage: Option<Usage>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,

@@ -27,7 +27,11 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
+    looked: IntCounterVec,
+    evicted: IntCounter,
     limited: IntCounterVec,
+    broke: IntCounterVec,
+    unpriced: IntCounterVec,
     tokens: IntCounterVec,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
@@ -83,6 +87,8 @@ pub struct Gauges {
     pub workers_busy: i64,
     /// Bytes in use, by use.
     pub memory: Vec<(&'static str, i64)>,
+    /// Answers kept.
+    pub cache_entries: i64,
     /// Requests refused at the door since the start, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// Each provider, and whether it is healthy.
@@ -107,7 +113,11 @@ impl Metrics {
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            looked: make.counters("hapax_cache_requests_total")?,
+            evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
+            broke: make.counters("hapax_budget_stops_total")?,
+            unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -138,6 +148,11 @@ impl Metrics {
     /// The models that breakers' labels may name from now on.
     pub fn configured(&self, models: HashSet<String>) {
         *self.breakers.models.write() = models;
+    }
+
+    /// Whether it was never told before that nobody knows what this costs.
+    pub(super) fn never_unpriced(&self, provider: &str, model: &str) -> bool {
+        self.unpriced.with_label_values(&[provider, model]).get() == 0
     }
 
     /// Counts one event.
@@ -183,7 +198,13 @@ impl Metrics {
                 }
             }
             Event::Deduplicated => self.deduplicated.inc(),
+            Event::Looked { hit } => {
+                self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
+            }
+            Event::Evicted { answers } => self.evicted.inc_by(*answers as u64),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
+            Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
+            Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
             Event::Used { key, model, known, usage, .. } => {
                 let model = if *known { model } else { "other" };
                 self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
@@ -216,6 +237,7 @@ impl Metrics {
         let mut out = String::from_utf8(out).unwrap_or_default();
         names::append(&mut out, "hapax_connections", gauges.connections);
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
+        names::append(&mut out, "hapax_cache_entries", gauges.cache_entries);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
         process::append(&mut out);
         out
@@ -426,6 +448,7 @@ mod tests {
             usage: Some(usage),
             stream: false,
             deduplicated: false,
+            cached: None,
             bytes_in: 0,
             bytes_out: 0,
             key: None,
@@ -443,7 +466,11 @@ mod tests {
             Event::BreakerMoved { name: "a", to: Circuit::Open },
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
+            Event::Looked { hit: true },
+            Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
+            Event::OverBudget { key: "bot" },
+            Event::Unpriced { provider: "a", model: "m" },
             Event::Used {
                 key: "none",
                 provider: "a",
@@ -457,6 +484,14 @@ mod tests {
             metrics.count(&event);
         }
         metrics.reloaded(Some("def"));
+    }
+
+    #[test]
+    fn what_has_no_price_is_new_once() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        assert!(metrics.never_unpriced("a", "m"));
+        metrics.count(&Event::Unpriced { provider: "a", model: "m" });
+        assert!(!metrics.never_unpriced("a", "m") && metrics.never_unpriced("a", "n"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod access;
 mod backs;
+mod budget;
+mod cache;
 mod contract;
 mod contract_streams;
 mod door;
