@@ -11,6 +11,7 @@ mod live;
 mod models;
 mod ollama;
 mod openapi;
+mod pass;
 mod pulse;
 mod status;
 mod table;
@@ -263,7 +264,7 @@ impl Handler for Api {
         let (number, state) = self.numbered();
         let asked = (&*head.method, &*head.path);
         let problem = match self.admit(&state, asked, &head.headers, head.peer, None) {
-            Ok((_, key)) => return Ok(pass(number, key.and_then(|key| state.keyring.place(key)))),
+            Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
             Err(problem) => problem,
         };
         let request_id = self.ids.of(&head.headers);
@@ -301,7 +302,7 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let known = place(pass, number);
+        let known = pass::place(pass, number);
         let admitted = self.admit(&state, (&method, &path), &headers, peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
@@ -358,20 +359,6 @@ impl Api {
     }
 }
 
-/// The screening's word to the handler: under which state it was said, and where in that state's ring the key stands.
-fn pass(number: u32, place: Option<usize>) -> Pass {
-    let place = place.and_then(|place| u32::try_from(place + 1).ok()).unwrap_or(0);
-    Pass(u64::from(number) << 32 | u64::from(place))
-}
-
-/// The key's place, if the state is still the same.
-fn place(Pass(said): Pass, number: u32) -> Option<usize> {
-    if said >> 32 != u64::from(number) {
-        return None;
-    }
-    usize::try_from(said & u64::from(u32::MAX)).ok()?.checked_sub(1)
-}
-
 /// Takes an arrival back when a panic keeps its record from being written.
 struct Active<'a> {
     observer: &'a dyn Observer,
@@ -410,18 +397,4 @@ impl Drop for Active<'_> {
 /// JSON of a type of ours; such types always have one.
 fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_screening_said_holds_as_long_as_the_state_it_was_said_under() {
-        assert_eq!(place(pass(7, Some(0)), 7), Some(0));
-        assert_eq!(place(pass(7, Some(41)), 7), Some(41));
-        assert_eq!(place(pass(7, Some(41)), 8), None);
-        assert_eq!(place(pass(7, None), 7), None);
-        assert_eq!(place(Pass::default(), 0), None);
-    }
 }

@@ -161,7 +161,7 @@ impl Upstream {
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(&outgoing.path, asked.model);
-        let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
         let now = self.clock.now();
         let mut asked_before = false;
