@@ -1,6 +1,7 @@
 //! The command line as typed, made into one command.
 
 use super::Failed;
+use super::usage::Wish;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(super) enum Command {
     Drill { config: Option<PathBuf>, url: Option<String>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Health { url: Option<String>, providers: bool },
+    Usage(Wish),
     NewKey { name: String },
     Validate { config: Option<PathBuf> },
     Help(Option<String>),
@@ -41,8 +43,19 @@ pub(super) struct Question {
 }
 
 /// The commands, for help and for suggestions.
-pub(super) const COMMANDS: &[&str] =
-    &["serve", "demo", "drill", "check", "explain", "simulate", "health", "keys", "completions", "help"];
+pub(super) const COMMANDS: &[&str] = &[
+    "serve",
+    "demo",
+    "drill",
+    "check",
+    "explain",
+    "simulate",
+    "health",
+    "usage",
+    "keys",
+    "completions",
+    "help",
+];
 
 /// The options a command takes, besides `--help`.
 pub(super) fn options_of(command: &str) -> &'static [&'static str] {
@@ -54,6 +67,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
         "health" => &["--url", "--providers"],
+        "usage" => &["--config", "--by", "--since", "--format"],
         _ => &[],
     }
 }
@@ -73,6 +87,9 @@ struct Options {
     json: bool,
     model: Option<String>,
     key: Option<String>,
+    by: Option<String>,
+    since: Option<String>,
+    format: Option<String>,
     given: Vec<&'static str>,
     words: Vec<String>,
 }
@@ -111,6 +128,15 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("key") => {
                 options.given.push("--key");
                 options.key = Some(text(&mut parser)?);
+            }
+            Long(name @ ("by" | "since" | "format")) => {
+                let (given, place) = match name {
+                    "by" => ("--by", &mut options.by),
+                    "since" => ("--since", &mut options.since),
+                    _ => ("--format", &mut options.format),
+                };
+                options.given.push(given);
+                *place = Some(text(&mut parser)?);
             }
             Long("json") => flag(&mut options.json, &mut options.given, "--json"),
             Long("print-config") => flag(&mut options.print_config, &mut options.given, "--print-config"),
@@ -174,6 +200,12 @@ fn command(options: Options) -> Result<Command, Failed> {
             Ok(Command::Simulate { listen, script: options.script })
         }
         ["health"] => Ok(Command::Health { url: options.url, providers: options.providers }),
+        ["usage"] => Ok(Command::Usage(Wish {
+            config: options.config,
+            by: options.by,
+            since: options.since,
+            format: options.format,
+        })),
         ["keys", "new", name] => Ok(Command::NewKey { name: (*name).to_owned() }),
         ["keys", ..] => Err(Failed::Usage("say: hapax keys new NAME".to_owned())),
         ["help"] => Ok(Command::Help(None)),

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod assemble;
+mod books;
 mod check;
 mod completions;
 mod demo;
@@ -15,6 +16,7 @@ mod reload;
 mod serve;
 mod simulate;
 mod systemd;
+mod usage;
 mod watch;
 
 use args::Command;
@@ -47,6 +49,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
         Command::Health { url, providers } => health::run(url.as_deref(), providers),
+        Command::Usage(wish) => usage::run(&wish),
         Command::NewKey { name } => keys::new(&name),
         Command::Validate { config } => check::validate(config.as_deref()),
         Command::Help(topic) => print(help::of(topic.as_deref())),

@@ -57,6 +57,8 @@ pub struct Settings {
     pub keys: Vec<CallerKey>,
     /// Requests per minute and client address, when no key is configured.
     pub requests_per_minute: Option<u32>,
+    /// Where usage is kept, and for how long.
+    pub usage: Usage,
     /// Put first on Hapax's own endpoint when the caller gives no instructions.
     pub system_prompt: Option<String>,
     /// Origins allowed by CORS; `*` is any.
@@ -227,6 +229,15 @@ pub struct CallerKey {
     pub requests_per_minute: Option<u32>,
     /// Whether it may pin a provider with `X-Hapax-Provider`.
     pub may_pin: bool,
+}
+
+/// Where usage is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// The ledger's file; `None`: in memory.
+    pub path: Option<PathBuf>,
+    /// Older usage is forgotten.
+    pub keep: Duration,
 }
 
 /// Logging.

@@ -9,10 +9,11 @@ use super::reading::{Reading, Section};
 use super::value;
 use super::{
     Breaker, CallerKey, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy,
-    VirtualModel,
+    Usage, VirtualModel,
 };
 use crate::domain::digest;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// Reads everything from a checked tree. The settings count only when the reading has no problem afterwards.
 pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> Settings {
@@ -50,6 +51,10 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         requests_per_minute: per_minute(&root.section("rate_limit")),
+        usage: Usage {
+            path: root.section("usage").text("path").map(PathBuf::from),
+            keep: root.section("usage").duration("keep"),
+        },
         system_prompt: root.text("system_prompt").or_else(|| root.section("llm").text("system_prompt")),
         cors_origins,
         logging,

@@ -10,6 +10,7 @@ pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod health;
+pub mod keepsake;
 pub mod key;
 pub mod limit;
 pub mod pattern;

@@ -15,6 +15,7 @@ mod flight;
 mod house;
 mod inherit;
 mod keeper;
+mod keepsakes;
 pub mod meter;
 pub mod ports;
 mod relay;

@@ -29,6 +29,7 @@ pub struct Metrics {
     deduplicated: IntCounter,
     limited: IntCounterVec,
     tokens: IntCounterVec,
+    ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
     config: IntGaugeVec,
@@ -91,6 +92,8 @@ pub struct Gauges {
     pub circuits: Vec<(String, Circuit)>,
     /// Log lines dropped since the start.
     pub log_dropped: u64,
+    /// Sums that are not in the ledger's file.
+    pub ledger_pending: i64,
 }
 
 impl Metrics {
@@ -109,6 +112,7 @@ impl Metrics {
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
             tokens: make.counters("hapax_tokens_total")?,
+            ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
             config: make.gauges("hapax_config_info")?,
@@ -182,6 +186,8 @@ impl Metrics {
                     self.checks.errors.with_label_values(&[provider]).inc();
                 }
             }
+            Event::LedgerFailed { .. } => self.ledger_errors.inc(),
+            Event::LedgerRecovered => {}
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::Used { key, model, known, usage, .. } => {
@@ -217,6 +223,7 @@ impl Metrics {
         names::append(&mut out, "hapax_connections", gauges.connections);
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
+        names::append(&mut out, "hapax_ledger_pending", gauges.ledger_pending);
         process::append(&mut out);
         out
     }

@@ -18,3 +18,4 @@ mod secrets;
 mod story;
 mod tidy;
 mod translation;
+mod usage;
