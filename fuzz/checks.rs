@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each fuzz target uses one of them")]
 
 use hapax::config;
-use hapax::dialect::{self, Defaults, Reader, Wording, Writer, ndjson, sse};
+use hapax::dialect::{self, Complaint, Defaults, Reader, Wording, Writer, ndjson, sse};
 use hapax::domain::chat::{Content, Frame};
-use hapax::domain::words::Dialect;
+use hapax::domain::words::{Dialect, Subject};
 use hapax::server::{Connection, Limits, Step, normal_form};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
@@ -13,17 +13,20 @@ use std::time::Instant;
 /// A check of any bytes.
 pub type Check = fn(&[u8]);
 
-/// Every target by its name.
-pub const ALL: &[(&str, Check)] = &[
-    ("connection", connection),
-    ("chunks", chunks),
-    ("sse", sse),
-    ("ndjson", ndjson),
-    ("openai", openai),
-    ("anthropic", anthropic),
-    ("ollama", ollama),
-    ("own", own),
-    ("config", config),
+/// Every target by its name, and how many bytes at the beginning choose what is done with the others.
+pub const ALL: &[(&str, Check, usize)] = &[
+    ("connection", connection, 1),
+    ("chunks", chunks, 1),
+    ("sse", sse, 1),
+    ("ndjson", ndjson, 1),
+    ("openai", openai, 2),
+    ("responses", responses, 2),
+    ("anthropic", anthropic, 2),
+    ("ollama", ollama, 2),
+    ("gemini", gemini, 2),
+    ("own", own, 2),
+    ("lookups", lookups, 2),
+    ("config", config, 0),
 ];
 
 /// A request as a line, or a refusal's status; the last entry says whether the connection is over.
@@ -207,7 +210,31 @@ const CALLERS: [Dialect; 7] = [
     Dialect::OllamaGenerate,
     Dialect::Hapax,
 ];
-const PROVIDERS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama];
+const PROVIDERS: [Dialect; 4] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama, Dialect::Gemini];
+
+/// What is done with some bytes, chosen by their first two: one thing at a time, so that there is time for millions.
+struct Ways(usize);
+
+impl Ways {
+    /// The ways, and the bytes that they are for.
+    fn of(data: &[u8]) -> (Self, &[u8]) {
+        match data {
+            [first, second, rest @ ..] => (Self(usize::from(*first) | usize::from(*second) << 8), rest),
+            _ => (Self(0), &[]),
+        }
+    }
+
+    /// One of so many.
+    fn pick(&mut self, of: usize) -> usize {
+        let picked = self.0 % of;
+        self.0 /= of;
+        picked
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.pick(of.len())]
+    }
+}
 
 fn is_json(bytes: &[u8], what: &str) {
     // As others read it: every escape is looked at.
@@ -220,44 +247,49 @@ fn is_json(bytes: &[u8], what: &str) {
 }
 
 /// A caller's body is understood or refused, and what is made of it for any provider is JSON.
-fn asked(dialect: Dialect, data: &[u8]) {
+fn asked(dialect: Dialect, data: &[u8], mut ways: Ways) {
     let Ok((gist, words)) = dialect::open(dialect, data.to_vec()) else { return };
     let defaults = Defaults { max_tokens: 1000, ..Defaults::default() };
-    for target in PROVIDERS {
-        for so_far in [None, Some("so \"far\"\n")] {
-            if let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", so_far, &defaults) {
-                // What passes verbatim is as right as it came.
-                if words.dialect != target || serde_json::from_slice::<serde_json::Value>(data).is_ok() {
-                    is_json(&outgoing.body, "request");
-                }
-            }
+    let target = ways.one(&PROVIDERS);
+    let so_far = ways.one(&[None, Some("so \"far\"\n")]);
+    if let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", so_far, &defaults)
+        // What passes verbatim is as right as it came.
+        && (words.dialect != target || serde_json::from_slice::<serde_json::Value>(data).is_ok())
+    {
+        is_json(&outgoing.body.joined(), "request");
+    }
+}
+
+/// A provider's whole answer is understood or refused, and what a caller reads of it is JSON.
+fn answered(target: Dialect, data: &[u8], mut ways: Ways) {
+    let caller = ways.one(&CALLERS);
+    let unwrap_tool = ways.one(&[None, Some("t")]);
+    if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool) {
+        let written = dialect::write_answer(caller, &answer, &Wording::default());
+        // What passes verbatim is as right as it came.
+        if !matches!(answer.content, Content::Verbatim { .. }) {
+            is_json(&written, "answer");
         }
     }
 }
 
-/// A provider's whole answer is understood or refused, and what every caller reads of it is JSON.
-fn answered(target: Dialect, data: &[u8]) {
-    for caller in CALLERS.into_iter().filter(|caller| *caller != target) {
-        for unwrap_tool in [None, Some("t")] {
-            // What passes verbatim is as right as it came.
-            if let Ok(answer) = dialect::read_answer(target, caller, data.to_vec(), unwrap_tool)
-                && !matches!(answer.content, Content::Verbatim { .. })
-            {
-                is_json(&dialect::write_answer(caller, &answer, &Wording::default()), "answer");
-            }
-        }
-    }
-    let _ = dialect::read_answer(target, target, data.to_vec(), None);
-    let _ = dialect::read_error(target, 500, data);
-    let _ = dialect::read_error(target, 400, data);
+/// A provider's refusal has words, and never more of them than are passed on.
+fn refused(target: Dialect, data: &[u8], mut ways: Ways) {
+    let failure = dialect::read_error(target, ways.one(&[400, 401, 404, 413, 422, 429, 500, 529]), data);
+    assert!(failure.message.chars().count() <= 1000);
+    let complaint = Complaint {
+        status: failure.status.unwrap_or(502),
+        kind: "provider_error",
+        message: failure.message,
+        code: failure.code,
+        param: failure.param,
+        request_id: "r".to_owned(),
+        retry_after: None,
+    };
+    is_json(&dialect::write_error(ways.one(&CALLERS), &complaint), "error");
 }
 
-fn frames<'a>(
-    target: Dialect,
-    caller: Dialect,
-    pieces: impl Iterator<Item = &'a [u8]>,
-) -> (Vec<Frame>, bool) {
-    let mut reader = Reader::new(target, caller, None);
+fn frames<'a>(mut reader: Reader, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Frame>, bool) {
     let mut frames = Vec::new();
     for piece in pieces {
         reader.feed(piece);
@@ -272,60 +304,104 @@ fn frames<'a>(
     (frames, reader.close().is_ok())
 }
 
-/// A provider's stream says the same however it arrives, and every caller's frames of it are JSON.
-fn streamed(target: Dialect, data: &[u8]) {
-    let (size, data) = pieces(data);
-    for caller in CALLERS {
-        let (whole, complete) = frames(target, caller, std::iter::once(data));
-        let slowly = frames(target, caller, data.chunks(size));
-        assert_eq!((&whole, complete), (&slowly.0, slowly.1), "in pieces of {size}");
-        let mut writer = Writer::new(caller, Wording { include_usage: true, ..Wording::default() });
-        let mut out = Vec::new();
-        for frame in &whole {
-            writer.frame(frame, &mut out);
-        }
-        if complete {
-            writer.end(&mut out);
-        }
-        if whole.iter().all(|frame| frame.verbatim.is_none()) {
-            for line in out.split(|byte| *byte == b'\n') {
-                let line = line.strip_prefix(b"data: ").unwrap_or(line);
-                if line.first() == Some(&b'{') {
-                    is_json(line, "frame");
-                }
+/// A provider's stream says the same however it arrives, and a caller's frames of it are JSON.
+fn streamed(target: Dialect, data: &[u8], mut ways: Ways) {
+    let caller = ways.one(&CALLERS);
+    let unwrap_tool = ways.one(&[None, Some("t")]);
+    let size = 1 + ways.pick(40);
+    let reader = || Reader::new(target, caller, unwrap_tool);
+    let (whole, complete) = frames(reader(), std::iter::once(data));
+    let slowly = frames(reader(), data.chunks(size));
+    assert_eq!((&whole, complete), (&slowly.0, slowly.1), "in pieces of {size}");
+    let mut writer = Writer::new(caller, Wording { include_usage: true, ..Wording::default() });
+    let mut out = Vec::new();
+    for frame in &whole {
+        writer.frame(frame, &mut out);
+    }
+    if complete {
+        writer.end(&mut out);
+    }
+    if whole.iter().all(|frame| frame.verbatim.is_none()) {
+        for line in out.split(|byte| *byte == b'\n') {
+            assert!(complete || line != b"data: [DONE]" && line != b"event: message_stop", "a false end");
+            let line = line.strip_prefix(b"data: ").unwrap_or(line);
+            if line.first() == Some(&b'{') {
+                is_json(line, "frame");
             }
         }
     }
 }
 
-fn spoken(dialect: Dialect, data: &[u8]) {
-    asked(dialect, data);
-    answered(dialect, data);
-    streamed(dialect, data);
+/// What a provider of this dialect says: an answer, a stream, a refusal; and what its callers ask for.
+fn spoken(provider: Option<Dialect>, callers: &[Dialect], data: &[u8]) {
+    let (mut ways, data) = Ways::of(data);
+    let what = ways.pick(4);
+    match (what, provider) {
+        (1, Some(target)) => answered(target, data, ways),
+        (2, Some(target)) => streamed(target, data, ways),
+        (3, Some(target)) => refused(target, data, ways),
+        _ if callers.is_empty() => {}
+        _ => asked(ways.one(callers), data, ways),
+    }
 }
 
 /// OpenAI's dialects.
 pub fn openai(data: &[u8]) {
-    asked(Dialect::OpenAiCompletion, data);
-    asked(Dialect::OpenAiResponses, data);
-    spoken(Dialect::OpenAiChat, data);
+    spoken(Some(Dialect::OpenAiChat), &[Dialect::OpenAiChat, Dialect::OpenAiCompletion], data);
+}
+
+/// OpenAI's newer dialect, which only callers speak.
+pub fn responses(data: &[u8]) {
+    spoken(None, &[Dialect::OpenAiResponses], data);
 }
 
 /// Anthropic's dialect.
 pub fn anthropic(data: &[u8]) {
-    spoken(Dialect::Anthropic, data);
+    spoken(Some(Dialect::Anthropic), &[Dialect::Anthropic], data);
 }
 
 /// Ollama's dialects.
 pub fn ollama(data: &[u8]) {
-    asked(Dialect::OllamaGenerate, data);
-    spoken(Dialect::Ollama, data);
+    spoken(Some(Dialect::Ollama), &[Dialect::Ollama, Dialect::OllamaGenerate], data);
+}
+
+/// Gemini's dialect, which only providers speak.
+pub fn gemini(data: &[u8]) {
+    spoken(Some(Dialect::Gemini), &[], data);
 }
 
 /// Hapax's own dialect, which only callers speak.
 pub fn own(data: &[u8]) {
     let _ = dialect::hapax::names_prompt(data);
-    asked(Dialect::Hapax, data);
+    spoken(None, &[Dialect::Hapax], data);
+}
+
+/// Questions that are no conversation: vectors, counts, descriptions. Asked and answered in the words of each vendor.
+pub fn lookups(data: &[u8]) {
+    let (mut ways, data) = Ways::of(data);
+    let subject = ways.one(&[Subject::Embedding, Subject::Tokens, Subject::Description]);
+    let dialect = ways.one(&[Dialect::OpenAiChat, Dialect::Ollama]);
+    let target = ways.one(&PROVIDERS);
+    // The question, a NUL, and the answer to it.
+    let (question, answer) = match data.iter().position(|byte| *byte == 0) {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &[][..]),
+    };
+    let Ok((gist, words)) = dialect::open_about(subject, dialect, question.to_vec()) else { return };
+    let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", None, &Defaults::default())
+    else {
+        return;
+    };
+    if words.dialect != target || serde_json::from_slice::<serde_json::Value>(question).is_ok() {
+        is_json(&outgoing.body.joined(), "request");
+    }
+    if let Ok(answer) = dialect::read_reply(target, (&gist, &words), answer.to_vec(), &outgoing) {
+        let wording = Wording { base64: gist.base64, ..Wording::default() };
+        let written = dialect::write_answer(words.dialect, &answer, &wording);
+        if !matches!(answer.content, Content::Verbatim { .. }) {
+            is_json(&written, "vectors");
+        }
+    }
 }
 
 /// A configuration is taken, or every problem with it has words.

@@ -11,8 +11,14 @@ use crate::dialect::{self, Wording};
 use crate::domain::failure::Verdict;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
+use crate::gateway::meter::Ask;
 use crate::gateway::ports::{Outcome, Question, Trail};
 use crate::server::{Exchange, Headers, Response};
+
+/// Of ordinary English in a request's body, JSON around it included.
+const BYTES_PER_TOKEN: u64 = 4;
+/// What an answer may come to when the caller sets no bound.
+const OUTPUT_TOKENS_AT_FIRST: u64 = 1_024;
 
 /// Serves one request to a provider, whole or streamed.
 pub(super) fn serve(
@@ -33,9 +39,11 @@ pub(super) fn serve(
         Ok(opened) => opened,
         Err(problem) => return Told::problem(problem, dialect),
     };
-    let standing = match state.meter.admit(&asked.caller, api.clock.now()) {
-        Ok(standing) => standing,
-        Err(limited) => return Told::limited(&limited.0, dialect),
+    let tokens = tokens_at_first(&gist, &words);
+    let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
+    let (hold, standing) = match state.meter.admit(ask, api.clock.now()) {
+        Ok(admitted) => admitted,
+        Err(limited) => return Told::limited(&limited, dialect),
     };
     let question = Question {
         caller: asked.caller.clone(),
@@ -63,6 +71,7 @@ pub(super) fn serve(
     let known =
         (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
     let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
+    hold.settle(trail.usage);
     let own = || known.and_then(|(gist, words)| answer_of_our_own(state, asked, &gist, &words));
     let told = match &outcome {
         // What a caller did wrong is wrong here too, and who has left wants nothing.
@@ -72,6 +81,17 @@ pub(super) fn serve(
         _ => conclude(outcome, &trail, ear, dialect),
     };
     Told { stream, trail, standing, ..told }
+}
+
+/// How many tokens a request may come to, before anybody has counted: about four bytes are one, and of the answer's
+/// as many as the caller allows. What turns out to be too much is given back.
+fn tokens_at_first(gist: &Gist, words: &Words) -> u64 {
+    let input = words.body.len() as u64 / BYTES_PER_TOKEN;
+    let output = match gist.subject {
+        Subject::Chat => gist.max_tokens.unwrap_or(OUTPUT_TOKENS_AT_FIRST),
+        Subject::Embedding | Subject::Tokens | Subject::Description => 0,
+    };
+    input.saturating_add(output)
 }
 
 /// What is answered here when no provider could be asked: an estimate, and what is known of a model.

@@ -3,11 +3,12 @@
 use super::errors::Problem;
 use crate::domain::digits;
 use crate::domain::key::{Key, Keyring, Unrecognised};
+use crate::gateway::meter::Meter;
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// Longest request id taken over from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -15,6 +16,9 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const TRACE_BYTES_MAX: usize = 256;
 /// Longest `X-Forwarded-For` looked at, in addresses.
 const FORWARDED_MAX: usize = 32;
+
+/// OpenAI's code for a key that nobody has.
+pub(super) const UNKNOWN_KEY: &str = "invalid_api_key";
 
 /// Makes request ids that differ within a process by a counter, and between processes by chance.
 #[derive(Debug)]
@@ -92,9 +96,39 @@ pub(super) fn caller<'a>(
         return Err(Problem::new(401, how).code("missing_api_key"));
     };
     keyring.recognise(key, today).map(Some).map_err(|reason| match reason {
-        Unrecognised::Unknown => Problem::new(401, "this API key is not known").code("invalid_api_key"),
+        Unrecognised::Unknown => Problem::new(401, "this API key is not known").code(UNKNOWN_KEY),
         Unrecognised::Expired => Problem::new(401, "this API key has expired").code("expired_api_key"),
     })
+}
+
+/// Slows down whoever tries keys: past so many wrong ones a minute his address is told to wait before the next, and
+/// nobody waits for him. A right key from the same address is recognised before anyone counts.
+pub(super) fn slowed(
+    problem: Problem,
+    meter: &Meter,
+    address: impl FnOnce() -> IpAddr,
+    now: Instant,
+) -> Problem {
+    if problem.code.as_deref() != Some(UNKNOWN_KEY) {
+        return problem;
+    }
+    match meter.stranger(address(), now) {
+        None => problem,
+        Some(wait) => Problem::new(429, "too many keys that are not known: wait before the next one")
+            .code("too_many_wrong_keys")
+            .retry_after(wait),
+    }
+}
+
+/// Whether the caller's key may ask at this path, or at the endpoint it is another name of.
+///
+/// # Errors
+/// 403 when it may not.
+pub(super) fn allowed(key: Option<&Key>, path: &str, label: &str) -> Result<(), Problem> {
+    if key.is_some_and(|key| !key.may_ask_at(path) && !key.may_ask_at(label)) {
+        return Err(Problem::new(403, "this API key may not use this endpoint").code("endpoint_not_allowed"));
+    }
+    Ok(())
 }
 
 /// An address range whose members may say for whom they speak.

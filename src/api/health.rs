@@ -1,6 +1,7 @@
 //! What probes ask: is the process alive, does it take work, and how are the providers.
 
 use super::errors::Problem;
+use super::pulse::milliseconds;
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
@@ -18,6 +19,7 @@ struct Provider {
     last_check: Option<String>,
     consecutive_fails: u32,
     latency_ms: Option<u64>,
+    first_token_ms: Option<u64>,
     error_count: u64,
     request_count: u64,
     in_flight: usize,
@@ -36,11 +38,12 @@ impl Provider {
             circuit: slot.circuit.word(),
             last_check: slot.last_check.map(rfc3339),
             consecutive_fails: slot.consecutive_fails,
-            latency_ms: slot.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            latency_ms: slot.latency.map(milliseconds),
+            first_token_ms: slot.first_token.map(milliseconds),
             error_count: slot.error_count,
             request_count: slot.request_count,
             in_flight: slot.in_flight,
-            last_failure: slot.last_failure.clone(),
+            last_failure: slot.last_failure.as_ref().map(|(_, words)| words.clone()),
             models: slot.models.iter().map(|model| (model.model.clone(), model.circuit.word())).collect(),
             alarm: (slot.keys_left == 0).then_some("every key was refused"),
         }

@@ -4,7 +4,7 @@ use super::errors::Problem;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
 use crate::domain::digits;
-use crate::domain::limit::Left;
+use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Listener, Trail};
 use crate::server::Exchange;
@@ -17,7 +17,7 @@ pub(super) struct Ear<'a, 'b> {
     exchange: &'a mut Exchange<'b>,
     dialect: Dialect,
     wording: Wording,
-    standing: Option<Left>,
+    standing: Standing,
     writer: Option<Writer>,
     /// One frame's bytes; kept between frames for its room.
     buffer: Vec<u8>,
@@ -28,7 +28,7 @@ impl<'a, 'b> Ear<'a, 'b> {
         exchange: &'a mut Exchange<'b>,
         dialect: Dialect,
         wording: Wording,
-        standing: Option<Left>,
+        standing: Standing,
     ) -> Self {
         Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new() }
     }
@@ -83,7 +83,7 @@ impl Ear<'_, '_> {
         ];
         headers.extend(id_headers(self.dialect, &self.wording.request_id));
         headers.extend(trail_headers(trail));
-        headers.extend(limit_headers(self.standing.as_ref()));
+        headers.extend(limit_headers(&self.standing));
         self.exchange.begin(200, headers);
     }
 
@@ -177,22 +177,28 @@ fn story(trail: &Trail) -> Option<String> {
     (!story.is_empty()).then_some(story)
 }
 
-/// The fields that tell where the caller stands with his limit.
-pub(super) fn limit_headers(standing: Option<&Left>) -> Fields {
-    standing.map_or_else(Vec::new, |left| {
-        let number = |number: u64| {
-            let mut text = String::with_capacity(12);
-            digits::push(&mut text, number);
-            text
-        };
-        let mut reset = number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
-        reset.push('s');
-        vec![
-            ("x-ratelimit-limit-requests", number(left.limit.into())),
-            ("x-ratelimit-remaining-requests", number(left.remaining.into())),
-            ("x-ratelimit-reset-requests", reset),
-        ]
-    })
+/// The fields that tell where the caller stands with his limits, as OpenAI names them.
+pub(super) fn limit_headers(standing: &Standing) -> Fields {
+    const REQUESTS: [&str; 3] =
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+    const TOKENS: [&str; 3] =
+        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+    let mut fields = Vec::new();
+    for (left, [limit, remaining, reset]) in [(&standing.requests, REQUESTS), (&standing.tokens, TOKENS)] {
+        let Some(left) = left else { continue };
+        fields.extend([
+            (limit, number(left.limit)),
+            (remaining, number(left.remaining)),
+            (reset, number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0)) + "s"),
+        ]);
+    }
+    fields
+}
+
+fn number(number: u64) -> String {
+    let mut text = String::with_capacity(12);
+    digits::push(&mut text, number);
+    text
 }
 
 /// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.

@@ -6,7 +6,7 @@
 
 use super::errors::Problem;
 use super::listener::Fields;
-use super::status;
+use super::status::{self, Eyes};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::words::Dialect;
@@ -63,7 +63,12 @@ impl Drop for Seat {
 }
 
 /// Tells one watcher until he leaves, the house drains, or another configuration is in service.
-pub(super) fn serve(api: &Api, state: &State, headers: Fields, exchange: &mut Exchange<'_>) -> Told {
+pub(super) fn serve(
+    api: &Api,
+    (state, eyes): (&State, Eyes<'_>),
+    headers: Fields,
+    exchange: &mut Exchange<'_>,
+) -> Told {
     let Some(seat) = api.watchers.sit(state.watchers_max) else {
         let words = "too many watch already: ask /v1/status again and again instead";
         let problem = Problem::new(503, words).code("too_many_watchers");
@@ -79,7 +84,7 @@ pub(super) fn serve(api: &Api, state: &State, headers: Fields, exchange: &mut Ex
         if exchange.left() || api.draining() || !std::ptr::eq(&raw const *in_service, state) {
             break;
         }
-        let now = status::body(api, state);
+        let now = status::body(api, state, eyes);
         quiet += 1;
         let sent = if now != last {
             quiet = 0;

@@ -1,6 +1,7 @@
 //! Endpoints: who is asking, for what, and what he reads. The table says which; one file owns every status.
 
 mod chat;
+mod cors;
 mod door;
 mod errors;
 mod explain;
@@ -33,11 +34,11 @@ use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Caller, Observer, Trail};
 use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use table::{Endpoint, Found, Row};
 use told::{Asked, Told};
 
@@ -68,6 +69,9 @@ pub struct Api {
     sources: Sources,
     ids: door::Ids,
     draining: AtomicBool,
+    started: SystemTime,
+    /// Guards the news of it; held to replace or to copy.
+    configuration: Mutex<status::Configuration>,
     recent: status::Recent,
     watchers: Arc<live::Watchers>,
 }
@@ -78,10 +82,12 @@ impl Api {
         Self {
             state: RwLock::new(Arc::new(state)),
             pulse,
+            started: clock.today(),
             clock,
             sources,
             ids: door::Ids::new(),
             draining: AtomicBool::new(false),
+            configuration: Mutex::default(),
             recent: status::Recent::default(),
             watchers: Arc::default(),
         }
@@ -130,7 +136,7 @@ impl Api {
                 "text/plain; version=0.0.4; charset=utf-8",
                 (self.sources.exposition)().into_bytes(),
             ),
-            Endpoint::Status => status::json(self, state),
+            Endpoint::Status => status::json(self, state, asked.key),
             Endpoint::Explain => explain::serve(state, asked.query),
             Endpoint::Usage => usage::serve(self, state, asked),
             Endpoint::Watch => {
@@ -139,8 +145,8 @@ impl Api {
                     ("Cache-Control", "no-cache".to_owned()),
                     ("X-Request-ID", asked.request_id.to_owned()),
                 ];
-                headers.extend(cors(state, asked.headers));
-                live::serve(self, state, headers, exchange)
+                headers.extend(cors::fields(state, asked.headers));
+                live::serve(self, (state, status::Eyes::of(asked.key)), headers, exchange)
             }
             Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
@@ -151,13 +157,17 @@ impl Api {
     fn admit<'a>(
         &self,
         state: &'a State,
-        method: &str,
-        path: &str,
+        (method, path): (&str, &str),
         headers: &crate::server::Headers,
+        peer: IpAddr,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(method, path) {
             Found::Row(row) if row.guarded => {
-                Ok((row, door::caller(&state.keyring, headers, self.clock.today())?))
+                let address = || door::address(peer, headers, &state.trusted_proxies);
+                let refused = |problem| door::slowed(problem, &state.meter, address, self.clock.now());
+                let key = door::caller(&state.keyring, headers, self.clock.today()).map_err(refused)?;
+                door::allowed(key, path, row.label)?;
+                Ok((row, key))
             }
             Found::Row(row) => Ok((row, None)),
             Found::WrongMethod(row) => Err(Problem {
@@ -203,6 +213,7 @@ impl Api {
             status: sent.status,
             took,
             stream: told.stream,
+            key: key.map(str::to_owned),
             trail: told.trail,
         });
     }
@@ -241,7 +252,7 @@ impl Handler for Api {
             return None;
         }
         let state = self.state();
-        let problem = self.admit(&state, &head.method, &head.path, &head.headers).err()?;
+        let problem = self.admit(&state, (&head.method, &head.path), &head.headers, head.peer).err()?;
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -254,7 +265,7 @@ impl Handler for Api {
         };
         let dialect = table::by_path(&head.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
         let mut response = problem.response(dialect, &request_id);
-        response.headers.extend(cors(&state, &head.headers));
+        response.headers.extend(cors::fields(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
         self.record(&facts, Told::problem(problem, dialect), &sent, None);
         Some(response)
@@ -263,7 +274,7 @@ impl Handler for Api {
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
         let state = self.state();
         if &*request.method == "OPTIONS" {
-            exchange.send(preflight(&state, &request));
+            exchange.send(cors::preflight(&state, &request));
             return;
         }
         let Request { method, path, query, headers, body, peer, received } = request;
@@ -277,7 +288,7 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, &method, &path, &headers);
+        let admitted = self.admit(&state, (&method, &path), &headers, peer);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
         self.pulse.observe(&Event::Arrived { endpoint: label });
@@ -287,7 +298,8 @@ impl Handler for Api {
                 let argument = table::by_path(&path).map_or("", |(_, argument)| argument);
                 let caller = key.map_or(Caller::Address(facts.client), |key| Caller::Key(key.name.clone()));
                 let (query, request_id) = (query.as_deref(), request_id.as_str());
-                let asked = Asked { row, argument, query, headers: &headers, request_id, key, caller };
+                let asked =
+                    Asked { row, path: &path, argument, query, headers: &headers, request_id, key, caller };
                 (self.endpoint(&state, &asked, body, exchange), key.map(|key| key.name.as_str()))
             }
         };
@@ -324,8 +336,8 @@ impl Api {
         if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
             response.headers.extend(listener::id_headers(dialect, facts.request_id));
         }
-        response.headers.extend(listener::limit_headers(told.standing.as_ref()));
-        response.headers.extend(cors(state, facts.headers));
+        response.headers.extend(listener::limit_headers(&told.standing));
+        response.headers.extend(cors::fields(state, facts.headers));
         let status = response.status;
         exchange.send(response);
         if left { CALLER_LEFT } else { status }
@@ -364,30 +376,6 @@ impl Drop for Active<'_> {
             }));
         }
     }
-}
-
-/// The answer to a browser that asks before it asks (Fetch standard, CORS preflight).
-fn preflight(state: &State, request: &Request) -> Response {
-    let mut headers = cors(state, &request.headers);
-    headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
-    headers.push((
-        "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
-            .to_owned(),
-    ));
-    headers.push(("Access-Control-Max-Age", "600".to_owned()));
-    Response { status: 204, headers, body: Vec::new() }
-}
-
-/// What an answer says to a browser's page of another origin.
-fn cors(state: &State, headers: &crate::server::Headers) -> listener::Fields {
-    let Some(origin) = headers.get("origin") else { return Vec::new() };
-    let any = state.cors_origins.iter().any(|allowed| allowed == "*");
-    if !any && state.cors_origins.iter().all(|allowed| allowed != origin) {
-        return Vec::new();
-    }
-    let allowed = if any { "*" } else { origin };
-    vec![("Access-Control-Allow-Origin", allowed.to_owned()), ("Vary", "Origin".to_owned())]
 }
 
 /// JSON of a type of ours; such types always have one.

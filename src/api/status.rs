@@ -1,9 +1,10 @@
 //! `/v1/status` and the page that shows it: providers, circuits, and the last requests with their attempts, never their text.
 
-use super::pulse::{Beats, milliseconds};
+use super::pulse::{Beats, Counted, milliseconds};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
+use crate::domain::key::Key;
 use crate::gateway::ports::{Trail, Tried};
 use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
@@ -15,6 +16,8 @@ use std::time::{Duration, SystemTime};
 const RECENT_MAX: usize = 50;
 /// Attempts shown of one request.
 const STORY_MAX: usize = 8;
+/// Characters shown of a configuration's problem.
+const PROBLEM_CHARS_MAX: usize = 512;
 
 /// The last requests that reached a provider, newest last.
 #[derive(Debug, Default)]
@@ -32,6 +35,8 @@ pub(super) struct Remembered {
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) stream: bool,
+    /// The name of the caller's key, when keys are configured.
+    pub(super) key: Option<String>,
     pub(super) trail: Trail,
 }
 
@@ -47,7 +52,29 @@ struct Story {
     deduplicated: bool,
     provider: Option<String>,
     model: Option<String>,
-    attempts: Vec<String>,
+    attempts: Vec<Attempt>,
+}
+
+/// One try, as in the log line.
+#[derive(Debug, Serialize)]
+struct Attempt {
+    provider: String,
+    model: String,
+    outcome: String,
+    duration_ms: u64,
+}
+
+/// Whose requests somebody may see: without keys everybody's, with an admin's key too, else his own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Eyes<'a> {
+    All,
+    Own(&'a str),
+}
+
+impl<'a> Eyes<'a> {
+    pub(super) fn of(key: Option<&'a Key>) -> Self {
+        key.filter(|key| !key.admin).map_or(Self::All, |key| Self::Own(&key.name))
+    }
 }
 
 impl Recent {
@@ -65,19 +92,26 @@ impl Recent {
         drop(forgotten);
     }
 
-    fn newest_first(&self) -> Vec<Story> {
-        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().cloned().collect();
+    /// Those that whoever looks may see.
+    fn newest_first(&self, eyes: Eyes<'_>) -> Vec<Story> {
+        let seen = |remembered: &&Remembered| match eyes {
+            Eyes::All => true,
+            Eyes::Own(key) => remembered.key.as_deref() == Some(key),
+        };
+        let remembered: Vec<Remembered> = self.ring.lock().iter().rev().filter(seen).cloned().collect();
         remembered.into_iter().map(Story::from).collect()
     }
 }
 
 impl From<Remembered> for Story {
     fn from(remembered: Remembered) -> Self {
-        let told = |tried: &Tried| {
-            let took = tried.took.as_millis();
-            format!("{}/{}: {} after {took} ms", tried.provider, tried.model, tried.outcome)
+        let told = |Tried { provider, model, outcome, took }: Tried| Attempt {
+            provider,
+            model,
+            outcome,
+            duration_ms: milliseconds(took),
         };
-        let Remembered { at, request_id, endpoint, status, took, stream, trail } = remembered;
+        let Remembered { at, request_id, endpoint, status, took, stream, key: _, trail } = remembered;
         let (provider, model) = trail.served.unzip();
         Self {
             at: rfc3339(at),
@@ -89,19 +123,55 @@ impl From<Remembered> for Story {
             deduplicated: trail.deduplicated,
             provider,
             model,
-            attempts: trail.attempts.iter().take(STORY_MAX).map(told).collect(),
+            attempts: trail.attempts.into_iter().take(STORY_MAX).map(told).collect(),
         }
+    }
+}
+
+/// The configuration in service, and what became of the last try to change it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Configuration {
+    /// As in `hapax_config_info`.
+    hash: String,
+    /// Since when it is in service.
+    since: String,
+    /// Why the last try was refused; `None`: it was not.
+    refused: Option<Refused>,
+}
+
+/// A file that changed nothing because it is wrong.
+#[derive(Debug, Clone, Serialize)]
+struct Refused {
+    at: String,
+    /// Its first problem, with the place to look at.
+    problem: String,
+}
+
+impl Api {
+    /// This configuration is in service from now on.
+    pub fn configured(&self, hash: &str) {
+        let since = rfc3339(self.clock.today());
+        *self.configuration.lock() = Configuration { hash: hash.to_owned(), since, refused: None };
+    }
+
+    /// Another one was to be put in service, and could not be.
+    pub fn refused(&self, problems: &str) {
+        let first = problems.lines().next().unwrap_or_default();
+        // `/etc/hapax/config.yaml:12:5: ...`: in which folder is nobody's business here.
+        let folder = first.split(": ").next().and_then(|place| place.rfind('/')).map_or(0, |slash| slash + 1);
+        let problem = first[folder..].chars().take(PROBLEM_CHARS_MAX).collect();
+        self.configuration.lock().refused = Some(Refused { at: rfc3339(self.clock.today()), problem });
     }
 }
 
 #[derive(Serialize)]
 struct Status {
     version: &'static str,
+    started: String,
     draining: bool,
-    /// Streams that broke and went on elsewhere, since the start.
-    streams_resumed: u64,
-    /// Requests that shared another one's call, since the start.
-    deduplicated: u64,
+    config: Configuration,
+    #[serde(flatten)]
+    counted: Counted,
     providers: Vec<Provider>,
     recent: Vec<Story>,
 }
@@ -115,11 +185,14 @@ struct Provider {
     keys_left: usize,
     busy_for_ms: u64,
     latency_ms: Option<u64>,
+    first_token_ms: Option<u64>,
     in_flight: usize,
     request_count: u64,
     error_count: u64,
     last_check: Option<String>,
+    consecutive_fails: u32,
     last_failure: Option<String>,
+    last_failure_at: Option<String>,
     models: Vec<(String, &'static str)>,
     #[serde(flatten)]
     beats: Beats,
@@ -127,19 +200,24 @@ struct Provider {
 
 impl Provider {
     fn new(slot: SlotStatus, beats: Beats) -> Self {
+        let usable = slot.usable();
+        let (failed_at, last_failure) = slot.last_failure.unzip();
         Self {
             healthy: slot.healthy,
             circuit: slot.circuit.word(),
-            usable: slot.usable(),
+            usable,
             keys_left: slot.keys_left,
             busy_for_ms: slot.busy_for.map_or(0, milliseconds),
             latency_ms: slot.latency.map(milliseconds),
+            first_token_ms: slot.first_token.map(milliseconds),
             in_flight: slot.in_flight,
             request_count: slot.request_count,
             error_count: slot.error_count,
             last_check: slot.last_check.map(rfc3339),
+            consecutive_fails: slot.consecutive_fails,
             models: slot.models.iter().map(|model| (model.model.clone(), model.circuit.word())).collect(),
-            last_failure: slot.last_failure,
+            last_failure,
+            last_failure_at: failed_at.map(rfc3339),
             name: slot.name,
             beats,
         }
@@ -147,19 +225,20 @@ impl Provider {
 }
 
 /// The state of everything, for machines and for the page.
-pub(super) fn json(api: &Api, state: &State) -> Told {
-    Told::json(body(api, state))
+pub(super) fn json(api: &Api, state: &State, key: Option<&Key>) -> Told {
+    Told::json(body(api, state, Eyes::of(key)))
 }
 
 /// The same, as its text.
-pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
+pub(super) fn body(api: &Api, state: &State, eyes: Eyes<'_>) -> Vec<u8> {
     let slots = state.gateway.snapshot();
     api.pulse.keep(|name| slots.iter().any(|slot| slot.name == name));
     super::to_json(&Status {
         version: env!("CARGO_PKG_VERSION"),
+        started: rfc3339(api.started),
         draining: api.draining(),
-        streams_resumed: api.pulse.resumed(),
-        deduplicated: api.pulse.deduplicated(),
+        config: api.configuration.lock().clone(),
+        counted: api.pulse.counted(),
         providers: slots
             .into_iter()
             .map(|slot| {
@@ -167,7 +246,7 @@ pub(super) fn body(api: &Api, state: &State) -> Vec<u8> {
                 Provider::new(slot, beats)
             })
             .collect(),
-        recent: api.recent.newest_first(),
+        recent: api.recent.newest_first(eyes),
     })
 }
 

@@ -3,8 +3,9 @@
 use super::errors::Problem;
 use super::table::Row;
 use crate::domain::key::Key;
-use crate::domain::limit::{Left, Retry};
+use crate::domain::rule::{Refusal, Standing};
 use crate::domain::words::Dialect;
+use crate::gateway::meter::Limited;
 use crate::gateway::ports::{Caller, Trail};
 use crate::server::{Headers, Response};
 
@@ -13,6 +14,8 @@ use crate::server::{Headers, Response};
 pub(super) struct Asked<'a> {
     /// The endpoint's row.
     pub row: &'static Row,
+    /// The path as it was asked for.
+    pub path: &'a str,
     /// What followed the endpoint's path.
     pub argument: &'a str,
     /// What followed the first `?`.
@@ -40,8 +43,8 @@ pub(super) struct Told {
     pub stream: bool,
     /// The story of the attempts.
     pub trail: Trail,
-    /// Where the caller stands with his limit.
-    pub standing: Option<Left>,
+    /// Where the caller stands with his limits.
+    pub standing: Standing,
 }
 
 impl Told {
@@ -71,10 +74,13 @@ impl Told {
     }
 
     /// A refusal by a limit.
-    pub fn limited(retry: &Retry, dialect: Dialect) -> Self {
-        let words = format!("the limit of {} requests per minute is reached", retry.limit);
-        let problem = Problem::new(429, words).code("rate_limit_exceeded").retry_after(retry.after);
-        let standing = Left { limit: retry.limit, remaining: 0, reset: retry.reset };
-        Self { standing: Some(standing), ..Self::problem(problem, dialect) }
+    pub fn limited(limited: &Limited, dialect: Dialect) -> Self {
+        let words = match limited.refusal {
+            Refusal::Requests(most) => format!("the limit of {most} requests per minute is reached"),
+            Refusal::Tokens(most) => format!("the limit of {most} tokens per minute is reached"),
+            Refusal::Concurrent(most) => format!("the limit of {most} requests at once is reached"),
+        };
+        let problem = Problem::new(429, words).code("rate_limit_exceeded").retry_after(limited.after);
+        Self { standing: limited.standing, ..Self::problem(problem, dialect) }
     }
 }

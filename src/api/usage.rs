@@ -108,8 +108,8 @@ pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>) -> Told {
         Ok(since) => since,
         Err(words) => return wrong("since", words),
     };
-    // Whose usage a key may see: its own.
-    let own = asked.key.map(|key| key.name.as_str());
+    // A key sees its own usage, an admin's everybody's.
+    let own = asked.key.filter(|key| !key.admin).map(|key| key.name.as_str());
     match (api.sources.usage)(since, own) {
         Ok(rows) => Told::json(super::to_json(&Report::new(&rows, since, by, &state.prices))),
         Err(_) => Told::problem(

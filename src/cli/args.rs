@@ -14,7 +14,7 @@ pub(super) enum Command {
     Check { config: Option<PathBuf>, asked: Asked },
     Explain(Question),
     Completions { shell: String },
-    Drill { config: Option<PathBuf>, url: Option<String>, json: bool, print_config: bool },
+    Drill { config: Option<PathBuf>, place: Option<Place>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Health { url: Option<String>, providers: bool },
     Usage(Wish),
@@ -30,6 +30,14 @@ pub(super) struct Asked {
     pub(super) live: bool,
     pub(super) egress: bool,
     pub(super) json: bool,
+}
+
+/// A gateway that was started elsewhere, for `hapax drill`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) url: String,
+    /// Its process, for what is done by signals.
+    pub(super) pid: Option<i32>,
 }
 
 /// What `hapax explain` is to explain, and from which source.
@@ -62,7 +70,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
     match command {
         "serve" => &["--config", "--validate"],
         "demo" => &["--listen"],
-        "drill" => &["--config", "--url", "--json", "--print-config"],
+        "drill" => &["--config", "--url", "--pid", "--json", "--print-config"],
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
@@ -79,6 +87,7 @@ struct Options {
     listen: Option<String>,
     script: Option<PathBuf>,
     url: Option<String>,
+    pid: Option<i32>,
     print_config: bool,
     live: bool,
     egress: bool,
@@ -116,6 +125,12 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("url") => {
                 options.given.push("--url");
                 options.url = Some(text(&mut parser)?);
+            }
+            Long("pid") => {
+                options.given.push("--pid");
+                let pid = text(&mut parser)?;
+                let wrong = |_| Failed::Usage(format!("--pid takes a process's number, not '{pid}'"));
+                options.pid = Some(pid.parse().map_err(wrong)?);
             }
             Long("script") => {
                 options.given.push("--script");
@@ -160,6 +175,19 @@ fn flag(flag: &mut bool, given: &mut Vec<&'static str>, name: &'static str) {
     given.push(name);
 }
 
+fn drill(options: Options) -> Result<Command, Failed> {
+    let place = match (options.url, options.pid) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(Failed::Usage("--pid is the process behind a --url".to_owned())),
+        (Some(_), _) if options.config.is_some() => {
+            return Err(Failed::Usage("say either --url or --config".to_owned()));
+        }
+        (Some(url), pid) => Some(Place { url, pid }),
+    };
+    let Options { config, json, print_config, .. } = options;
+    Ok(Command::Drill { config, place, json, print_config })
+}
+
 fn command(options: Options) -> Result<Command, Failed> {
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
     let takes = options_of(words.first().copied().unwrap_or("serve"));
@@ -173,12 +201,7 @@ fn command(options: Options) -> Result<Command, Failed> {
         ["demo"] => {
             Ok(Command::Demo { listen: options.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()) })
         }
-        ["drill"] => Ok(Command::Drill {
-            config: options.config,
-            url: options.url,
-            json: options.json,
-            print_config: options.print_config,
-        }),
+        ["drill"] => drill(options),
         ["check"] => {
             let asked = Asked { live: options.live, egress: options.egress, json: options.json };
             Ok(Command::Check { config: options.config, asked })
@@ -253,6 +276,9 @@ mod tests {
             "keys",
             "keys new",
             "check now",
+            "drill --pid 7",
+            "drill --url http://x --pid seven",
+            "drill --url http://x --config x.yaml",
             "--wat",
             "--config",
         ] {

@@ -8,7 +8,7 @@ use crate::domain::key::{Hash, Key, Keyring};
 use crate::domain::pattern::Pattern;
 use crate::domain::route::VirtualModel;
 use crate::domain::{breaker, health};
-use crate::gateway::meter::Meter;
+use crate::gateway::meter::{self, Meter};
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
 use crate::ledger::Ledger;
@@ -77,7 +77,7 @@ impl House {
         let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock), memory };
         let mut made = Vec::new();
         let state = parts.state(settings, &mut made, None)?;
-        state.gateway.recall(&kept);
+        books::recall(&state, &kept, &*clock);
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges, theirs) = (api.clone(), Arc::clone(&gauges), Arc::clone(&ledger));
@@ -85,7 +85,7 @@ impl House {
             let sources = Sources { exposition, usage: books::rows(&ledger) };
             Api::new(state, pulse, Arc::clone(&clock), sources)
         });
-        books::remember(&ledger, &api);
+        books::remember(&ledger, &api, &clock);
         let server = Server::start(
             listener,
             limits(settings, Arc::clone(&parts.memory)),
@@ -95,6 +95,7 @@ impl House {
         .map_err(|error| format!("the front door cannot be opened: {error}"))?;
         // Set once, here: the cell was made a few lines above.
         let _ = gauges.set(server.gauges());
+        api.configured(&settings.hash);
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
         let (made, changing_guard) = (Mutex::new(made), Mutex::default());
         Ok(Self { api, server, parts, log, ledger, made, changing_guard })
@@ -125,10 +126,11 @@ impl House {
         let state = self
             .parts
             .state(settings, &mut made, Some(&old))
-            .inspect_err(|_| self.parts.metrics.reloaded(None))?;
+            .inspect_err(|problem| self.reload_failed(problem))?;
         let gateway = Arc::clone(&state.gateway);
         self.api.replace(state);
         self.parts.metrics.reloaded(Some(&settings.hash));
+        self.api.configured(&settings.hash);
         books::change(&self.ledger, opened)?;
         self.change_guard(old, gateway)
     }
@@ -157,9 +159,10 @@ impl House {
         self.server.gauges().heartbeat.load(Ordering::Relaxed)
     }
 
-    /// A reload failed before there were settings.
-    pub fn reload_failed(&self) {
+    /// A configuration could not be put into service: its problems, one per line.
+    pub fn reload_failed(&self, problems: &str) {
         self.parts.metrics.reloaded(None);
+        self.api.refused(problems);
     }
 
     /// Takes no new work: ready says 503, the listener closes, what is under way goes on.
@@ -222,22 +225,31 @@ fn in_service(
     }
     *made = now_made;
     let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
-    let limited = |key: &config::CallerKey| key.requests_per_minute.map(|limit| (key.name.clone(), limit));
-    let keys = settings.keys.iter().filter_map(limited);
-    let mut meter = Meter::new(keys, settings.requests_per_minute, Arc::clone(observer));
+    let counted = counted(settings);
+    let mut meter = Meter::new(&counted, Arc::clone(observer), clock.today());
     if let Some(old) = old {
         gateway = gateway.inheriting(&old.gateway);
-        meter = meter.inheriting(&old.meter);
+        meter = meter.inheriting(&old.meter, &counted, (clock.now(), clock.today()));
     }
     Ok(State {
         gateway: Arc::new(gateway),
         meter,
-        prices: Arc::new(books::prices(settings)),
+        prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
         cors_origins: settings.cors_origins.clone(),
         watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
     })
+}
+
+/// What the meter counts.
+fn counted(settings: &Settings) -> meter::Settings {
+    meter::Settings {
+        keys: settings.keys.iter().map(|key| (key.name.clone(), key.limits, key.budget)).collect(),
+        routes: settings.routes.iter().map(|route| (route.path.clone(), route.limits)).collect(),
+        per_address: settings.per_address,
+        wrong_keys_per_minute: settings.wrong_keys_per_minute.into(),
+    }
 }
 
 /// The provider as it is in service, with its connections and keys, if it was configured the same; else a new
@@ -303,11 +315,15 @@ fn routes(settings: &Settings) -> gateway::Settings {
 fn key(key: &config::CallerKey) -> Key {
     Key {
         name: key.name.clone(),
-        hash: Hash::from_bytes(key.hash),
+        hashes: key.hashes.iter().copied().map(Hash::from_bytes).collect(),
         models: key.models.iter().map(|pattern| Pattern::new(pattern)).collect(),
+        endpoints: key.endpoints.iter().map(|pattern| Pattern::new(pattern)).collect(),
+        labels: key.labels.clone(),
         expires: key.expires,
-        requests_per_minute: key.requests_per_minute,
+        limits: key.limits,
+        budget: key.budget,
         may_pin: key.may_pin,
+        admin: key.admin,
     }
 }
 

@@ -1,13 +1,15 @@
 //! The ledger joined to the other rooms: opened and changed by the configuration, told what survives a restart.
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, State};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::keepsake::Keepsake;
-use crate::domain::price::Prices;
+use crate::gateway::meter::{Saved, Scope, Spent};
 use crate::gateway::ports::Observer;
 use crate::ledger::{self, Ledger, Opened};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// Opens the ledger, and gives what was saved in it. Every event goes on to `next`.
 pub(super) fn open(
@@ -23,10 +25,54 @@ pub(super) fn open(
 }
 
 /// From now on the ledger saves what a restart should not forget.
-pub(super) fn remember(ledger: &Ledger, api: &Arc<Api>) {
-    let api = Arc::downgrade(api);
-    let list = move || api.upgrade().map_or_else(Vec::new, |api| api.state().gateway.keepsakes());
-    ledger.remember(Box::new(list));
+pub(super) fn remember(ledger: &Ledger, api: &Arc<Api>, clock: &Arc<dyn Clock>) {
+    let (api, clock) = (Arc::downgrade(api), Arc::clone(clock));
+    ledger.remember(Box::new(move || {
+        api.upgrade().map_or_else(Vec::new, |api| keepsakes(&api.state(), &*clock))
+    }));
+}
+
+fn keepsakes(state: &State, clock: &dyn Clock) -> Vec<Keepsake> {
+    let mut kept = state.gateway.keepsakes();
+    for saved in state.meter.snapshot(clock.now(), clock.today()) {
+        let scope = saved.scope.word();
+        let fact = |what: &str, at, value| Keepsake::new(&format!("{scope}_{what}"), &saved.name, at, value);
+        kept.push(fact(REQUESTS, saved.requests_whole_at, 0));
+        kept.push(fact(TOKENS, saved.tokens_whole_at, 0));
+        kept.extend(saved.spent.map(|spent| fact(SPENT, spent.began, spent.nano_usd)));
+    }
+    kept
+}
+
+/// When a limit's requests are whole again, when its tokens are, and since when how much was spent: what `key_`, `route_`
+/// or `address_` before it is about.
+const REQUESTS: &str = "requests";
+const TOKENS: &str = "tokens";
+const SPENT: &str = "spent";
+
+/// Puts a new state where an earlier process stood.
+pub(super) fn recall(state: &State, kept: &[Keepsake], clock: &dyn Clock) {
+    state.gateway.recall(kept);
+    let mut found: HashMap<(&str, &str), Saved> = HashMap::new();
+    for keepsake in kept {
+        let Some((word, what)) = keepsake.kind.split_once('_') else { continue };
+        let Some(scope) = Scope::of_word(word) else { continue };
+        let saved = found.entry((word, &keepsake.name)).or_insert_with(|| Saved {
+            scope,
+            name: keepsake.name.clone(),
+            requests_whole_at: UNIX_EPOCH,
+            tokens_whole_at: UNIX_EPOCH,
+            spent: None,
+        });
+        match what {
+            REQUESTS => saved.requests_whole_at = keepsake.at(),
+            TOKENS => saved.tokens_whole_at = keepsake.at(),
+            SPENT => saved.spent = Some(Spent { began: keepsake.at(), nano_usd: keepsake.value }),
+            _ => {}
+        }
+    }
+    let saved: Vec<Saved> = found.into_values().collect();
+    state.meter.restore(&saved, clock.now(), clock.today());
 }
 
 /// Opens what these settings say, if that is another ledger.
@@ -40,11 +86,6 @@ pub(super) fn change(ledger: &Ledger, opened: Option<Opened>) -> Result<(), Stri
     opened.map_or(Ok(()), |opened| {
         ledger.change(opened).map_err(|error| format!("the ledger stays where it is: {error}"))
     })
-}
-
-/// What tokens cost by this configuration.
-pub(super) fn prices(_settings: &Settings) -> Prices {
-    Prices::default()
 }
 
 fn of_ledger(settings: &Settings) -> ledger::Settings {

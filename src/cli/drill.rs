@@ -1,10 +1,12 @@
 //! `hapax drill`: the failure contract's table, played against simulated providers on this machine.
 
+use super::args::Place;
 use super::assemble::House;
 use super::{Failed, health, print};
 use crate::clock::SystemClock;
 use crate::config::{self, Settings};
-use crate::drill::{self, Cast, Report, Row, SECTIONS, Site, Stage};
+use crate::drill::{self, Cast, Outcome, Report, Row, SECTIONS, Site, Stage};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -26,7 +28,7 @@ pub(super) struct Wish<'a> {
     /// The site's own configuration: its front door and its ways with failures, with the drill's providers.
     pub(super) config: Option<&'a Path>,
     /// A gateway that was started elsewhere.
-    pub(super) url: Option<&'a str>,
+    pub(super) place: Option<Place>,
     /// Print the configuration for such a gateway, and nothing else.
     pub(super) print_config: bool,
     /// Print JSON.
@@ -38,13 +40,37 @@ pub(super) fn run(wish: &Wish<'_>) -> Result<(), Failed> {
         return print(&drill::configuration(&drill::urls_from(FIRST_PORT)));
     }
     let own = wish.config.map(|path| super::settings(Some(path))).transpose()?;
-    let reports = match wish.url {
-        Some(url) => elsewhere(url)?,
+    let reports = match &wish.place {
+        Some(place) => elsewhere(place)?,
         None => here(own.as_ref()),
     };
-    let failed = reports.iter().filter(|report| !report.passed).count();
-    print(&if wish.json { as_json(&reports, failed) } else { as_table(&reports, failed) })?;
-    if failed == 0 { Ok(()) } else { Err(Failed::Running(format!("{failed} promises were not kept"))) }
+    let tally = Tally::of(&reports);
+    print(&if wish.json { as_json(&reports, &tally) } else { as_table(&reports, &tally) })?;
+    match tally {
+        Tally { failed: 0, not_played: 0, .. } => Ok(()),
+        Tally { failed: 0, not_played, .. } => {
+            Err(Failed::Running(format!("{not_played} rows were not played: they need --pid")))
+        }
+        Tally { failed, .. } => Err(Failed::Running(format!("{failed} promises were not kept"))),
+    }
+}
+
+/// How many rows ended how.
+struct Tally {
+    passed: usize,
+    failed: usize,
+    not_played: usize,
+}
+
+impl Tally {
+    fn of(reports: &[Report]) -> Self {
+        let count = |outcome| reports.iter().filter(|report| report.outcome == outcome).count();
+        Self {
+            passed: count(Outcome::Passed),
+            failed: count(Outcome::Failed),
+            not_played: count(Outcome::NotPlayed),
+        }
+    }
 }
 
 /// Plays one row in this process: a cast and a gateway of its own. `own`: the site's settings, of which everything
@@ -89,9 +115,40 @@ impl Site for Here {
         self.house.reload(&self.settings)
     }
 
-    fn drain(&self) {
+    fn drain(&self) -> Result<(), String> {
         self.house.drain();
+        Ok(())
     }
+}
+
+/// A gateway in a process of its own, told by signals.
+struct There(Pid);
+
+impl There {
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill_process(self.0, signal).map_err(|error| format!("the gateway's process: {error}"))
+    }
+}
+
+impl Site for There {
+    fn reload(&self) -> Result<(), String> {
+        self.signal(Signal::HUP)
+    }
+
+    fn drain(&self) -> Result<(), String> {
+        self.signal(Signal::TERM)
+    }
+}
+
+/// Plays one row against a gateway in a process of its own, which asks this cast and may have been asked before.
+/// `pid`: its process, without which some rows are not played.
+///
+/// # Errors
+/// There is no process of this number.
+pub fn play_there(row: &Row, cast: &Cast, gateway: SocketAddr, pid: Option<i32>) -> Result<Report, String> {
+    let there = pid.map(|pid| Pid::from_raw(pid).map(There).ok_or("0 is nobody's process")).transpose()?;
+    let site = there.as_ref().map(|there| there as &dyn Site);
+    Ok(drill::play(row, &Stage::new(cast, gateway, site).before_one_that_remembers()))
 }
 
 fn here(own: Option<&Settings>) -> Vec<Report> {
@@ -121,8 +178,8 @@ fn take<'r>(next: &AtomicUsize, rows: &[&'r Row]) -> Option<(usize, &'r Row)> {
     rows.get(place).map(|row| (place, *row))
 }
 
-fn elsewhere(url: &str) -> Result<Vec<Report>, Failed> {
-    let authority = health::of_url(url)?;
+fn elsewhere(place: &Place) -> Result<Vec<Report>, Failed> {
+    let authority = health::of_url(&place.url)?;
     let address: SocketAddr = authority
         .to_socket_addrs()
         .ok()
@@ -133,7 +190,7 @@ fn elsewhere(url: &str) -> Result<Vec<Report>, Failed> {
     for row in drill::rows() {
         let cast = Cast::start(Some(FIRST_PORT))
             .map_err(|error| Failed::Running(format!("no port for a provider: {error}")))?;
-        reports.push(drill::play(row, &Stage::new(&cast, address, None)));
+        reports.push(play_there(row, &cast, address, place.pid).map_err(Failed::Usage)?);
         progress.step(row.name);
     }
     progress.end();
@@ -169,31 +226,40 @@ impl Progress {
     }
 }
 
-fn as_json(reports: &[Report], failed: usize) -> String {
-    json!({"passed": reports.len() - failed, "failed": failed, "rows": reports}).to_string()
+fn as_json(reports: &[Report], tally: &Tally) -> String {
+    let Tally { passed, failed, not_played } = tally;
+    json!({"passed": passed, "failed": failed, "not_played": not_played, "rows": reports}).to_string()
 }
 
-fn as_table(reports: &[Report], failed: usize) -> String {
+fn as_table(reports: &[Report], tally: &Tally) -> String {
     let mut text = String::new();
     for section in SECTIONS {
         text.push_str(&format!("\n{}\n", section.title));
         for row in section.rows {
             let Some(report) = reports.iter().find(|report| report.name == row.name) else { continue };
-            let mark = if report.passed { "ok  " } else { "FAIL" };
+            let (mark, so) = match report.outcome {
+                Outcome::Passed => ("ok  ", ""),
+                Outcome::Failed => ("FAIL", "NOT KEPT  "),
+                Outcome::NotPlayed => ("--  ", "NOT PLAYED"),
+            };
             text.push_str(&format!("  {mark} {:<24} {}\n", report.name, report.promise));
-            text.push_str(&format!("         caller    {}\n", shortened(&report.caller)));
-            let seconds = Duration::from_millis(report.milliseconds).as_secs_f64();
-            text.push_str(&format!(
-                "         providers {}   ({seconds:.1} s)\n",
-                report.providers.join("; ")
-            ));
-            if !report.passed {
-                text.push_str(&format!("         NOT KEPT  {}\n", report.problem));
+            if report.outcome != Outcome::NotPlayed {
+                text.push_str(&format!("         caller    {}\n", shortened(&report.caller)));
+                let seconds = Duration::from_millis(report.milliseconds).as_secs_f64();
+                let providers = report.providers.join("; ");
+                text.push_str(&format!("         providers {providers}   ({seconds:.1} s)\n"));
+            }
+            if report.outcome != Outcome::Passed {
+                text.push_str(&format!("         {so} {}\n", report.problem));
             }
         }
     }
-    let kept = reports.len() - failed;
-    text.push_str(&format!("\n{kept} of {} promises kept\n", reports.len()));
+    let Tally { passed, failed, not_played } = tally;
+    text.push_str(&format!("\n{passed} of {} promises kept, {failed} broken", reports.len()));
+    if *not_played > 0 {
+        text.push_str(&format!(", {not_played} not played"));
+    }
+    text.push('\n');
     text
 }
 

@@ -46,18 +46,21 @@ Examples:
 const DRILL: &str = "\
 Usage: hapax drill [--config FILE] [--json]
        hapax drill --print-config
-       hapax drill --url URL [--json]
+       hapax drill --url URL [--pid PID] [--json]
 
 Plays every row of the failure contract against simulated providers on this machine: what the caller received, what
-each provider saw, and whether the promise was kept. Exit status 0 when all were. No key and no network is needed.
+each provider saw, and whether the promise was kept. Exit status 0 when every row was played and kept, else 1. No key
+and no network is needed.
   --config FILE   with this site's ways: streams.on_failure, deduplicate, system_prompt; providers are the drill's
   --print-config  print the configuration for a gateway of your own, and nothing else
   --url URL       drill that gateway; its providers are simulated by this command, on ports 9211 to 9217
+  --pid PID       its process: SIGHUP is sent for the row `reload`, SIGTERM for the last one, `drain`, which ends it;
+                  without it these two count as not played
   --json          print JSON
 
 Examples:
-  hapax drill
-  hapax drill --print-config > drill.yaml && (hapax serve -c drill.yaml &) && hapax drill --url http://127.0.0.1:8080
+  hapax drill --print-config > drill.yaml
+  hapax serve -c drill.yaml & hapax drill --url http://127.0.0.1:8080 --pid $!
 ";
 
 const CHECK: &str = "\

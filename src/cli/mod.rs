@@ -44,8 +44,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check { config, asked } => check::run(config.as_deref(), asked),
         Command::Explain(question) => explain::run(&question),
         Command::Completions { shell } => completions::run(&shell),
-        Command::Drill { config, url, json, print_config } => {
-            drill::run(&drill::Wish { config: config.as_deref(), url: url.as_deref(), json, print_config })
+        Command::Drill { config, place, json, print_config } => {
+            drill::run(&drill::Wish { config: config.as_deref(), place, json, print_config })
         }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
         Command::Health { url, providers } => health::run(url.as_deref(), providers),

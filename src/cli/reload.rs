@@ -28,7 +28,7 @@ impl Reload {
         let settings = match super::settings(self.explicit.as_deref()) {
             Ok(settings) => settings,
             Err(Failed::Config(problems) | Failed::Running(problems) | Failed::Usage(problems)) => {
-                house.reload_failed();
+                house.reload_failed(&problems);
                 problems.lines().for_each(|problem| log::error!("{problem}"));
                 log::error!("the configuration is not changed");
                 return None;

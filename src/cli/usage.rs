@@ -36,7 +36,7 @@ pub(super) fn run(wish: &Wish) -> Result<(), Failed> {
         return Err(Failed::Running(words.to_owned()));
     };
     let rows = ledger::read(path, since).map_err(Failed::Running)?;
-    print(&worded(&Report::new(&rows, since, by, &super::books::prices(&settings))))
+    print(&worded(&Report::new(&rows, since, by, &settings.prices())))
 }
 
 /// The columns behind the labels.

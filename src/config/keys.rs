@@ -3,6 +3,7 @@
 //! Unknown keys, suggestions, ranges, defaults, warnings and the check of `docs/configuration.md` all read this
 //! table. `*` stands for a name of the operator's own, `[]` for an item of a list.
 
+use super::checks::*;
 use super::kinds::Kind::{self, *};
 use super::{quirks, value};
 
@@ -58,69 +59,11 @@ const fn gone(path: &'static str, default: &'static str, why: &'static str) -> R
     Row { path, kind: Any, default, effect: Effect::Gone(why) }
 }
 
-fn any_text(_: &str) -> Result<(), String> {
-    Ok(())
-}
-
-fn listen(text: &str) -> Result<(), String> {
-    value::listen(text).map(drop)
-}
-
-fn host(text: &str) -> Result<(), String> {
-    value::host(text).map(drop)
-}
-
-fn network(text: &str) -> Result<(), String> {
-    value::network(text).map(drop)
-}
-
-fn base_url(text: &str) -> Result<(), String> {
-    value::base_url(text).map(drop)
-}
-
-fn proxy(text: &str) -> Result<(), String> {
-    match value::url(text)? {
-        url if url.https || !url.path.is_empty() => {
-            Err("must be a proxy such as http://proxy:3128".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn header(text: &str) -> Result<(), String> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    const OURS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
-    if text.is_empty() || !text.bytes().all(token) {
-        return Err("is not a header's name".to_owned());
-    }
-    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(text)) {
-        return Err("is a header that only Hapax itself sets".to_owned());
-    }
-    Ok(())
-}
-
-fn target(text: &str) -> Result<(), String> {
-    match text.split_once('/') {
-        Some((provider, model)) if value::name(provider).is_ok() => value::model(model),
-        _ => Err("must be provider/model".to_owned()),
-    }
-}
-
-fn hash(text: &str) -> Result<(), String> {
-    let digits = text.strip_prefix("sha256:").and_then(crate::domain::digest::unhex);
-    digits
-        .map(drop)
-        .ok_or_else(|| "must be sha256: and 64 hexadecimal digits (hapax keys new prints one)".to_owned())
-}
-
-fn date(text: &str) -> Result<(), String> {
-    value::date(text).map(drop)
-}
-
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const MINUTE_MAX: u64 = 1_000_000; // requests per minute; more is no limit at all
+const TOKENS_MAX: u64 = 1_000_000_000_000; // per minute; more is no limit at all
 const ONE: u64 = 1; // millisecond: no duration of zero
 
 const NO_HTTP3: &str = "HTTP/3 is not offered";
@@ -170,6 +113,9 @@ pub(super) static ROWS: &[Row] = &[
     used("providers.*.timeouts.answer", Duration(ONE), ""),
     used("providers.*.timeouts.idle", Duration(ONE), "60s"),
     used("providers.*.timeouts.total", Duration(ONE), "10m"),
+    used("providers.*.limits", Section, ""),
+    used("providers.*.limits.requests_per_minute", Count(1, MINUTE_MAX), ""),
+    used("providers.*.limits.tokens_per_minute", Count(1, TOKENS_MAX), ""),
     used("providers.*.retries", Count(0, 10), "1"),
     used("providers.*.ca_file", Text(value::existing_file), ""),
     used("providers.*.proxy", Text(proxy), ""),
@@ -225,19 +171,45 @@ pub(super) static ROWS: &[Row] = &[
     used("auth.keys.[]", Section, ""),
     used("auth.keys.[].name", Text(value::name), ""),
     used("auth.keys.[].hash", Text(hash), ""),
+    used("auth.keys.[].hashes", Texts(hash), "[]"),
     used("auth.keys.[].models", Texts(value::model), "[]"),
+    used("auth.keys.[].endpoints", Texts(path), "[]"),
+    used("auth.keys.[].labels", Named(value::name), ""),
+    used("auth.keys.[].labels.*", Text(label), ""),
+    used("auth.keys.[].admin", Flag, "false"),
     used("auth.keys.[].expires", Text(date), ""),
     used("auth.keys.[].pin", Flag, "false"),
     used("auth.keys.[].limits", Section, ""),
     used("auth.keys.[].limits.requests_per_minute", Count(1, MINUTE_MAX), ""),
-    later("auth.keys.[].limits.tokens_per_minute", Count(1, 1_000_000_000_000), ""),
-    later("auth.keys.[].limits.concurrent", Count(1, 1_000_000), ""),
+    used("auth.keys.[].limits.tokens_per_minute", Count(1, TOKENS_MAX), ""),
+    used("auth.keys.[].limits.concurrent", Count(1, 1_000_000), ""),
     used("auth.keys.[].budget", Section, ""),
-    later("auth.keys.[].budget.usd", Amount, ""),
-    later("auth.keys.[].budget.per", Choice(&["day", "week", "month"]), ""),
+    used("auth.keys.[].budget.usd", Amount, ""),
+    used("auth.keys.[].budget.per", Choice(&["day", "week", "month"]), "month"),
+    used("auth.wrong_keys_per_minute", Count(1, MINUTE_MAX), "30"),
     used("rate_limit", Section, ""),
     used("rate_limit.requests_per_minute", Count(1, MINUTE_MAX), ""),
-    later("prices", Any, ""),
+    used("rate_limit.tokens_per_minute", Count(1, TOKENS_MAX), ""),
+    used("rate_limit.concurrent", Count(1, 1_000_000), ""),
+    used("routes", Listed, "[]"),
+    used("routes.[]", Section, ""),
+    used("routes.[].path", Text(path), ""),
+    used("routes.[].limits", Section, ""),
+    used("routes.[].limits.requests_per_minute", Count(1, MINUTE_MAX), ""),
+    used("routes.[].limits.tokens_per_minute", Count(1, TOKENS_MAX), ""),
+    used("routes.[].limits.concurrent", Count(1, 1_000_000), ""),
+    gone("routes.[].handler", "", NO_ROUTES),
+    gone("routes.[].version", "", NO_ROUTES),
+    gone("routes.[].methods", "", NO_ROUTES),
+    gone("routes.[].headers", "", NO_ROUTES),
+    gone("routes.[].middleware", "", NO_ROUTES),
+    gone("routes.[].health_check", "", NO_ROUTES),
+    used("prices", Named(value::model), ""),
+    used("prices.*", Section, ""),
+    used("prices.*.input", Amount, ""),
+    used("prices.*.cached", Amount, ""),
+    used("prices.*.cache_write", Amount, ""),
+    used("prices.*.output", Amount, ""),
     used("usage", Section, ""),
     used("usage.path", Text(any_text), ""),
     used("usage.keep", Duration(86_400_000), "400d"),
@@ -278,61 +250,9 @@ pub(super) static ROWS: &[Row] = &[
     used("queue.initial_size", Count(1, 1_000_000), ""),
     gone("queue.state_path", "", SEE_SERVER_QUEUE),
     gone("queue.save_interval", "", SEE_SERVER_QUEUE),
-    gone("routes", "", NO_ROUTES),
     gone("processing", "", "answers are passed on as they are"),
     gone("metrics", "", "metrics are always served at /metrics"),
 ];
-
-/// Writes a camelCase key as snake_case: `maxRequests`, `baseURL` and `APIKey` become `max_requests`, `base_url`, `api_key`.
-pub(super) fn snake(key: &str) -> String {
-    let letters: Vec<char> = key.chars().collect();
-    let mut out = String::with_capacity(key.len() + 4);
-    for (index, letter) in letters.iter().enumerate() {
-        let before = index.checked_sub(1).and_then(|i| letters.get(i));
-        let after = letters.get(index + 1);
-        let starts_word = before.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-            || (before.is_some_and(char::is_ascii_uppercase) && after.is_some_and(char::is_ascii_lowercase));
-        if letter.is_ascii_uppercase() && starts_word {
-            out.push('_');
-        }
-        out.push(letter.to_ascii_lowercase());
-    }
-    out
-}
-
-/// The known key an unknown one below `parent` was probably meant to be: a near neighbour, else one of the same
-/// name elsewhere.
-pub(super) fn suggestion(parent: &str, key: &str) -> Option<String> {
-    let key = snake(key).replace('-', "_");
-    let near = children(parent)
-        .map(|known| (distance(&key, known), known))
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance);
-    let elsewhere = || {
-        let named = |row: &&Row| row.path.rsplit('.').next() == Some(&key) && row.effect == Effect::Used;
-        ROWS.iter().find(named).map(|row| row.path.replace("*", "<name>"))
-    };
-    near.map(|(_, known)| known.to_owned()).or_else(elsewhere)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours between two words.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().take(64).collect(), other.chars().collect());
-    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
-    for i in 1..=one.len() {
-        let mut row = vec![i];
-        for j in 1..=other.len() {
-            let change = usize::from(one[i - 1] != other[j - 1]);
-            let mut best = (row[j - 1] + 1).min(rows[i - 1][j] + 1).min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
-}
 
 #[cfg(test)]
 mod tests {
@@ -359,40 +279,7 @@ mod tests {
                 };
                 assert!(fits, "{} has no fitting parent", row.path);
             }
-            assert_eq!(snake(row.path), row.path, "the table is in snake_case");
-        }
-    }
-
-    #[test]
-    fn camel_case_means_snake_case() {
-        for (camel, expected) in [
-            ("maxRequests", "max_requests"),
-            ("baseURL", "base_url"),
-            ("baseUrl", "base_url"),
-            ("APIKey", "api_key"),
-            ("apiKeys", "api_keys"),
-            ("providerPreference", "provider_preference"),
-            ("http3", "http3"),
-            ("already_snake", "already_snake"),
-            ("numCtx", "num_ctx"),
-        ] {
-            assert_eq!(snake(camel), expected);
-        }
-    }
-
-    #[test]
-    fn a_slip_is_met_with_the_nearest_key() {
-        for (parent, key, expected) in [
-            ("circuit_breaker", "max_request", Some("max_requests")),
-            ("circuit_breaker", "maxRequest", Some("max_requests")),
-            ("circuit_breaker", "failure-threshold", Some("failure_threshold")),
-            ("server", "wrokers", Some("workers")),
-            ("", "provider", Some("providers")),
-            ("", "workers", Some("server.workers")),
-            ("server", "retries", Some("providers.<name>.retries")),
-            ("", "colour", None),
-        ] {
-            assert_eq!(suggestion(parent, key).as_deref(), expected, "{parent} {key}");
+            assert_eq!(super::super::spelling::snake(row.path), row.path, "the table is in snake_case");
         }
     }
 }

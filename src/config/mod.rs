@@ -1,5 +1,7 @@
 //! What we were told: settings that cannot be wrong. `file.rs` is the YAML as typed, `env.rs` expands it.
 
+mod callers;
+mod checks;
 mod env;
 mod file;
 mod keys;
@@ -12,6 +14,7 @@ mod quirks;
 mod reading;
 mod render;
 mod settings;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -22,7 +25,10 @@ pub use load::{defaults, find, load, parse};
 pub use problem::{Problem, Problems};
 pub use render::{effective, egress};
 
+use crate::domain::budget::Allowance;
 use crate::domain::key::Secret;
+use crate::domain::limit::Limits;
+use crate::domain::price::{Price, Prices, Vendor};
 use crate::domain::quirks::Quirks;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -55,8 +61,14 @@ pub struct Settings {
     pub deduplicate: bool,
     /// Keys of callers; empty: no key is asked for.
     pub keys: Vec<CallerKey>,
-    /// Requests per minute and client address, when no key is configured.
-    pub requests_per_minute: Option<u32>,
+    /// Wrong keys from one address in a minute; past it they are told to wait.
+    pub wrong_keys_per_minute: u32,
+    /// What each client address may use, when no key is configured.
+    pub per_address: Limits,
+    /// What all callers together may use of an endpoint; rules without limits are left out.
+    pub routes: Vec<Route>,
+    /// The operator's own prices by model or pattern.
+    pub own_prices: Vec<(String, Price)>,
     /// Where usage is kept, and for how long.
     pub usage: Usage,
     /// Put first on Hapax's own endpoint when the caller gives no instructions.
@@ -126,6 +138,10 @@ pub struct Provider {
     pub name: String,
     /// What it speaks.
     pub kind: Kind,
+    /// The type as the file calls it: `groq` speaks as `openai_compatible` does.
+    pub type_word: &'static str,
+    /// Whose prices it charges.
+    pub vendor: Vendor,
     /// Scheme, host, port and path prefix, without a trailing slash and without a trailing `/v1`.
     pub base_url: String,
     /// Our keys there, a pool; may be empty.
@@ -146,6 +162,8 @@ pub struct Provider {
     pub idle_timeout: Duration,
     /// The whole call, streams excepted.
     pub total_timeout: Duration,
+    /// What it may be asked for in a minute; past it it counts as busy.
+    pub limits: Limits,
     /// More tries at the same provider, before the next one.
     pub retries: u32,
     /// PEM file with a private CA.
@@ -219,16 +237,41 @@ pub enum OnStreamFailure {
 pub struct CallerKey {
     /// Its name, for logs and metrics.
     pub name: String,
-    /// SHA-256 of the key's bytes.
-    pub hash: [u8; 32],
+    /// SHA-256 of the key's bytes; several while one key is replaced by the next. Never empty.
+    pub hashes: Vec<[u8; 32]>,
     /// Patterns of models it may use; empty: all.
     pub models: Vec<String>,
+    /// Patterns of paths it may ask at; empty: all.
+    pub endpoints: Vec<String>,
+    /// The operator's own words about it.
+    pub labels: Vec<(String, String)>,
     /// When it ends.
     pub expires: Option<SystemTime>,
-    /// Requests per minute.
-    pub requests_per_minute: Option<u32>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it may cost.
+    pub budget: Option<Allowance>,
     /// Whether it may pin a provider with `X-Hapax-Provider`.
     pub may_pin: bool,
+    /// Whether it sees the requests and the usage of others.
+    pub admin: bool,
+}
+
+/// What all callers together may use of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// A path of ours, or a pattern of them.
+    pub path: String,
+    /// How much.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// What tokens cost: the operator's own prices, then the built-in table's.
+    #[must_use]
+    pub fn prices(&self) -> Prices {
+        callers::known_prices(&self.providers, &self.own_prices)
+    }
 }
 
 /// Where usage is kept.

@@ -1,5 +1,6 @@
 //! Providers: from `providers:`, else from the original's `llm:`, else from what the environment offers.
 
+use super::callers;
 use super::env;
 use super::file::At;
 use super::presets::{self, PRESETS, Preset};
@@ -8,6 +9,7 @@ use super::reading::{Reading, Section};
 use super::value;
 use super::{Kind, Provider};
 use crate::domain::key::Secret;
+use crate::domain::price::Vendor;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -157,6 +159,17 @@ fn without_file(reading: &mut Reading<'_>, root: &Section<'_>, found: &mut Found
     }
 }
 
+/// Whose prices hold: those of the type, or of the type that lives at this address.
+fn vendor(preset: &Preset, base_url: &str) -> Vendor {
+    let at_home = |known: &&Preset| !known.base_url.is_empty() && known.base_url == base_url;
+    match Vendor::by_word(preset.word) {
+        Vendor::Other => {
+            PRESETS.iter().find(at_home).map_or(Vendor::Other, |known| Vendor::by_word(known.word))
+        }
+        known => known,
+    }
+}
+
 /// One provider; `None` when it is wrong, which is then reported.
 fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given: &Given) -> Option<Provider> {
     let preset = preset(reading, section, name, given)?;
@@ -184,11 +197,14 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
     Some(Provider {
         name: name.to_owned(),
         kind: preset.kind,
+        type_word: preset.word,
+        vendor: vendor(preset, &base_url.plain()),
         base_url: base_url.plain(),
         keys: keys.into_iter().map(Secret::new).collect(),
         model,
         models,
         max_concurrency: section.number("max_concurrency"),
+        limits: callers::per_minute(&section.section("limits")),
         connect_timeout: timeouts.duration("connect"),
         first_token_timeout: timeouts.duration("first_token"),
         answer_timeout: timeouts.duration(match ["answer", "first_token"].map(|key| timeouts.written(key)) {

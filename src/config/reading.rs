@@ -6,6 +6,7 @@ use super::file::{At, Entry, Node, Value};
 use super::keys::{self, Effect, Row};
 use super::kinds::{Kind, Parsed};
 use super::problem::Problem;
+use super::spelling;
 use std::time::Duration;
 
 /// One reading of one file: what is wrong so far, and what is merely worth saying.
@@ -62,7 +63,7 @@ impl<'e> Reading<'e> {
         let mut seen: Vec<String> = Vec::with_capacity(entries.len());
         entries.retain_mut(|entry| {
             if !named {
-                entry.key = keys::snake(&entry.key);
+                entry.key = spelling::snake(&entry.key);
             }
             let path = join(path, &entry.key);
             if seen.contains(&entry.key) {
@@ -71,8 +72,8 @@ impl<'e> Reading<'e> {
             }
             seen.push(entry.key.clone());
             let Some(row) = keys::child(parent, &entry.key) else {
-                let meant =
-                    keys::suggestion(parent, &entry.key).map(|known| format!("; did you mean `{known}`?"));
+                let meant = spelling::suggestion(parent, &entry.key)
+                    .map(|known| format!("; did you mean `{known}`?"));
                 self.problem(entry.at, &path, format!("is not a known key{}", meant.unwrap_or_default()));
                 return false;
             };
@@ -340,6 +341,13 @@ impl<'t> Section<'t> {
         match self.parsed(key) {
             Parsed::Duration(duration) => duration,
             _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn amount(&self, key: &str) -> Option<f64> {
+        match self.parsed(key) {
+            Parsed::Amount(amount) => Some(amount),
+            _ => None,
         }
     }
 

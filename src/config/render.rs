@@ -2,8 +2,10 @@
 
 use super::quirks;
 use super::value::{self, duration_text, size_text};
-use super::{CallerKey, Kind, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
+use super::{CallerKey, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
 use crate::domain::key::Secret;
+use crate::domain::limit::Limits;
+use crate::domain::price::NANO_USD;
 use crate::domain::quirks::Quirks;
 use std::fmt::Write;
 use std::time::Duration;
@@ -63,15 +65,14 @@ pub fn effective(settings: &Settings) -> String {
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
     page.open("auth");
+    page.line("wrong_keys_per_minute", settings.wrong_keys_per_minute);
     page.open("keys");
     for key in &settings.keys {
         caller_key(&mut page, key);
     }
     page.close();
     page.close();
-    page.open("rate_limit");
-    page.line("requests_per_minute", optional(settings.requests_per_minute));
-    page.close();
+    governed(&mut page, settings);
     page.open("usage");
     let path = settings.usage.path.as_ref().map(|path| quote(&path.display().to_string()));
     page.line("path", path.unwrap_or_else(|| "null".to_owned()));
@@ -129,21 +130,17 @@ fn server(page: &mut Page, settings: &Settings) {
 
 fn provider_section(page: &mut Page, provider: &Provider) {
     page.open(&quote(&provider.name));
-    let kind = match provider.kind {
-        Kind::OpenAi => "openai",
-        Kind::Anthropic => "anthropic",
-        Kind::Ollama => "ollama",
-        Kind::Gemini => "gemini",
-        Kind::Azure => "azure",
-        Kind::OpenAiCompatible => "openai_compatible",
-    };
-    page.line("type", kind);
+    page.line("type", provider.type_word);
     page.line("base_url", quote(&provider.base_url));
     let keys = vec![REDACTED; provider.keys.len()];
     page.line("api_keys", format!("[{}]", keys.join(", ")));
     page.line("model", quote(&provider.model));
     page.texts("models", &provider.models);
     page.line("max_concurrency", provider.max_concurrency);
+    page.open("limits");
+    page.line("requests_per_minute", optional(provider.limits.requests_per_minute));
+    page.line("tokens_per_minute", optional(provider.limits.tokens_per_minute));
+    page.close();
     page.open("timeouts");
     page.duration("connect", provider.connect_timeout);
     page.duration("first_token", provider.first_token_timeout);
@@ -219,14 +216,62 @@ fn without_user(proxy: &str) -> String {
 
 fn caller_key(page: &mut Page, key: &CallerKey) {
     let expires = key.expires.map_or("null".to_owned(), |at| quote(&value::date_text(at)));
-    let models: Vec<String> = key.models.iter().map(|model| quote(model)).collect();
+    let hashes = vec![REDACTED; key.hashes.len()].join(", ");
+    let quoted = |texts: &[String]| texts.iter().map(|text| quote(text)).collect::<Vec<_>>().join(", ");
+    let labels: Vec<String> =
+        key.labels.iter().map(|(name, text)| format!("{}: {}", quote(name), quote(text))).collect();
     page.item(&format!(
-        "{{name: {}, hash: {REDACTED}, models: [{}], expires: {expires}, pin: {}, limits: {{requests_per_minute: {}}}}}",
+        "{{name: {}, hashes: [{hashes}], models: [{}], endpoints: [{}], labels: {{{}}}, expires: {expires}, pin: {}, admin: {}, limits: {}{}}}",
         quote(&key.name),
-        models.join(", "),
+        quoted(&key.models),
+        quoted(&key.endpoints),
+        labels.join(", "),
         key.may_pin,
-        optional(key.requests_per_minute),
+        key.admin,
+        limits(&key.limits),
+        key.budget.map_or_else(String::new, |budget| {
+            format!(", budget: {{usd: {}, per: {}}}", usd(budget.nano_usd, NANO_USD), budget.per.word())
+        }),
     ));
+}
+
+fn limits(limits: &Limits) -> String {
+    format!(
+        "{{requests_per_minute: {}, tokens_per_minute: {}, concurrent: {}}}",
+        optional(limits.requests_per_minute),
+        optional(limits.tokens_per_minute),
+        optional(limits.concurrent)
+    )
+}
+
+/// What stands between callers and providers: `rate_limit`, `routes`, `prices`.
+fn governed(page: &mut Page, settings: &Settings) {
+    page.line("rate_limit", limits(&settings.per_address));
+    page.open("routes");
+    for route in &settings.routes {
+        page.item(&format!("{{path: {}, limits: {}}}", quote(&route.path), limits(&route.limits)));
+    }
+    page.close();
+    page.open("prices");
+    for (pattern, price) in &settings.own_prices {
+        let [input, cached, cache_write, output] =
+            [price.input, price.cached, price.cache_write, price.output].map(|nano| usd(nano, 1_000));
+        page.line(
+            &quote(pattern),
+            format!("{{input: {input}, cached: {cached}, cache_write: {cache_write}, output: {output}}}"),
+        );
+    }
+    page.close();
+}
+
+/// A whole number of small units as a decimal of large ones, exactly.
+fn usd(small: u64, per_large: u64) -> String {
+    let (whole, rest) = (small / per_large, small % per_large);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    let width = per_large.to_string().len() - 1;
+    format!("{whole}.{}", format!("{rest:0width$}").trim_end_matches('0'))
 }
 
 fn level(level: Level) -> &'static str {

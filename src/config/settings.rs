@@ -1,5 +1,6 @@
 //! From values by key to settings as meant: references checked, environment applied, odd combinations named.
 
+use super::callers;
 use super::env;
 use super::file::{At, Node, Value};
 use super::keys;
@@ -8,21 +9,23 @@ use super::providers::{self, Found};
 use super::reading::{Reading, Section};
 use super::value;
 use super::{
-    Breaker, CallerKey, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy,
-    Usage, VirtualModel,
+    Breaker, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, Usage,
+    VirtualModel,
 };
-use crate::domain::digest;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Reads everything from a checked tree. The settings count only when the reading has no problem afterwards.
 pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> Settings {
     let root = Section::root(tree);
-    let keys = caller_keys(reading, &root);
+    let keys = callers::caller_keys(reading, &root);
     let server = server(reading, &root, !keys.is_empty());
     let found = providers::read(reading, &root);
     let preference = preference(reading, &root, &found);
     let models = virtual_models(reading, &root, &found);
+    let prices = callers::prices(reading, &root);
+    callers::unpriced(reading, &root, (&found, &models), &prices);
+    let routes = callers::routes(reading, &root);
     not_ourselves(reading, &server.listen, &found);
     let logging = logging(reading, &root);
     let cors_origins = match (root.section("server").written("cors_origins"), keys.is_empty()) {
@@ -50,7 +53,10 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         keep_alive: root.section("streams").duration("keep_alive"),
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
-        requests_per_minute: per_minute(&root.section("rate_limit")),
+        per_address: callers::limits(&root.section("rate_limit")),
+        wrong_keys_per_minute: root.section("auth").small("wrong_keys_per_minute"),
+        routes,
+        own_prices: prices,
         usage: Usage {
             path: root.section("usage").text("path").map(PathBuf::from),
             keep: root.section("usage").duration("keep"),
@@ -256,38 +262,6 @@ fn strategy(root: &Section<'_>) -> Strategy {
         Some("fastest") => Strategy::Fastest,
         _ => Strategy::Preference,
     }
-}
-
-fn caller_keys(reading: &mut Reading<'_>, root: &Section<'_>) -> Vec<CallerKey> {
-    let mut keys: Vec<CallerKey> = Vec::new();
-    for item in root.section("auth").items("keys") {
-        let (name, hash) = (item.need(reading, "name"), item.need(reading, "hash"));
-        let digits = hash.as_deref().and_then(|hash| hash.strip_prefix("sha256:")).and_then(digest::unhex);
-        let (Some(name), Some(hash)) = (name, digits) else { continue };
-        if keys.iter().any(|key| key.name == name) {
-            reading.problem(
-                item.at_of("name"),
-                &item.path_of("name"),
-                format!("{name} is the name of another key"),
-            );
-        }
-        if keys.iter().any(|key| key.hash == hash) {
-            reading.problem(item.at_of("hash"), &item.path_of("hash"), "is the hash of another key");
-        }
-        keys.push(CallerKey {
-            name,
-            hash,
-            models: item.plain_texts("models"),
-            expires: item.text("expires").and_then(|date| value::date(&date).ok()),
-            requests_per_minute: per_minute(&item.section("limits")),
-            may_pin: item.flag("pin"),
-        });
-    }
-    keys
-}
-
-fn per_minute(section: &Section<'_>) -> Option<u32> {
-    section.count("requests_per_minute").and_then(|count| u32::try_from(count).ok())
 }
 
 fn logging(reading: &mut Reading<'_>, root: &Section<'_>) -> Logging {

@@ -2,6 +2,8 @@
 
 use super::keys::{self, Effect, ROWS};
 use super::*;
+use crate::domain::budget::Period;
+use crate::domain::price::NANO_USD;
 use crate::domain::quirks::{OutputBound, Thinking};
 use std::collections::HashMap;
 
@@ -483,23 +485,112 @@ fn a_callers_key_is_known_by_its_hash_until_it_expires() {
     );
     let settings = good(&text);
     let key = &settings.keys[0];
-    assert_eq!(key.hash, crate::domain::digest::sha256(b"abc"));
+    assert_eq!(key.hashes, [crate::domain::digest::sha256(b"abc")]);
     assert_eq!(key.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_798_761_600)));
-    assert!(key.may_pin && key.requests_per_minute == Some(60) && key.models == ["fast", "gpt-*"]);
-    let named = ["tokens_per_minute: has no effect yet", "usd: has no effect yet", "per: has no effect yet"];
-    for (warning, end) in settings.warnings.iter().zip(named) {
-        assert!(warning.starts_with("config.yaml:2:") && warning.ends_with(end), "{warning}");
-    }
+    assert!(key.may_pin && !key.admin && key.models == ["fast", "gpt-*"]);
+    let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: Some(9), concurrent: None };
+    assert_eq!(key.limits, limits);
+    assert_eq!(key.budget, Some(Allowance { nano_usd: 50 * NANO_USD, per: Period::Month }));
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
     let twice = format!("auth: {{keys: [{{name: a, hash: '{KEY_HASH}'}}, {{name: a, hash: '{KEY_HASH}'}}]}}");
     assert_eq!(bad(&twice).len(), 2, "the same name, the same hash");
+}
+
+#[test]
+fn a_key_has_endpoints_labels_and_several_hashes_while_it_is_replaced() {
+    let other = "sha256:cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34";
+    let text = format!(
+        "auth: {{keys: [{{name: bot, hashes: ['{KEY_HASH}', '{other}'], endpoints: [/v1/chat/completions, '/v1/models*'],\n\
+         labels: {{team: blue, 'cost.center': '42'}}, admin: true, limits: {{concurrent: 3}}, budget: {{usd: 0.5, per: week}}}}]}}"
+    );
+    let settings = good(&text);
+    let key = &settings.keys[0];
+    assert_eq!((key.hashes.len(), key.admin), (2, true));
+    assert_eq!(key.endpoints, ["/v1/chat/completions", "/v1/models*"]);
+    let labels =
+        [("team", "blue"), ("cost.center", "42")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(key.labels, labels);
+    assert_eq!(key.limits.concurrent, Some(3));
+    assert_eq!(key.budget, Some(Allowance { nano_usd: NANO_USD / 2, per: Period::Week }));
+    for (wrong, field) in [
+        (format!("{{name: a, hashes: ['{other}', '{other}']}}"), "hashes: is written twice"),
+        (format!("{{name: a, hash: '{other}', hashes: ['{other}']}}"), "hash: is written twice"),
+        (format!("{{name: a, hash: '{other}', endpoints: [chat]}}"), "endpoints[0]: must be a path such as"),
+        (format!("{{name: a, hash: '{other}', budget: {{per: day}}}}"), "budget.usd: is needed"),
+        (format!("{{name: a, hash: '{other}', budget: {{usd: 2e9}}}}"), "budget.usd: must be at most"),
+        (
+            format!("{{name: a, hash: '{other}', labels: {{x: '{}'}}}}", "y".repeat(65)),
+            "labels.x: must be at most",
+        ),
+        ("{name: a}".to_owned(), "hash: is needed"),
+    ] {
+        let lines = bad(&format!("auth: {{keys: [{wrong}]}}"));
+        assert!(lines.len() == 1 && lines[0].contains(field), "{wrong}: {lines:?}");
+    }
+    let five = ["0", "1", "2", "3", "4"].map(|digit| format!("'sha256:{}'", digit.repeat(64))).join(", ");
+    let lines = bad(&format!("auth: {{keys: [{{name: a, hashes: [{five}]}}]}}"));
+    assert!(lines.len() == 1 && lines[0].ends_with("at most 4 hashes are one key"), "{lines:?}");
+}
+
+#[test]
+fn endpoints_addresses_and_providers_have_limits_of_their_own() {
+    let settings = good(
+        "routes: [{path: /v1/embeddings, limits: {requests_per_minute: 60, concurrent: 8}}, {path: '/v1/*'}]\n\
+         rate_limit: {requests_per_minute: 5, tokens_per_minute: 70, concurrent: 2}\n\
+         providers: {ollama: {limits: {requests_per_minute: 9, tokens_per_minute: 1000}}}",
+    );
+    let limits = Limits { requests_per_minute: Some(60), tokens_per_minute: None, concurrent: Some(8) };
+    assert_eq!(settings.routes, [Route { path: "/v1/embeddings".to_owned(), limits }]);
+    let limits = Limits { requests_per_minute: Some(5), tokens_per_minute: Some(70), concurrent: Some(2) };
+    assert_eq!(settings.per_address, limits);
+    let limits = Limits { requests_per_minute: Some(9), tokens_per_minute: Some(1_000), concurrent: None };
+    assert_eq!(settings.providers[0].limits, limits);
+    for wrong in
+        ["routes: [{limits: {concurrent: 1}}]", "routes: [{path: /a}, {path: /a}]", "routes: [{path: a}]"]
+    {
+        assert_eq!(bad(wrong).len(), 1, "{wrong}: {:?}", bad(wrong));
+    }
+    assert_eq!(bad("providers: {ollama: {limits: {concurrent: 1}}}").len(), 1, "that is max_concurrency");
+}
+
+#[test]
+fn own_prices_go_before_the_table_and_what_has_none_is_named_beside_a_budget() {
+    let settings =
+        good("prices: {'gpt-4o*': {input: 1, output: 2.5}, house: {input: 0, cached: 0, output: 0.001}}");
+    let prices = settings.prices();
+    let price = prices.of("openai", "gpt-4o-mini").expect("known");
+    assert_eq!([price.input, price.cached, price.cache_write, price.output], [1_000, 1_000, 1_000, 2_500]);
+    assert_eq!(prices.of("anywhere", "house").map(|price| price.output), Some(1));
+    assert_eq!(prices.of("openai", "gpt-4.1").map(|price| price.input), Some(2_000));
+    for (wrong, field) in [
+        ("{x: {input: 1}}", "prices.x.output: is needed"),
+        ("{x: {input: 1, output: 0.0001}}", "prices.x.output: must have at most three decimals"),
+        ("{x: {input: 2e6, output: 1}}", "prices.x.input: must be at most"),
+        ("{x: {input: -1, output: 1}}", "prices.x.input: must be a number"),
+        ("{x: 3}", "prices.x: must be a mapping"),
+    ] {
+        let lines = bad(&format!("prices: {wrong}"));
+        assert!(lines.len() == 1 && lines[0].contains(field), "{wrong}: {lines:?}");
+    }
+    let budget = format!("auth: {{keys: [{{name: a, hash: '{KEY_HASH}', budget: {{usd: 1}}}}]}}\n");
+    let provider = "providers: {own: {type: openai_compatible, base_url: 'http://gpu:8000', model: house, models: [house, 'x-*']}}\n";
+    let named = |text: &str| {
+        let warnings = good(text).warnings;
+        warnings.iter().filter(|warning| warning.contains("costs is not known")).count()
+    };
+    assert_eq!(named(&format!("{budget}{provider}")), 1);
+    assert_eq!(named(&format!("{budget}{provider}prices: {{house: {{input: 0, output: 0}}}}")), 0);
+    assert_eq!(named(provider), 0, "without a budget nobody needs to know");
+    let vendors = "providers: {fast: {type: openai_compatible, base_url: 'https://api.groq.com/openai/v1', api_key: k, model: llama-3.3-70b-versatile}}";
+    assert_eq!(good(vendors).prices().of("fast", "llama-3.3-70b-versatile").map(|p| p.input), Some(590));
 }
 
 #[test]
 fn keys_of_later_versions_are_silent_until_they_ask_for_something() {
     let quiet = "routing: {strategy: preference}\ncache: {enabled: false, ttl: 10m, bytes_max: 32MiB}\nprices: {}\nusage: {path: null}";
     assert!(good(quiet).warnings.is_empty(), "{:?}", good(quiet).warnings);
-    let loud = "cache: {enabled: true}\nprices: {gpt: 1}";
-    assert_eq!(good(loud).warnings.len(), 2, "{:?}", good(loud).warnings);
+    let loud = "cache: {enabled: true}";
+    assert_eq!(good(loud).warnings.len(), 1, "{:?}", good(loud).warnings);
     assert_eq!(bad("routing: {strategy: random}").len(), 1);
 }
 
@@ -594,8 +685,14 @@ health_check: {enabled: true, interval: 15s, timeout: 5s, failure_threshold: 2}
     assert_eq!(settings.server.queue, 1000);
     assert_eq!(settings.breaker.max_requests, 100);
     assert_eq!(settings.preference, ["anthropic", "ollama"]);
-    for gone in ["server.http3", "queue.state_path", "routes", "processing", "metrics", "llm.options.stream"]
-    {
+    for gone in [
+        "server.http3",
+        "queue.state_path",
+        "routes[0].handler",
+        "processing",
+        "metrics",
+        "llm.options.stream",
+    ] {
         let named = |warning: &String| warning.contains(&format!(" {gone}: has no effect: "));
         assert!(settings.warnings.iter().any(named), "{gone} is not named: {:#?}", settings.warnings);
     }
@@ -650,7 +747,8 @@ fn the_effective_configuration_loads_and_means_the_same() {
          x: {type: vllm, base_url: 'http://h:1/v1', model: 'a:b', timeouts: {idle: 1500ms}, headers: {A: b}}\n\
          models: {'my model/1': ['no/x', x/y/z], '7': x/1}\nstreams: {on_failure: end}\ndeduplicate: off\n\
          server: {listen: '[::1]:1', body_bytes_max: 1000000, trusted_proxies: ['10.0.0.0/8', '::1'], shutdown_timeout: 0s}\n\
-         rate_limit: {requests_per_minute: 9}"
+         rate_limit: {requests_per_minute: 9, concurrent: 2}\nroutes: [{path: '/v1/*', limits: {tokens_per_minute: 7}}]\n\
+         prices: {'gpt-4o*': {input: 0.15, output: 2.5}}"
             .replace("'my model/1'", "my-model/1"),
     ];
     for text in texts {
@@ -661,6 +759,8 @@ fn the_effective_configuration_loads_and_means_the_same() {
         assert_eq!(first.system_prompt, second.system_prompt);
         assert_eq!(first.models, second.models);
         assert_eq!(first.preference, second.preference);
+        assert_eq!((first.per_address, &first.routes), (second.per_address, &second.routes));
+        assert_eq!(first.own_prices, second.own_prices);
         assert_eq!(format!("{:?}", first.server), format!("{:?}", second.server));
         assert_eq!(format!("{:?}", first.providers), format!("{:?}", second.providers));
     }

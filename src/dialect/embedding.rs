@@ -4,7 +4,7 @@
 //! has none. Same dialect: the caller's bytes with `model` replaced, and the provider's bytes back.
 
 use super::openai::untranslatable;
-use super::{Invalid, Outgoing, Wording, judged, raw};
+use super::{Body, Invalid, Outgoing, Wording, judged, raw};
 use crate::domain::chat::{Answer, Content, Usage};
 use crate::domain::embedding::{Embedding, Vector};
 use crate::domain::failure::{Failure, Fault};
@@ -116,7 +116,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     };
     if target == words.dialect {
         let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
-        let body = raw::splice(&words.body, &[edit]);
+        let body = Body::spliced(&words.body, vec![edit]);
         return Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None });
     }
     #[derive(Serialize)]
@@ -132,7 +132,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     let encoding_format = (target == Dialect::OpenAiChat).then_some("float");
     let mut body = Vec::new();
     raw::write(&mut body, &Request { model, input: &texts, dimensions, encoding_format });
-    Ok(Outgoing { path: path.into(), body, dropped: unknown, unwrap_tool: None })
+    Ok(Outgoing { path: path.into(), body: body.into(), dropped: unknown, unwrap_tool: None })
 }
 
 /// Reads a provider's answer (status 200): as it is for a caller of the same dialect.
@@ -312,7 +312,7 @@ mod tests {
 
     fn asked(target: Dialect, dialect: Dialect, body: &str) -> Result<(String, Vec<String>), Failure> {
         let outgoing = ask(target, &opened(dialect, body).1, "m")?;
-        Ok((String::from_utf8(outgoing.body).expect("JSON is UTF-8"), outgoing.dropped))
+        Ok((String::from_utf8(outgoing.body.into_vec()).expect("JSON is UTF-8"), outgoing.dropped))
     }
 
     fn read(target: Dialect, dialect: Dialect, body: &str, reply: &str) -> Result<Answer, Failure> {

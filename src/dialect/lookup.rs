@@ -3,7 +3,7 @@
 //! They are passed to a provider of that vendor as they are; where there is none, the endpoint has an answer of its
 //! own, which is worded here too.
 
-use super::{Invalid, Outgoing, anthropic, decode, raw, said};
+use super::{Body, Invalid, Outgoing, anthropic, decode, raw, said};
 use crate::domain::chat::{Answer, Chat, Content, Part, Usage};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::usage::{self, tokens_of};
@@ -54,7 +54,7 @@ pub fn ask(target: Dialect, (gist, words): (&Gist, &Words), model: &str) -> Resu
         _ => return Err(Failure::new(Fault::Untranslatable, "the provider does not answer this question")),
     };
     let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
-    let body = raw::splice(&words.body, &[edit]);
+    let body = Body::spliced(&words.body, vec![edit]);
     Ok(Outgoing { path: path.into(), body, dropped: Vec::new(), unwrap_tool: None })
 }
 
@@ -131,7 +131,7 @@ mod tests {
         let said = open(Subject::Description, br#"{"model":"x","verbose":true}"#.to_vec()).expect("it opens");
         let outgoing = ask(Dialect::Ollama, (&said.0, &said.1), "m").expect("its vendor");
         assert_eq!(
-            (&*outgoing.path, &outgoing.body[..]),
+            (&*outgoing.path, &outgoing.body.joined()[..]),
             ("/api/show", &br#"{"model":"m","verbose":true}"#[..])
         );
         for other in [Dialect::OpenAiChat, Dialect::Anthropic] {

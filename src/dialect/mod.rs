@@ -6,6 +6,7 @@
 //! `model` and `stream_options.include_usage` are replaced.
 
 pub mod anthropic;
+mod body;
 mod embedding;
 pub mod gemini;
 pub mod hapax;
@@ -23,6 +24,7 @@ pub mod sse;
 mod tests;
 mod writer;
 
+pub use body::Body;
 pub use lookup::{estimate, weigh_answer, weigh_question};
 pub use reader::Reader;
 pub use shape::{for_model, yielding};
@@ -91,7 +93,7 @@ pub struct Outgoing {
     /// Path below the provider's base URL: `/chat/completions`, `/messages`, `/api/chat`; Gemini's holds the model.
     pub path: Cow<'static, str>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Body,
     /// The caller's parameters that have no place in the provider's dialect.
     pub dropped: Vec<String>,
     /// The answer's tool calls with this name are the structured answer itself, to be unwrapped to text.

@@ -3,7 +3,7 @@
 //! Only the outermost object is put together anew, and only when something has to go; every value stays as it stands.
 
 use super::anthropic;
-use super::{Outgoing, json, raw};
+use super::{Body, Outgoing, json, raw};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::quirks::{OutputBound, Quirks};
 use crate::domain::words::Dialect;
@@ -77,14 +77,14 @@ pub(super) fn fit(mut outgoing: Outgoing, quirks: &Quirks) -> Outgoing {
             OutputBound::Tokens => OutputBound::CompletionTokens,
             OutputBound::CompletionTokens => OutputBound::Tokens,
         };
-        rename(&mut outgoing.body, other.word(), bound.word());
+        rename(&mut outgoing, other.word(), bound.word());
     }
     if !quirks.refuses.is_empty() {
         let names: Vec<&str> = quirks.refuses.iter().map(String::as_str).collect();
         leave_out(&mut outgoing, &names);
     }
     if quirks.short_call_ids == Some(true) {
-        outgoing.body = with_short_ids(&outgoing.body);
+        outgoing.body = with_short_ids(&outgoing.body.joined()).into();
     }
     outgoing
 }
@@ -97,8 +97,8 @@ pub fn for_model(outgoing: Outgoing, model: &str) -> Outgoing {
     let edit = |name: &str, _: &str| {
         if name == "model" { Edit::Put(value.clone()) } else { Edit::Keep }
     };
-    let body = rebuilt(&outgoing.body, edit).unwrap_or(outgoing.body);
-    Outgoing { body, ..outgoing }
+    let rebuilt = rebuilt(&outgoing.body.joined(), edit);
+    Outgoing { body: rebuilt.map_or(outgoing.body, Body::from), ..outgoing }
 }
 
 /// What to send once more after a refusal: the request without the parameter that the provider does not take, or with
@@ -111,7 +111,7 @@ pub fn yielding(target: Dialect, outgoing: &Outgoing, failure: &Failure) -> Opti
     let words = failure.message.to_ascii_lowercase();
     let mut again = outgoing.clone();
     if NO_BEGINNING.iter().any(|refusal| words.contains(refusal)) {
-        again.body = anthropic::without_prefill(&outgoing.body)?;
+        again.body = anthropic::without_prefill(&outgoing.body.joined())?.into();
         remember(&mut again.dropped, "prefill");
         return Some(again);
     }
@@ -128,13 +128,14 @@ pub fn yielding(target: Dialect, outgoing: &Outgoing, failure: &Failure) -> Opti
     }
     for (from, to) in [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")] {
         if target == Dialect::OpenAiChat && names(failure, from) {
-            return rename(&mut again.body, from, to).then_some(again);
+            return rename(&mut again, from, to).then_some(again);
         }
     }
     if words.contains("cannot both be") {
         return leave_out(&mut again, &["top_p"]).then_some(again);
     }
-    let gone = MAY_GO.iter().find(|group| names(failure, group[0]) && contains(&outgoing.body, group))?;
+    let body = outgoing.body.joined();
+    let gone = MAY_GO.iter().find(|group| names(failure, group[0]) && contains(&body, group))?;
     let with_name: Vec<&str> = gone.iter().copied().filter(|name| !name.is_empty()).collect();
     leave_out(&mut again, &with_name).then_some(again)
 }
@@ -200,11 +201,11 @@ fn leave_out(outgoing: &mut Outgoing, names: &[&str]) -> bool {
             _ => Edit::Keep,
         }
     };
-    let Some(body) = rebuilt(&outgoing.body, edit) else { return false };
+    let Some(body) = rebuilt(&outgoing.body.joined(), edit) else { return false };
     if gone.is_empty() {
         return false;
     }
-    outgoing.body = body;
+    outgoing.body = body.into();
     for name in gone.iter().filter(|name| *name != "stream_options") {
         remember(&mut outgoing.dropped, name);
     }
@@ -216,13 +217,15 @@ fn remember(dropped: &mut Vec<String>, name: &str) {
 }
 
 /// Renames a member unless the other is there already; says whether it did.
-fn rename(body: &mut Vec<u8>, from: &str, to: &'static str) -> bool {
-    if !contains(body, &[from]) || contains(body, &[to]) {
+fn rename(outgoing: &mut Outgoing, from: &str, to: &'static str) -> bool {
+    let body = outgoing.body.joined();
+    if !contains(&body, &[from]) || contains(&body, &[to]) {
         return false;
     }
     let edit = |name: &str, _: &str| if name == from { Edit::Rename(to) } else { Edit::Keep };
-    let renamed = rebuilt(body, edit);
-    renamed.map(|renamed| *body = renamed).is_some()
+    let Some(renamed) = rebuilt(&body, edit) else { return false };
+    outgoing.body = renamed.into();
+    true
 }
 
 /// What becomes of a member.
@@ -312,11 +315,16 @@ mod tests {
     use super::*;
 
     fn outgoing(body: &str) -> Outgoing {
-        Outgoing { path: "/x".into(), body: body.into(), dropped: Vec::new(), unwrap_tool: None }
+        Outgoing {
+            path: "/x".into(),
+            body: body.as_bytes().to_vec().into(),
+            dropped: Vec::new(),
+            unwrap_tool: None,
+        }
     }
 
     fn text(outgoing: &Outgoing) -> String {
-        String::from_utf8(outgoing.body.clone()).expect("text")
+        String::from_utf8(outgoing.body.clone().into_vec()).expect("text")
     }
 
     fn refused(target: Dialect, status: u16, error: &str) -> Failure {
@@ -464,7 +472,7 @@ mod tests {
         let body = r#"{"max_completion_tokens":5,"seed":1,"stream_options":{},"messages":[{"role":"assistant","tool_calls":[{"id":"call_0123456789","x":1}]},{"role":"tool","tool_call_id":"call_0123456789"},{"role":"tool","tool_call_id":"abcABC123"}]}"#;
         let fitted = fit(outgoing(body), &quirks);
         assert_eq!(fitted.dropped, ["seed"]);
-        let sent: serde_json::Value = serde_json::from_slice(&fitted.body).expect("JSON");
+        let sent: serde_json::Value = serde_json::from_slice(&fitted.body.joined()).expect("JSON");
         assert_eq!(sent["max_tokens"], 5);
         assert!(sent.get("stream_options").is_none() && sent.get("seed").is_none());
         let id = sent["messages"][0]["tool_calls"][0]["id"].as_str().expect("an id");

@@ -168,7 +168,7 @@ fn hapax_asks(body: &str) -> String {
     let (gist, words) = open(Dialect::Hapax, body.as_bytes().to_vec()).expect("good");
     let defaults = Defaults { system_prompt: Some("be kind".into()), ..Defaults::default() };
     let out = ask(Dialect::OpenAiChat, (&gist, &words), "m", None, &defaults).expect("asks");
-    String::from_utf8(out.body).expect("text")
+    String::from_utf8(out.body.into_vec()).expect("text")
 }
 
 #[test]
@@ -294,10 +294,10 @@ fn a_request_reaches_every_vendor() {
     for (target, path) in [(Dialect::Anthropic, "/messages"), (Dialect::Ollama, "/api/chat")] {
         let out = ask(target, (&gist, &words), "m2", None, &Defaults::default()).expect("asks");
         assert_eq!((&*out.path, out.dropped.as_slice()), (path, &["logit_bias".to_owned()][..]));
-        let (gist, words) = open(target, out.body).expect("their own door opens");
+        let (gist, words) = open(target, out.body.into_vec()).expect("their own door opens");
         assert_eq!(gist.model.as_deref(), Some("m2"));
         let back = ask(Dialect::OpenAiChat, (&gist, &words), "m3", None, &Defaults::default()).expect("asks");
-        let back = String::from_utf8(back.body).expect("text");
+        let back = String::from_utf8(back.body.into_vec()).expect("text");
         assert!(
             back.starts_with(
                 r#"{"model":"m3","messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}]"#

@@ -63,6 +63,24 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
+/// The day a date is, counted from 1970-01-01, after Howard Hinnant's `days_from_civil`. Dates before 1970 are day 0.
+#[must_use]
+pub fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month > 2 { year } else { year.saturating_sub(1) };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.saturating_sub(1);
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).saturating_sub(719_468)
+}
+
+/// The first day of a day's month and that of the next month, all counted from 1970-01-01.
+#[must_use]
+pub fn month_around(day: u64) -> (u64, u64) {
+    let (year, month, _) = civil(day);
+    let next = if month == 12 { days(year + 1, 1, 1) } else { days(year, month + 1, 1) };
+    (days(year, month, 1), next)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +113,14 @@ mod tests {
         assert_eq!(text(951_782_400), "2000-02-29T00:00:00.000Z");
         assert_eq!(text(1_709_251_200), "2024-03-01T00:00:00.000Z");
         assert_eq!(text(1_795_436_825), "2026-11-23T12:27:05.000Z");
+    }
+    #[test]
+    fn every_day_is_found_again_by_its_date() {
+        for day in (0..80_000).step_by(13) {
+            let (year, month, of_month) = civil(day);
+            assert_eq!(days(year, month, of_month), day);
+            let (first, next) = month_around(day);
+            assert!(first <= day && day < next && (28..=31).contains(&(next - first)), "{day}");
+        }
     }
 }

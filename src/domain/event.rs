@@ -93,6 +93,8 @@ pub enum Event<'a> {
         fault: Option<Fault>,
         /// From sending to the end of the answer, or to the failure.
         took: Duration,
+        /// Whether a stream was asked for.
+        stream: bool,
     },
     /// The provider's first content arrived.
     FirstToken {

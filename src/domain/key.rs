@@ -1,7 +1,10 @@
 //! Secrets that never print themselves, and callers' keys known only by their hash.
 
+use super::budget::Allowance;
+use super::limit::Limits;
 use super::pattern::Pattern;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -89,6 +92,12 @@ impl PartialEq for Hash {
 
 impl Eq for Hash {}
 
+impl std::hash::Hash for Hash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
@@ -102,21 +111,29 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// A caller's key, known by its hash.
+/// A caller's key, known by its hashes.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// Its name, for logs, limits and metrics.
     pub name: String,
-    /// The hash of the key itself.
-    pub hash: Hash,
+    /// The hashes of the key itself: several while one is replaced by the next. They are one caller.
+    pub hashes: Vec<Hash>,
     /// The models it may ask for; empty: all.
     pub models: Vec<Pattern>,
+    /// The paths it may ask at; empty: all.
+    pub endpoints: Vec<Pattern>,
+    /// The operator's own words about it.
+    pub labels: Vec<(String, String)>,
     /// From this moment on it is refused.
     pub expires: Option<SystemTime>,
-    /// Requests per minute; `None`: no limit.
-    pub requests_per_minute: Option<u32>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it may cost.
+    pub budget: Option<Allowance>,
     /// Whether it may pin a provider with `X-Hapax-Provider`.
     pub may_pin: bool,
+    /// Whether it sees the requests and the usage of others.
+    pub admin: bool,
 }
 
 impl Key {
@@ -124,6 +141,12 @@ impl Key {
     #[must_use]
     pub fn may_use(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+
+    /// Whether it may ask at this path.
+    #[must_use]
+    pub fn may_ask_at(&self, path: &str) -> bool {
+        self.endpoints.is_empty() || self.endpoints.iter().any(|pattern| pattern.matches(path))
     }
 }
 
@@ -138,40 +161,45 @@ pub enum Unrecognised {
 
 /// Every key that opens the door.
 #[derive(Debug, Clone, Default)]
-pub struct Keyring(Vec<Key>);
+pub struct Keyring {
+    keys: Vec<Key>,
+    /// Whose hash it is. What is looked up is a hash already, so how long it takes tells nothing of any key: whoever
+    /// could choose the hash's first byte could break SHA-256.
+    owners: HashMap<Hash, usize>,
+}
 
 impl Keyring {
-    /// A ring of these keys.
+    /// A ring of these keys. A hash that stands twice opens for the first.
     #[must_use]
     pub fn new(keys: Vec<Key>) -> Self {
-        Self(keys)
+        let mut owners = HashMap::new();
+        for (place, key) in keys.iter().enumerate() {
+            for hash in &key.hashes {
+                owners.entry(*hash).or_insert(place);
+            }
+        }
+        Self { keys, owners }
     }
 
     /// Whether no key is configured, so that none is asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Every key.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
-        &self.0
+        &self.keys
     }
 
-    /// Whose key this is. Every key is compared, whichever it is: the time taken tells nothing.
+    /// Whose key this is.
     ///
     /// # Errors
     /// Why it opens nothing.
     pub fn recognise(&self, secret: &str, today: SystemTime) -> Result<&Key, Unrecognised> {
-        let hash = Hash::of(secret);
-        let mut found = None;
-        for key in &self.0 {
-            if key.hash.same(&hash) && found.is_none() {
-                found = Some(key);
-            }
-        }
-        let key = found.ok_or(Unrecognised::Unknown)?;
+        let owner = self.owners.get(&Hash::of(secret)).and_then(|place| self.keys.get(*place));
+        let key = owner.ok_or(Unrecognised::Unknown)?;
         if key.expires.is_some_and(|end| end <= today) { Err(Unrecognised::Expired) } else { Ok(key) }
     }
 }
@@ -184,11 +212,15 @@ mod tests {
     fn key(name: &str, secret: &str) -> Key {
         Key {
             name: name.to_owned(),
-            hash: Hash::of(secret),
+            hashes: vec![Hash::of(secret)],
             models: Vec::new(),
+            endpoints: Vec::new(),
+            labels: Vec::new(),
             expires: None,
-            requests_per_minute: None,
+            limits: Limits::default(),
+            budget: None,
             may_pin: false,
+            admin: false,
         }
     }
 
@@ -244,5 +276,25 @@ mod tests {
         bound.models = vec![Pattern::new("fast"), Pattern::new("gpt-*")];
         assert!(bound.may_use("fast") && bound.may_use("gpt-4o"));
         assert!(!bound.may_use("faster") && !bound.may_use("claude"));
+    }
+    #[test]
+    fn a_key_that_is_being_replaced_opens_with_both_and_is_one_caller() {
+        let mut turning = key("bot", "sk-old");
+        turning.hashes.push(Hash::of("sk-new"));
+        let ring = Keyring::new(vec![turning, key("other", "sk-2")]);
+        let now = SystemTime::UNIX_EPOCH;
+        for secret in ["sk-old", "sk-new"] {
+            assert_eq!(ring.recognise(secret, now).map(|key| key.name.as_str()), Ok("bot"));
+        }
+        assert_eq!(ring.recognise("sk-2", now).map(|key| key.name.as_str()), Ok("other"));
+    }
+
+    #[test]
+    fn a_key_with_endpoints_asks_at_those_paths_alone() {
+        let mut bound = key("bound", "sk");
+        assert!(bound.may_ask_at("/api/chat"));
+        bound.endpoints = vec![Pattern::new("/v1/chat/completions"), Pattern::new("/v1/models*")];
+        assert!(bound.may_ask_at("/v1/chat/completions") && bound.may_ask_at("/v1/models/gpt-4o"));
+        assert!(!bound.may_ask_at("/v1/chat") && !bound.may_ask_at("/api/chat"));
     }
 }

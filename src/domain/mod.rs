@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod budget;
 pub mod calendar;
 pub mod chat;
 pub mod digest;
@@ -17,6 +18,7 @@ pub mod pattern;
 pub mod price;
 pub mod quirks;
 pub mod route;
+pub mod rule;
 pub mod splice;
 pub mod usage;
 pub mod words;

@@ -58,6 +58,18 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "The process", rows: process::ROWS },
 ];
 
+/// How a row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The promise was kept.
+    Passed,
+    /// It was not.
+    Failed,
+    /// Nobody knows: the gateway's process is needed for it, and is not known.
+    NotPlayed,
+}
+
 /// What became of a row.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -66,8 +78,8 @@ pub struct Report {
     /// What is promised.
     pub promise: &'static str,
     /// Whether it was kept.
-    pub passed: bool,
-    /// What was not kept, in words; empty when all was.
+    pub outcome: Outcome,
+    /// What was not kept, or why it was not played; empty when all was kept.
     pub problem: String,
     /// What the caller received, request by request.
     pub caller: Vec<String>,
@@ -94,7 +106,11 @@ pub fn play(row: &Row, stage: &Stage<'_>) -> Report {
     Report {
         name: row.name,
         promise: row.promise,
-        passed: result.is_ok(),
+        outcome: match &result {
+            Ok(()) => Outcome::Passed,
+            Err(_) if stage.missed() => Outcome::NotPlayed,
+            Err(_) => Outcome::Failed,
+        },
         problem: result.err().unwrap_or_default(),
         caller: stage.heard(),
         providers: stage.cast.seen(),
@@ -109,7 +125,7 @@ impl Row {
         Report {
             name: self.name,
             promise: self.promise,
-            passed: false,
+            outcome: Outcome::Failed,
             problem,
             caller: Vec::new(),
             providers: Vec::new(),

@@ -8,6 +8,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::simulate::{Seen, Simulator};
 use parking_lot::{Condvar, Mutex};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The path of OpenAI's chat completions.
@@ -19,7 +20,7 @@ pub(super) const OLLAMA: &str = "/api/chat";
 /// How often something that is waited for is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What only the gateway's own process can do; a gateway started elsewhere has none of it.
+/// What is done to the gateway's process rather than asked of it: in this process, or by signals.
 pub trait Site: Sync {
     /// Puts the same settings into service once more.
     ///
@@ -28,15 +29,22 @@ pub trait Site: Sync {
     fn reload(&self) -> Result<(), String>;
 
     /// Takes no new work; what is under way goes on.
-    fn drain(&self);
+    ///
+    /// # Errors
+    /// Why it could not be told so.
+    fn drain(&self) -> Result<(), String>;
 }
 
 /// The cast, and the gateway before it.
 pub struct Stage<'a> {
     pub(super) cast: &'a Cast,
     gateway: SocketAddr,
-    /// `None`: the gateway was started elsewhere, and remembers earlier rows.
+    /// `None`: nobody knows the gateway's process.
     site: Option<&'a dyn Site>,
+    /// A row needed the process, and there was none.
+    missed: AtomicBool,
+    /// The gateway was there before the row, and remembers earlier ones.
+    remembers: bool,
     heard: Mutex<Vec<String>>,
 }
 
@@ -44,12 +52,25 @@ impl<'a> Stage<'a> {
     /// A stage for one row.
     #[must_use]
     pub fn new(cast: &'a Cast, gateway: SocketAddr, site: Option<&'a dyn Site>) -> Self {
-        Self { cast, gateway, site, heard: Mutex::default() }
+        let missed = AtomicBool::new(false);
+        Self { cast, gateway, site, missed, remembers: false, heard: Mutex::default() }
     }
 
-    /// The gateway's own process, where the drill runs in it.
-    pub(super) fn site(&self) -> Option<&'a dyn Site> {
-        self.site
+    /// The same before a gateway that other rows were played against.
+    #[must_use]
+    pub fn before_one_that_remembers(self) -> Self {
+        Self { remembers: true, ..self }
+    }
+
+    /// The gateway's process. A row that asks for it in vain counts as not played.
+    pub(super) fn site(&self) -> Result<&'a dyn Site, String> {
+        self.missed.store(self.site.is_none(), Ordering::Relaxed);
+        self.site.ok_or_else(|| "the gateway's process is not known".to_owned())
+    }
+
+    /// Whether a row asked for the gateway's process in vain.
+    pub(super) fn missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// What the caller heard, request by request.
@@ -62,13 +83,14 @@ impl<'a> Stage<'a> {
         self.heard.lock().push(line);
     }
 
-    /// A gateway that remembers an earlier row is asked until every provider serves again.
+    /// A gateway that remembers an earlier row is asked until every provider, and the model that was sick, serves again.
     pub(super) fn wait_ready(&self) -> Result<(), String> {
-        if self.site.is_some() {
+        if !self.remembers {
             return Ok(());
         }
-        for name in NAMES {
-            let body = question("one", false);
+        let sick = ("a", "sick-at-a");
+        for (name, model) in NAMES.iter().map(|name| (*name, "one")).chain([sick]) {
+            let body = question(model, false);
             self.until(&format!("{name} serves"), || {
                 let answer = self.exchange(("POST", OPENAI), &[("X-Hapax-Provider", name)], &body)?;
                 Ok(answer.status == 200)

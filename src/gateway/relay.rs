@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
         let after = now.saturating_duration_since(stint.began);
         house.tell(&Event::FirstToken { provider: &stint.slot.name, after });
         entry.proven();
-        (stint.heard, stint.latency) = (true, Some(after));
+        (stint.heard, stint.first_token) = (true, Some(after));
         self.record(stint, "200".to_owned(), after);
         self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
         self.trail.dropped = dropped;

@@ -8,7 +8,7 @@ use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
 use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
-use super::slot::{Ended, Entry, Skip, Slot};
+use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
 use crate::domain::event::Event;
@@ -48,7 +48,8 @@ pub(super) struct Stint<'a> {
     pub(super) began: Instant,
     /// Whether the caller has heard from this attempt; it then has its line in the trail.
     pub(super) heard: bool,
-    pub(super) latency: Option<Duration>,
+    /// How long a stream's first content took.
+    pub(super) first_token: Option<Duration>,
     pub(super) tokens: Tokens,
     /// Whether the provider was asked at all.
     pub(super) asked: bool,
@@ -238,7 +239,7 @@ impl<'a> Run<'a> {
             model,
             began,
             heard: false,
-            latency: None,
+            first_token: None,
             tokens: Tokens::default(),
             asked: call.cancel.fired().is_none(),
             carried: so_far.map_or(0, str::len),
@@ -286,7 +287,7 @@ impl<'a> Run<'a> {
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry.end(ended, stint.latency.unwrap_or(took));
+        entry.end(ended, Pace { first_token: stint.first_token, took });
         let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {
@@ -299,6 +300,7 @@ impl<'a> Run<'a> {
             provider: &stint.slot.name,
             fault: failure.map(|failure| failure.fault),
             took,
+            stream: self.question.gist.stream,
         });
         if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });

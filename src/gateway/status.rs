@@ -16,8 +16,10 @@ pub struct SlotStatus {
     pub last_check: Option<SystemTime>,
     /// Failed checks since the last good one.
     pub consecutive_fails: u32,
-    /// How long the last good answer took: the whole of it, or a stream's first token.
+    /// How long the last good whole answer took.
     pub latency: Option<Duration>,
+    /// How long the last good stream took until its first content.
+    pub first_token: Option<Duration>,
     /// Attempts that failed through no fault of the caller's.
     pub error_count: u64,
     /// Attempts.
@@ -28,8 +30,8 @@ pub struct SlotStatus {
     pub keys_left: usize,
     /// How long it is still passed over because it said it was busy; zero once that is over.
     pub busy_for: Option<Duration>,
-    /// The last thing that went wrong, in words without secrets.
-    pub last_failure: Option<String>,
+    /// The last thing that went wrong, when and in words without secrets.
+    pub last_failure: Option<(SystemTime, String)>,
     /// The models that ever failed.
     pub models: Vec<ModelStatus>,
 }

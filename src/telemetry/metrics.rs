@@ -153,7 +153,7 @@ impl Metrics {
                 self.answered(record);
             }
             Event::Refused(record) => self.answered(record),
-            Event::Attempted { provider, fault, took } => {
+            Event::Attempted { provider, fault, took, stream: _ } => {
                 let outcome = fault.map_or("success", |fault| fault.word());
                 self.upstream.requests.with_label_values(&[provider, outcome]).inc();
                 self.upstream.latency.with_label_values(&[provider]).observe(took.as_secs_f64());
@@ -391,6 +391,7 @@ mod tests {
             provider: "openai",
             fault: Some(Fault::Refused),
             took: Duration::from_millis(3),
+            stream: false,
         });
         metrics.count(&Event::FailedOver { from: "openai", to: "ollama", fault: Fault::Refused });
         metrics.count(&Event::BreakerMoved { name: "openai", to: Circuit::Open });
@@ -439,7 +440,7 @@ mod tests {
         };
         for event in [
             Event::Arrived { endpoint: "/v1/chat/completions" },
-            Event::Attempted { provider, fault: None, took },
+            Event::Attempted { provider, fault: None, took, stream: true },
             Event::FirstToken { provider, after: took },
             Event::Retried { provider, fault },
             Event::FailedOver { from: "a", to: "b", fault },

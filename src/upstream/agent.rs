@@ -37,6 +37,14 @@ pub(super) fn build(settings: &Provider, names: Names, clock: Arc<dyn Clock>) ->
     Ok(Agent::with_parts(config, shelved, names))
 }
 
+/// Whether an agent could be built.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn check(settings: &Provider) -> Result<(), String> {
+    config(settings).map(drop)
+}
+
 fn config(settings: &Provider) -> Result<Config, String> {
     Ok(Config::builder()
         // A status is an answer.

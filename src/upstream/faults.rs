@@ -21,8 +21,8 @@ pub(super) fn before_the_head(error: &Error, line: &Line) -> Fault {
 }
 
 /// The fault of a call whose body could not be read to its end.
-pub(super) fn in_the_body(error: io::Error, line: &Line) -> Fault {
-    match read(&Error::from(error), line) {
+pub(super) fn in_the_body(error: &Error, line: &Line) -> Fault {
+    match read(error, line) {
         // Connected it was: the kernel gave up on a peer that fell silent.
         Fault::ConnectTimeout => Fault::IdleTimeout,
         other => other,

@@ -1,15 +1,24 @@
 //! One HTTP exchange: send, wait for the head, read the body within bounds. Knows nothing of dialects.
+//!
+//! Two ways lead to a provider: ureq, which speaks TLS and through proxies, and for plain HTTP a short one of our own.
 
+use super::agent;
 use super::faults;
 use super::line::{Bound, Dialling, Line};
+use super::names::Names;
+use super::plain::{self, Plain, is_json};
+use super::requests::Sending;
+use super::wait::Waits;
 use crate::clock::Clock;
+use crate::config::Provider;
 use crate::domain::failure::Fault;
 use crate::gateway::cancel::{Cancel, Hook};
 use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
-use ureq::http::{HeaderMap, Request};
-use ureq::{Agent, AsSendBody, BodyReader};
+use ureq::http::HeaderMap;
+use ureq::http::header::CONTENT_TYPE;
+use ureq::{Agent, BodyReader, Error, SendBody};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
@@ -18,56 +27,153 @@ const HELD_STEP_BYTES: usize = 64 * 1024;
 /// Beyond the body, so that its end can be read without growing.
 const RESERVE_BYTES_MORE: u64 = 64;
 
+/// How calls to one provider go.
+pub(super) enum Way {
+    /// Over sockets of our own.
+    Plain(Arc<Plain>),
+    /// With TLS, or through a proxy.
+    Ureq(Agent),
+}
+
 /// A response whose head has come. Dropping it before its end closes the connection; read to its end, the
 /// connection rests in the pool.
 pub(super) struct Incoming {
     /// The status.
     pub(super) status: u16,
-    /// The headers.
-    pub(super) headers: HeaderMap,
+    /// Whether the body is one JSON text.
+    pub(super) is_json: bool,
+    /// How long it asks us to wait.
+    pub(super) waits: Waits,
     // In this order: the connection is let go before the line and the hook that may cut it.
-    body: BodyReader<'static>,
+    body: Body,
     length: Option<u64>,
     line: Arc<Line>,
     _hook: Hook,
 }
 
-/// Sends what `make` makes and waits for the head, until `bound`. A kept connection that proves dead before a
-/// first byte is replaced once, at once and silently: then `make` is called again.
+enum Body {
+    Plain(plain::Body),
+    Ureq(BodyReader<'static>),
+}
+
+impl Way {
+    /// The way to this provider; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A proxy that cannot be used, a CA file that cannot be read.
+    pub(super) fn to(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        // A name and a password before the host are ureq's business.
+        let is_plain = settings.base_url.starts_with("http://") && !settings.base_url.contains('@');
+        if is_plain && settings.proxy.is_none() {
+            // A CA file that cannot be read is a mistake even where it is not needed.
+            agent::check(settings)?;
+            let plain = Plain::new(names, clock, settings.max_concurrency, settings.connect_timeout);
+            return Ok(Self::Plain(Arc::new(plain)));
+        }
+        agent::build(settings, names, clock).map(Self::Ureq)
+    }
+
+    fn ask(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Answered, Fault> {
+        match self {
+            Self::Plain(plain) => plain.send(request, line).map(|(heard, body)| Answered {
+                status: heard.status,
+                is_json: heard.is_json,
+                waits: heard.waits,
+                length: heard.length,
+                body: Body::Plain(body),
+            }),
+            Self::Ureq(agent) => {
+                let _dialling: Dialling = line.dial();
+                let run = match request.body() {
+                    None => agent.run(request.for_ureq()),
+                    Some(body) => {
+                        let mut reader = body.reader();
+                        agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
+                    }
+                };
+                let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
+                Ok(Answered {
+                    status: head.status.as_u16(),
+                    is_json: says_json(&head.headers),
+                    waits: Waits::of(&head.headers),
+                    length: body.content_length(),
+                    body: Body::Ureq(body.into_reader()),
+                })
+            }
+        }
+    }
+}
+
+/// What both ways come to.
+struct Answered {
+    status: u16,
+    is_json: bool,
+    waits: Waits,
+    length: Option<u64>,
+    body: Body,
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_json)
+}
+
+/// Sends a request and waits for the head, until `bound`. A kept connection that proves dead before a first byte is
+/// replaced once, at once and silently.
 ///
 /// # Errors
 /// The fault of an exchange that came to nothing. Every status is an answer.
-pub(super) fn send<Body: AsSendBody>(
-    agent: &Agent,
+pub(super) fn send(
+    way: &Way,
     clock: &Arc<dyn Clock>,
     cancel: &Cancel,
     bound: Bound,
-    make: impl Fn() -> Request<Body>,
+    request: &Sending<'_>,
 ) -> Result<Incoming, Fault> {
     let line = Line::new(Arc::clone(clock), bound);
     let cut = Arc::clone(&line);
     let hook = cancel.on_fire(move || cut.cut());
-    let attempt = || {
-        let _dialling: Dialling = line.dial();
-        agent.run(make()).map_err(|error| faults::before_the_head(&error, &line))
-    };
-    let response = match attempt() {
+    let answered = match way.ask(request, &line) {
         Err(Fault::StaleConnection) => {
             line.start_over();
-            attempt()?
+            way.ask(request, &line)?
         }
         other => other?,
     };
-    let (head, body) = response.into_parts();
-    let length = body.content_length();
-    Ok(Incoming {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: body.into_reader(),
-        length,
-        line,
-        _hook: hook,
-    })
+    let Answered { status, is_json, waits, length, body } = answered;
+    Ok(Incoming { status, is_json, waits, body, length, line, _hook: hook })
+}
+
+impl Body {
+    /// Reads some of it; 0 is its end.
+    fn read(&mut self, buffer: &mut [u8], line: &Line) -> Result<usize, Fault> {
+        match self {
+            Self::Plain(body) => body.read(buffer),
+            Self::Ureq(body) => {
+                body.read(buffer).map_err(|error| faults::in_the_body(&Error::from(error), line))
+            }
+        }
+    }
+
+    /// Appends up to this much of it to `whole`; less only at its end. `whole` keeps what came even when it fails.
+    fn append(&mut self, whole: &mut Vec<u8>, at_most: usize, line: &Line) -> Result<usize, Fault> {
+        match self {
+            Self::Plain(body) => {
+                let mut amount = 0;
+                while amount < at_most {
+                    match body.append(whole, at_most - amount)? {
+                        0 => break,
+                        more => amount += more,
+                    }
+                }
+                Ok(amount)
+            }
+            Self::Ureq(body) => {
+                let limit = u64::try_from(at_most).unwrap_or(u64::MAX);
+                let read = body.by_ref().take(limit).read_to_end(whole);
+                read.map_err(|error| faults::in_the_body(&Error::from(error), line))
+            }
+        }
+    }
 }
 
 impl Incoming {
@@ -77,11 +183,10 @@ impl Incoming {
     /// The fault that ended it; `Truncated` when it ended before its end.
     pub(super) fn read(&mut self, buffer: &mut [u8], bound: Bound) -> Result<usize, Fault> {
         self.line.bind(bound);
-        match self.body.read(buffer) {
+        match self.body.read(buffer, &self.line) {
             // The end of a body without a length may be our own doing.
             Ok(0) if self.line.story().cut => Err(Fault::CallerLeft),
-            Ok(amount) => Ok(amount),
-            Err(error) => Err(faults::in_the_body(error, &self.line)),
+            other => other,
         }
     }
 
@@ -99,15 +204,12 @@ impl Incoming {
         if self.length.is_some_and(|length| length > bytes_max as u64) {
             return Err(Fault::AnswerTooLarge);
         }
-        let limit = u64::try_from(HELD_STEP_BYTES).unwrap_or(u64::MAX);
+        self.reserve(body, HELD_STEP_BYTES as u64);
         loop {
             if !held.grow(2 * HELD_STEP_BYTES) {
                 return Err(Fault::NoMemory);
             }
-            let amount = (&mut self.body)
-                .take(limit)
-                .read_to_end(body)
-                .map_err(|error| faults::in_the_body(error, &self.line))?;
+            let amount = self.body.append(body, HELD_STEP_BYTES, &self.line)?;
             if body.len() > bytes_max {
                 return Err(Fault::AnswerTooLarge);
             }
@@ -131,16 +233,18 @@ impl Incoming {
         if self.length.is_some_and(|length| length > limit) {
             return Err(Fault::AnswerTooLarge);
         }
-        let reserve = self.length.unwrap_or(0).min(RESERVE_BYTES_MAX) + RESERVE_BYTES_MORE;
-        body.reserve(usize::try_from(reserve).unwrap_or(0));
+        self.reserve(body, RESERVE_BYTES_MAX);
         self.line.bind(bound);
-        let mut limited = (&mut self.body).take(limit.saturating_add(1));
-        if let Err(error) = limited.read_to_end(body) {
-            return Err(faults::in_the_body(error, &self.line));
-        }
+        self.body.append(body, bytes_max.saturating_add(1), &self.line)?;
         if self.line.story().cut {
             return Err(Fault::CallerLeft);
         }
         if body.len() > bytes_max { Err(Fault::AnswerTooLarge) } else { Ok(()) }
+    }
+
+    /// Makes room for the whole, but at most for so much.
+    fn reserve(&self, body: &mut Vec<u8>, at_most: u64) {
+        let reserve = self.length.unwrap_or(0).min(at_most) + RESERVE_BYTES_MORE;
+        body.reserve(usize::try_from(reserve).unwrap_or(0));
     }
 }

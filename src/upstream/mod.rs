@@ -1,8 +1,9 @@
 //! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
 //!
 //! ```text
-//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
-//!                        ▲                       │ status, headers, body within bounds
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─┬▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
+//!                        ▲                       │       └▶ plain ─▶ shelf ─▶ Wire
+//!                        │                       │ status, headers, body within bounds
 //!                        └── dialect::read_* ◀───┘
 //! ```
 //!
@@ -18,6 +19,7 @@ mod keys;
 mod line;
 mod names;
 mod pages;
+mod plain;
 mod requests;
 mod shelf;
 mod sockets;
@@ -36,7 +38,7 @@ use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::{Dialect, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use crate::memory::{Held, Memory};
-use http::Incoming;
+use http::{Incoming, Way};
 use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
@@ -46,9 +48,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::{Manners, Stream, Told};
-use ureq::Agent;
-use ureq::http::header::CONTENT_TYPE;
-use ureq::http::{HeaderMap, HeaderValue, Uri};
+use ureq::http::{HeaderValue, Uri};
 
 /// A complete answer; a long one with images in base64 is a few MiB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -67,7 +67,7 @@ pub struct Upstream {
     requests: Requests,
     keys: Keys,
     hush: Hush,
-    agent: Agent,
+    way: Way,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
 }
@@ -117,7 +117,7 @@ impl Upstream {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
         let names = Names::new(Arc::clone(&clock));
-        let agent = agent::build(settings, names, Arc::clone(&clock))?;
+        let way = Way::to(settings, names, Arc::clone(&clock))?;
         let defaults = Defaults {
             max_tokens: settings.max_tokens,
             num_ctx: settings.num_ctx,
@@ -145,7 +145,7 @@ impl Upstream {
             requests,
             keys,
             hush,
-            agent,
+            way,
             clock,
             memory,
         })
@@ -167,8 +167,8 @@ impl Upstream {
             // Anew for every key: a refused one took its time.
             let until = self.clock.now() + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
-            let make = || self.requests.post(&uri, key, said, &outgoing.body);
-            let incoming = http::send(&self.agent, &self.clock, &call.cancel, head, make)
+            let request = self.requests.post(&uri, key, said, &outgoing.body);
+            let incoming = http::send(&self.way, &self.clock, &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
         };
@@ -221,7 +221,7 @@ impl Upstream {
             dialect::read_error(self.target, status, &body)
         };
         failure.status = Some(status);
-        failure.retry_after = wait::asked_for(&incoming.headers, self.clock.today()).or(failure.retry_after);
+        failure.retry_after = incoming.waits.asked_for(self.clock.today()).or(failure.retry_after);
         Err(failure)
     }
 
@@ -245,7 +245,8 @@ impl Upstream {
         outgoing: &Outgoing,
         (head, last): (Bound, Bound),
     ) -> Result<Box<dyn Frames>, Failure> {
-        if self.answers_at_once(&incoming.headers) {
+        // Ollama's streams are sometimes labelled so, and its reader copes.
+        if incoming.is_json && self.target != Dialect::Ollama {
             // An error in a body, or a provider that does not stream; then it is told in one frame, for which
             // the answer must not be verbatim.
             let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
@@ -265,18 +266,11 @@ impl Upstream {
         Ok(Box::new(Stream::new(incoming, parser, manners)))
     }
 
-    /// Whether the body is one JSON text. Ollama's streams are sometimes labelled so, and its reader copes.
-    fn answers_at_once(&self, headers: &HeaderMap) -> bool {
-        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        self.target != Dialect::Ollama && essence.eq_ignore_ascii_case("application/json")
-    }
-
     /// One free question with one key.
     fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
-        let make = || self.requests.get(uri, key);
-        let mut incoming = http::send(&self.agent, &self.clock, &call.cancel, last, make)
+        let request = self.requests.get(uri, key);
+        let mut incoming = http::send(&self.way, &self.clock, &call.cancel, last, &request)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
@@ -333,7 +327,7 @@ impl Upstream {
             outgoing = dialect::for_model(outgoing, model);
         }
         // What the translation took besides has come back; less is always possible.
-        let _ = held.resize(outgoing.body.len());
+        let _ = held.resize(outgoing.body.own());
         // A caller's own headers mean something only in his own dialect.
         let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
@@ -353,13 +347,13 @@ impl Upstream {
     }
 }
 
-/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is a copy;
-/// a translation takes every object of the body for a message or a part of one.
+/// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is nothing worth
+/// counting; a translation takes every object of the body for a message or a part of one.
 fn appetite(words: &Words, target: Dialect) -> usize {
     const OBJECT_BYTES: usize = 512; // a message of one short part, measured at 380
     let length = words.body.len();
     if words.dialect == target {
-        return length;
+        return 0;
     }
     let objects = words.body.iter().filter(|byte| **byte == b'{').count();
     objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length)

@@ -52,6 +52,22 @@ impl Pages {
         let _ = SPARE.try_with(|spare| spare.set(Some(pages)));
     }
 
+    /// A page to write a head on, in place of gathering; [`Pages::seal`] makes it what is to be sent.
+    pub(super) fn letter(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// All of the letter is to be sent.
+    pub(super) fn seal(&mut self) {
+        self.gathered = self.output.len();
+    }
+
+    /// An empty page.
+    pub(super) fn clear(&mut self) {
+        self.output.clear();
+        self.gathered = 0;
+    }
+
     /// Adds the first bytes of [`Buffers::output`] to what is gathered; whether it is time to send.
     pub(super) fn gather(&mut self, amount: usize) -> bool {
         self.gathered += amount;

@@ -10,10 +10,15 @@
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
+use crate::dialect::Body;
+use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::Question;
-use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
+use ureq::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT,
+};
+use ureq::http::uri::{Authority, PathAndQuery};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 /// Headers that are HTTP's business, not the configuration's.
@@ -36,8 +41,22 @@ pub(super) struct Requests {
     known: Vec<(&'static str, Uri)>,
     /// Where the kind wants the key.
     key_header: HeaderName,
-    /// On every request.
+    /// On every request, as ureq takes it.
     headers: HeaderMap,
+    /// The same as our own plain HTTP writes it: names in lower case, each with its whole line.
+    lines: Vec<(HeaderName, Vec<u8>)>,
+}
+
+/// One request: for ureq, or for plain HTTP of our own.
+pub(super) struct Sending<'a> {
+    requests: &'a Requests,
+    uri: &'a Uri,
+    key: Option<&'a HeaderValue>,
+    question: Option<&'a Question>,
+    /// Headers of the caller's own.
+    passed: &'a [(&'static str, String)],
+    /// `None`: a `GET`.
+    body: Option<&'a Body>,
 }
 
 impl Requests {
@@ -81,7 +100,11 @@ impl Requests {
             Kind::Azure => HeaderName::from_static("api-key"),
             Kind::OpenAi | Kind::OpenAiCompatible | Kind::Ollama => AUTHORIZATION,
         };
-        let mut requests = Self { root, azure, known: Vec::new(), key_header, headers };
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.clone(), [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat())
+        };
+        let lines = headers.iter().map(line).collect();
+        let mut requests = Self { root, azure, known: Vec::new(), key_header, headers, lines };
         if requests.azure.is_none() {
             let asked = ["/chat/completions", "/messages", "/api/chat"];
             requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
@@ -122,48 +145,101 @@ impl Requests {
 
     /// A `POST` of a JSON body; `passed` are headers of the caller's own.
     pub(super) fn post<'a>(
-        &self,
-        uri: &Uri,
-        key: Option<&HeaderValue>,
-        (question, passed): (&Question, &[(&'static str, String)]),
-        body: &'a [u8],
-    ) -> Request<&'a [u8]> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri.clone();
-        let headers = request.headers_mut();
-        *headers = self.headers(key, Some(question));
-        for (name, value) in passed {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
-        request
+        &'a self,
+        uri: &'a Uri,
+        key: Option<&'a HeaderValue>,
+        (question, passed): (&'a Question, &'a [(&'static str, String)]),
+        body: &'a Body,
+    ) -> Sending<'a> {
+        Sending { requests: self, uri, key, question: Some(question), passed, body: Some(body) }
     }
 
     /// A `GET`.
-    pub(super) fn get(&self, uri: &Uri, key: Option<&HeaderValue>) -> Request<()> {
-        let mut request = Request::new(());
-        *request.uri_mut() = uri.clone();
-        *request.headers_mut() = self.headers(key, None);
-        request.headers_mut().remove(CONTENT_TYPE);
-        request
+    pub(super) fn get<'a>(&'a self, uri: &'a Uri, key: Option<&'a HeaderValue>) -> Sending<'a> {
+        Sending { requests: self, uri, key, question: None, passed: &[], body: None }
+    }
+}
+
+impl Sending<'_> {
+    /// Where it goes.
+    pub(super) fn uri(&self) -> &Uri {
+        self.uri
     }
 
-    fn headers(&self, key: Option<&HeaderValue>, question: Option<&Question>) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if let Some(key) = key {
-            headers.insert(self.key_header.clone(), key.clone());
+    /// What is sent behind the head.
+    pub(super) fn body(&self) -> Option<&Body> {
+        self.body
+    }
+
+    /// The same as ureq takes it, but for what is behind the head.
+    pub(super) fn for_ureq(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.uri_mut() = self.uri.clone();
+        let mut headers = self.requests.headers.clone();
+        if let Some(body) = self.body {
+            *request.method_mut() = Method::POST;
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        } else {
+            headers.remove(CONTENT_TYPE);
         }
-        let request_id = question.map(|question| ("x-request-id", question.request_id.as_str()));
-        let trace = question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
-        for (name, value) in request_id.into_iter().chain(trace) {
+        if let Some(key) = self.key {
+            headers.insert(self.requests.key_header.clone(), key.clone());
+        }
+        for (name, value) in self.own() {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
-        headers
+        *request.headers_mut() = headers;
+        request
     }
+
+    /// Writes the same head as ureq would (RFC 9112, section 3).
+    pub(super) fn write_head(&self, out: &mut Vec<u8>) {
+        let path = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        out.extend_from_slice(if self.body.is_some() { b"POST " } else { b"GET " });
+        out.extend_from_slice(path.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        out.extend_from_slice(self.uri.authority().map_or("", Authority::as_str).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let key = self.key.map(|key| (&self.requests.key_header, key));
+        for (name, line) in &self.requests.lines {
+            let stands_back = key.is_some_and(|(key, _)| key == name)
+                || self.own().any(|(own, _)| own == name.as_str())
+                || (name == CONTENT_TYPE && self.body.is_none());
+            if !stands_back {
+                out.extend_from_slice(line);
+            }
+        }
+        if let Some((name, value)) = key {
+            field(out, name.as_str(), value.as_bytes());
+        }
+        for (name, value) in self.own() {
+            field(out, name, value.as_bytes());
+        }
+        if let Some(body) = self.body {
+            field(out, "content-length", decimal(body.len() as u64, &mut [0; DECIMAL_BYTES]).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// What this request says besides, and the provider's other requests do not. A value that no header can carry is
+    /// left out.
+    fn own(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let request_id = self.question.map(|question| ("x-request-id", question.request_id.as_str()));
+        let trace =
+            self.question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
+        let passed = self.passed.iter().map(|(name, value)| (*name, value.as_str()));
+        let fits = |value: &str| value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        request_id.into_iter().chain(trace).chain(passed).filter(move |(_, value)| fits(value))
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Where the kind's API begins. A version or a product that was written into `base_url` is not added again.

@@ -25,7 +25,8 @@ pub(super) struct Shelved<C: Connector> {
     proxied: bool,
 }
 
-struct Shelf<T> {
+/// Connections at rest.
+pub(super) struct Shelf<T> {
     /// The connections at rest and since when, the oldest first. Held to push or pop, never while one closes.
     resting: Mutex<VecDeque<(Instant, T)>>,
     /// No more rest at once.
@@ -45,7 +46,7 @@ pub(super) struct Lent<T: Transport> {
 impl<C: Connector> Shelved<C> {
     /// Lets at most `most` connections rest.
     pub(super) fn new(chain: C, most: usize, proxied: bool, clock: Arc<dyn Clock>) -> Self {
-        let shelf = Arc::new(Shelf { resting: Mutex::default(), most });
+        let shelf = Arc::new(Shelf::new(most));
         Self { chain, shelf, clock, proxied }
     }
 }
@@ -77,7 +78,13 @@ impl<C: Connector> Shelved<C> {
 }
 
 impl<T> Shelf<T> {
-    fn take(&self, now: Instant) -> Option<T> {
+    /// Lets at most `most` connections rest.
+    pub(super) fn new(most: usize) -> Self {
+        Self { resting: Mutex::default(), most }
+    }
+
+    /// The one that was put down last, unless it is too old.
+    pub(super) fn take(&self, now: Instant) -> Option<T> {
         let mut resting = self.resting.lock();
         let (since, inner) = resting.pop_back()?;
         if now.saturating_duration_since(since) <= REST_MAX {
@@ -90,7 +97,8 @@ impl<T> Shelf<T> {
         None
     }
 
-    fn put(&self, inner: T, now: Instant) {
+    /// Puts one down.
+    pub(super) fn put(&self, inner: T, now: Instant) {
         let mut resting = self.resting.lock();
         let full = resting.len() >= self.most;
         let oldest = resting.front().map(|(since, _)| now.saturating_duration_since(*since));
@@ -163,7 +171,7 @@ mod tests {
     #[test]
     fn the_last_one_put_down_is_taken_first_and_old_ones_not_at_all() {
         let clock = ManualClock::new();
-        let shelf = Shelf { resting: Mutex::default(), most: 3 };
+        let shelf = Shelf::new(3);
         for name in ["a", "b", "c", "d"] {
             shelf.put(name, clock.now());
         }

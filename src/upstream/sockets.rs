@@ -11,7 +11,8 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, Transport};
+use ureq::http::Uri;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
 /// Opens sockets: the first link of the chain, before TLS.
@@ -30,18 +31,32 @@ impl<In: Transport> Connector<In> for Sockets {
             return Ok(Some(Either::A(tunnel)));
         }
         let line = Line::calling().ok_or(Error::ConnectionFailed)?;
-        let socket = self.open(details, &line)?;
+        let socket = self.open((details.uri, &details.addrs), details.timeout, &line)?;
         Ok(Some(Either::B(Wire::new(socket, line, Arc::clone(&self.clock)))))
     }
 }
 
 impl Sockets {
+    /// Connects to the address's host, within this time.
+    pub(super) fn dial(&self, uri: &Uri, within: Duration, line: &Arc<Line>) -> Result<Wire, Error> {
+        let addresses = self.names.addresses(uri).ok_or(Error::HostNotFound)?;
+        let timeout =
+            NextTimeout { after: within.into(), reason: Timeout::Connect, per_read: None, per_write: None };
+        let socket = self.open((uri, &addresses), timeout, line)?;
+        Ok(Wire::new(socket, Arc::clone(line), Arc::clone(&self.clock)))
+    }
+
     /// Tries the addresses in order; each but the last may use half of the time that is left.
-    fn open(&self, details: &ConnectionDetails, line: &Line) -> Result<Arc<TcpStream>, Error> {
-        let mut patience = Patience::new(line, details.timeout);
+    fn open(
+        &self,
+        (uri, addresses): (&Uri, &[SocketAddr]),
+        timeout: NextTimeout,
+        line: &Line,
+    ) -> Result<Arc<TcpStream>, Error> {
+        let mut patience = Patience::new(line, timeout);
         let mut last = Error::HostNotFound;
-        for (index, address) in details.addrs.iter().enumerate() {
-            let is_last = index + 1 == details.addrs.len();
+        for (index, address) in addresses.iter().enumerate() {
+            let is_last = index + 1 == addresses.len();
             let share = if is_last { patience.left() } else { patience.left() / 2 };
             match open_one(*address, share, line) {
                 Ok(socket) => return Ok(socket),
@@ -57,7 +72,7 @@ impl Sockets {
                 break;
             }
         }
-        self.names.doubt(details.uri);
+        self.names.doubt(uri);
         Err(last)
     }
 }

@@ -6,17 +6,33 @@ use ureq::http::HeaderMap;
 /// A longer wait is not believed.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// The wait the headers ask for, at most [`WAIT_MAX`]; `None` when they ask for none that can be understood.
-pub(super) fn asked_for(headers: &HeaderMap, today: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let milliseconds = text("retry-after-ms").and_then(|text| seconds(text, 0.001));
-    milliseconds.or_else(|| {
-        let text = text("retry-after")?;
-        seconds(text, 1.0).or_else(|| {
-            let at = httpdate::parse_http_date(text).ok()?;
-            Some(at.duration_since(today).unwrap_or_default().min(WAIT_MAX))
+/// What an answer's head says of waiting, as it came.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Waits {
+    /// `retry-after-ms`.
+    pub(super) milliseconds: Option<String>,
+    /// `retry-after`: seconds, or a date.
+    pub(super) seconds: Option<String>,
+}
+
+impl Waits {
+    /// As ureq reads heads.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { milliseconds: text("retry-after-ms"), seconds: text("retry-after") }
+    }
+
+    /// The wait that is asked for, at most [`WAIT_MAX`]; `None` when none is that can be understood.
+    pub(super) fn asked_for(&self, today: SystemTime) -> Option<Duration> {
+        let milliseconds = self.milliseconds.as_deref().and_then(|text| seconds(text.trim(), 0.001));
+        milliseconds.or_else(|| {
+            let text = self.seconds.as_deref()?.trim();
+            seconds(text, 1.0).or_else(|| {
+                let at = httpdate::parse_http_date(text).ok()?;
+                Some(at.duration_since(today).unwrap_or_default().min(WAIT_MAX))
+            })
         })
-    })
+    }
 }
 
 /// A number, not always whole, of units.
@@ -37,7 +53,7 @@ mod tests {
             map.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         // 1994-11-06 08:49:30 GMT
-        asked_for(&map, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
+        Waits::of(&map).asked_for(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
     }
 
     #[test]

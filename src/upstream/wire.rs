@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   ureq's pool ─▶ Ears ─▶ [TLS] ─▶ Wire (the socket) ◀─ Line::cut, from any thread
+//!                        plain HTTP ─▶─┘
 //! ```
 //!
 //! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
@@ -13,23 +14,37 @@
 use super::line::{Line, Patience, WAIT_MIN, aborted};
 use super::pages::Pages;
 use crate::clock::Clock;
+use crate::dialect::Body;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ureq::Error;
+use ureq::unversioned::transport::time::Duration as UreqDuration;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use ureq::{Error, Timeout};
 
 /// A connection that rested longer is asked once whether it still lives.
 const TRUSTED_FOR: Duration = Duration::from_millis(5);
+/// A body up to this is copied behind its head; a larger one is sent from where it is.
+const COPY_BYTES_MAX: usize = 8 * 1024;
+/// Pieces of a body sent at once; the kernel takes no more than 1024.
+const PIECES_MAX: usize = 64;
 /// A socket's timeout is not raised as long as it is at least this: waking up once a second costs nothing.
 const ARMED_ENOUGH: Duration = Duration::from_secs(1);
 
-/// A socket under ureq.
+/// No bound but the line's own.
+const NEVER: NextTimeout = NextTimeout {
+    after: UreqDuration::NotHappening,
+    reason: Timeout::RecvResponse,
+    per_read: None,
+    per_write: None,
+};
+
+/// A socket under ureq, or under plain HTTP of our own.
 pub(super) struct Wire {
     /// Shared with the line of the call it serves, which may shut it down.
     socket: Arc<TcpStream>,
@@ -53,13 +68,50 @@ impl Wire {
         Self { socket, pages: Pages::lend(), armed: None, deaf: false, line, rested_since, clock }
     }
 
-    /// Sends what was gathered.
-    fn send(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+    /// Where the head of a request is written; then [`Wire::post`].
+    pub(super) fn letter(&mut self) -> &mut Vec<u8> {
+        self.pages.clear();
+        self.pages.letter()
+    }
+
+    /// Sends what was written of a head, and `body` behind it, together.
+    pub(super) fn post(&mut self, body: Option<&Body>) -> Result<(), Error> {
+        let (small, large) = match body {
+            Some(body) if body.len() > COPY_BYTES_MAX => (None, Some(body)),
+            small => (small, None),
+        };
+        for piece in small.into_iter().flat_map(Body::pieces) {
+            self.pages.letter().extend_from_slice(piece);
+        }
+        self.pages.seal();
+        let sent = self.send(large, NEVER);
+        self.pages.clear();
+        sent
+    }
+
+    /// Waits for more to read, and reads it; false at the connection's end.
+    pub(super) fn hear(&mut self) -> Result<bool, Error> {
+        self.await_input(NEVER)
+    }
+
+    /// What was read and is not used yet.
+    pub(super) fn input(&self) -> &[u8] {
+        self.pages.input()
+    }
+
+    /// So much of it is used.
+    pub(super) fn consume(&mut self, amount: usize) {
+        self.pages.input_consume(amount);
+    }
+
+    /// Sends what was gathered, and a body behind it.
+    fn send(&mut self, body: Option<&Body>, timeout: NextTimeout) -> Result<(), Error> {
         let line = self.line.as_ref().ok_or_else(aborted)?;
-        let mut rest = self.pages.gathered();
-        while !rest.is_empty() && !self.deaf {
-            match rustix::net::send(&*self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(sent) => rest = &rest[sent..],
+        let gathered = self.pages.gathered();
+        let (mut done, whole) = (0, gathered.len() + body.map_or(0, Body::len));
+        while done < whole && !self.deaf {
+            match send_from(&self.socket, done, gathered, body) {
+                Ok(sent) => done += sent,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     let patience = Patience::new(line, timeout);
@@ -98,15 +150,15 @@ impl Wire {
     }
 
     /// From serving to rest: whether it is fit for another call.
-    fn rest(&mut self, line: &Line) -> bool {
+    pub(super) fn rest(&mut self) -> bool {
+        let Some(line) = self.line.take() else { return false };
         self.rested_since = self.clock.now();
         self.pages.give_back();
         line.release() && !self.deaf && self.pages.gathered().is_empty()
     }
 
-    /// From rest to serving the call this thread connects for: whether it can.
-    fn serve(&mut self) -> bool {
-        let Some(line) = Line::calling() else { return false };
+    /// From rest to serving a call: whether it can.
+    pub(super) fn serve(&mut self, line: Arc<Line>) -> bool {
         if !line.takes_reused() {
             return false;
         }
@@ -121,6 +173,22 @@ impl Wire {
         self.line = Some(line);
         attached
     }
+}
+
+/// Sends once what follows the first `done` bytes of both.
+fn send_from(socket: &TcpStream, done: usize, head: &[u8], body: Option<&Body>) -> Result<usize, Errno> {
+    const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+    let Some(body) = body else { return send(socket, &head[done..], FLAGS) };
+    let mut done = done;
+    let mut rest = |piece: &'_ [u8]| {
+        let skipped = done.min(piece.len());
+        done -= skipped;
+        skipped
+    };
+    let pieces = std::iter::once(head).chain(body.pieces());
+    let pieces = pieces.map(|piece| &piece[rest(piece)..]).filter(|piece| !piece.is_empty());
+    let parts: Vec<IoSlice<'_>> = pieces.take(PIECES_MAX).map(IoSlice::new).collect();
+    sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), FLAGS)
 }
 
 /// Waits until the socket takes bytes or is broken; `false`: neither happened in time.
@@ -143,12 +211,12 @@ impl Transport for Wire {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.pages.gather(amount) { self.send(timeout) } else { Ok(()) }
+        if self.pages.gather(amount) { self.send(None, timeout) } else { Ok(()) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.pages.gathered().is_empty() {
-            self.send(timeout)?;
+            self.send(None, timeout)?;
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);
@@ -168,10 +236,7 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        match self.line.take() {
-            Some(line) => self.rest(&line),
-            None => self.serve(),
-        }
+        if self.line.is_some() { self.rest() } else { Line::calling().is_some_and(|line| self.serve(line)) }
     }
 }
 

@@ -101,3 +101,106 @@ fn without_keys_the_limit_is_per_address() {
     assert_eq!([from("203.0.113.1"), from("203.0.113.1"), from("203.0.113.1")], [200, 200, 429]);
     assert_eq!(from("203.0.113.2"), 200);
 }
+
+#[test]
+fn a_key_with_endpoints_asks_there_and_nowhere_else() {
+    let rig = keyed(", endpoints: [/v1/chat/completions, '/v1/models*', /v1/completions]");
+    let at = |method: &str, path: &str, body: &str| {
+        let answer = rig.ask(method, path, &[("X-API-Key", "hpx_good")], body);
+        (answer.status, answer.json())
+    };
+    assert_eq!(at("POST", CHAT, HELLO).0, 200);
+    assert_eq!(at("GET", "/v1/models", "").0, 200);
+    assert_eq!(at("POST", "/v1/completion", HELLO).0, 200, "the endpoint's other name");
+    for path in ["/api/chat", "/v1/messages", "/v1/embeddings"] {
+        let (status, body) = at("POST", path, HELLO);
+        assert_eq!(status, 403, "{path}: {body}");
+    }
+    let (_, body) = at("POST", "/v1/embeddings", HELLO);
+    assert_eq!(body["error"]["code"], "endpoint_not_allowed");
+    assert_eq!(rig.asked(0).len(), 2);
+}
+
+#[test]
+fn two_keys_of_one_name_are_one_caller_while_one_replaces_the_other() {
+    let (old, new) = (Hash::of("hpx_old"), Hash::of("hpx_new"));
+    let rest = format!(
+        "auth:\n  keys:\n    - {{name: bot, hashes: [\"{old}\", \"{new}\"], limits: {{requests_per_minute: 3}}}}\n"
+    );
+    let rig = Rig::with(&[OPENAI], &rest);
+    let ask = |key: &str| rig.ask("POST", CHAT, &[("X-API-Key", key)], HELLO);
+    let left = ["hpx_old", "hpx_new", "hpx_old"].map(|key| {
+        let answer = ask(key);
+        assert_eq!(answer.status, 200);
+        answer.header("x-ratelimit-remaining-requests").map(str::to_owned)
+    });
+    assert_eq!(left, ["2", "1", "0"].map(|left| Some(left.to_owned())));
+    assert_eq!(ask("hpx_new").status, 429);
+}
+
+#[test]
+fn a_flood_of_wrong_keys_is_slowed_and_a_good_one_from_the_same_address_never() {
+    let hash = Hash::of("hpx_good");
+    let rest = format!("auth:\n  wrong_keys_per_minute: 3\n  keys: [{{name: bot, hash: \"{hash}\"}}]\n");
+    let rig = Rig::with(&[OPENAI], &rest);
+    let ask = |key: &str| rig.ask("POST", CHAT, &[("X-API-Key", key)], HELLO);
+    let statuses = [1, 2, 3, 4, 5].map(|number| ask(&format!("hpx_wrong{number}")).status);
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    let refused = ask("hpx_wrong");
+    assert_eq!(refused.json()["error"]["code"], "too_many_wrong_keys");
+    assert_eq!(ask("hpx_good").status, 200);
+    assert_eq!(rig.ask("POST", CHAT, &[], HELLO).status, 401, "no key is not a wrong one");
+    let after: u64 = refused.header("retry-after").and_then(|value| value.parse().ok()).expect("a moment");
+    rig.advance(Duration::from_secs(after));
+    assert_eq!(ask("hpx_wrong").status, 401);
+    assert_eq!(rig.asked(0).len(), 1);
+}
+
+#[test]
+fn an_endpoint_has_a_limit_for_all_callers_together() {
+    let rig = Rig::with(
+        &[OPENAI],
+        "routes: [{path: /v1/chat/completions, limits: {requests_per_minute: 2}}]\nserver: {trusted_proxies: [127.0.0.0/8]}\n",
+    );
+    let from = |client: &str, path: &str| rig.ask("POST", path, &[("X-Forwarded-For", client)], HELLO);
+    assert_eq!(from("203.0.113.1", CHAT).header("x-ratelimit-limit-requests"), Some("2"));
+    assert_eq!(from("203.0.113.2", CHAT).status, 200);
+    let refused = from("203.0.113.3", CHAT);
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("30")));
+    assert_eq!(from("203.0.113.3", "/v1/completions").status, 200, "another endpoint");
+}
+
+#[test]
+fn tokens_are_limited_by_what_was_really_used() {
+    let rig = keyed(", limits: {tokens_per_minute: 2000}");
+    let body = r#"{"max_tokens":1500,"messages":[{"role":"user","content":"Hello"}]}"#;
+    let ask = |body: &str| rig.ask("POST", CHAT, &[("X-API-Key", "hpx_good")], body);
+    let first = ask(body);
+    let usage = &first.json()["usage"];
+    let used = usage["total_tokens"].as_u64().expect("the provider reports it");
+    assert_eq!(first.header("x-ratelimit-limit-tokens"), Some("2000"));
+    let left = |header: &str| header.parse::<u64>().expect("a number");
+    let reserved = 2_000 - first.header("x-ratelimit-remaining-tokens").map(left).expect("it is told");
+    assert!((1_500..1_600).contains(&reserved), "{reserved}");
+    let second = ask(body);
+    assert_eq!(second.status, 200, "what the first did not use is there again");
+    assert_eq!(second.header("x-ratelimit-remaining-tokens").map(left), Some(2_000 - used - reserved));
+}
+
+#[test]
+fn a_key_sees_its_own_requests_and_an_admins_key_everybodys() {
+    let [one, two, chief] = ["hpx_one", "hpx_two", "hpx_chief"].map(Hash::of);
+    let rest = format!(
+        "auth:\n  keys: [{{name: one, hash: \"{one}\"}}, {{name: two, hash: \"{two}\"}}, {{name: chief, hash: \"{chief}\", admin: true}}]\n"
+    );
+    let rig = Rig::with(&[OPENAI], &rest);
+    let as_key = |method: &str, path: &str, key: &str| rig.ask(method, path, &[("X-API-Key", key)], HELLO);
+    for key in ["hpx_one", "hpx_two", "hpx_two"] {
+        assert_eq!(as_key("POST", CHAT, key).status, 200);
+    }
+    let seen = ["hpx_one", "hpx_two", "hpx_chief"].map(|key| {
+        let status = as_key("GET", "/v1/status", key).json();
+        status["recent"].as_array().map_or(0, Vec::len)
+    });
+    assert_eq!(seen, [1, 2, 3]);
+}

@@ -10,6 +10,7 @@ mod endpoints;
 mod failover;
 mod flights;
 mod fronts;
+mod memory;
 mod operate;
 mod page;
 mod process;

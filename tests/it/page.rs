@@ -67,11 +67,63 @@ fn a_watcher_hears_of_a_request_without_asking_again() {
         }
     };
     assert_eq!(told["recent"][0]["attempts"].as_array().map(Vec::len), Some(2));
-    assert_eq!(told["providers"][0]["latencies_ms"], serde_json::json!([null]), "a failure has no latency");
-    assert_eq!(told["providers"][1]["latencies_ms"].as_array().map(Vec::len), Some(1));
-    assert_eq!(told["providers"][1]["first_tokens_ms"].as_array().map(Vec::len), Some(1));
-    let failure = told["providers"][0]["last_failure"].as_str().expect("it is told in words");
-    assert!(failure.starts_with("503"), "{failure}");
+    assert_eq!(told["recent"][0]["attempts"][0]["outcome"], "503");
+    let (failed, served) = (&told["providers"][0], &told["providers"][1]);
+    assert_eq!(failed["first_tokens_ms"], serde_json::json!([null]), "a failure has no latency");
+    assert_eq!(served["first_tokens_ms"].as_array().map(Vec::len), Some(1));
+    let failure = failed["last_failure"].as_str().expect("it is told in words");
+    assert!(failure.starts_with("503") && failed["last_failure_at"].is_string(), "{failure}");
+}
+
+#[test]
+fn whole_answers_and_first_tokens_are_timed_apart() {
+    let rig = Rig::built(&[OPENAI], ", retries: 0", "");
+    let told = |rig: &Rig| rig.get("/v1/status").json()["providers"][0].clone();
+    assert_eq!(rig.chat().status, 200);
+    let whole = told(&rig);
+    assert!(whole["latency_ms"].is_u64() && whole["first_token_ms"].is_null(), "{whole}");
+    assert_eq!(rig.post(CHAT, HELLO_STREAM).status, 200);
+    let both = told(&rig);
+    let lengths = |of: &serde_json::Value| {
+        ["latencies_ms", "first_tokens_ms"].map(|name| of[name].as_array().map(Vec::len))
+    };
+    assert!(both["first_token_ms"].is_u64());
+    assert_eq!((lengths(&whole), lengths(&both)), ([Some(1), Some(0)], [Some(1), Some(1)]));
+    rig.behave(0, "status=500");
+    assert_eq!(rig.chat().status, 502);
+    assert_eq!(lengths(&told(&rig)), [Some(2), Some(1)], "where a whole answer failed, no stream did");
+}
+
+#[test]
+fn requests_and_failures_are_counted_and_whoever_only_looks_is_not() {
+    let rig = Rig::built(&[OPENAI], ", retries: 0", "");
+    for path in ["/", "/health", "/metrics", "/v1/status"] {
+        assert_eq!(rig.get(path).status, 200);
+    }
+    assert_eq!(rig.chat().status, 200);
+    assert_eq!(rig.post(CHAT, "{").status, 400);
+    rig.behave(0, "status=500");
+    assert_eq!(rig.chat().status, 502);
+    rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"502\"} 1");
+    let told = rig.get("/v1/status").json();
+    assert_eq!((&told["requests"], &told["requests_failed"]), (&3.into(), &1.into()));
+}
+
+#[test]
+fn the_page_has_words_for_everything_that_can_go_wrong() {
+    let page = include_str!("../../src/api/page.html");
+    let table =
+        page.split("const WORDS = {").nth(1).and_then(|rest| rest.split('}').next()).expect("it is there");
+    let known: Vec<&str> = table.split("\", ").filter_map(|entry| entry.trim().split(':').next()).collect();
+    let source = include_str!("../../src/domain/failure.rs");
+    let words = source.split("pub fn word(self)").nth(1).expect("it is there");
+    let words = words.split("\n    }\n").next().expect("it ends");
+    let all: Vec<&str> =
+        words.lines().filter_map(|line| line.split("=> \"").nth(1)?.split('"').next()).collect();
+    assert!(all.len() > 25, "{all:?}");
+    for word in all {
+        assert!(known.contains(&word), "the page has no words for {word}");
+    }
 }
 
 #[test]

@@ -156,7 +156,15 @@ fn a_file_renamed_over_written_in_place_or_exchanged_by_its_link_is_read_without
     folder.put("config.yaml", "providers: [");
     gateway.wait_for_log("the configuration is not changed");
     let metrics = gateway.get("/metrics").text();
-    assert!(metrics.contains(&format!("hapax_config_info{{hash=\"{}\"}} 1", third.expect("a hash"))));
+    let third = third.expect("a hash");
+    assert!(metrics.contains(&format!("hapax_config_info{{hash=\"{third}\"}} 1")));
+    let told = gateway.get("/v1/status").json()["config"].clone();
+    assert_eq!(told["hash"], third.as_str(), "the page names the one in service");
+    let problem = told["refused"]["problem"].as_str().expect("and says why the other one is not");
+    assert!(problem.starts_with("config.yaml:2:"), "the line is told, the folder is not: {problem}");
+    folder.put("config.yaml", &yaml(&provider, "retry: {wait_max: 5s}\n"));
+    gateway.wait_for_logs("is in service", 4);
+    assert_eq!(gateway.get("/v1/status").json()["config"]["refused"], serde_json::Value::Null);
     assert!(metrics.contains("hapax_config_reloads_total{result=\"failure\"} 1\n"), "{metrics}");
 }
 

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "upstream",
         &["domain", "dialect", "gateway", "clock", "config", "memory"],
-        &["ureq", "httpdate", "parking_lot", "rustix"],
+        &["ureq", "httparse", "httpdate", "parking_lot", "rustix"],
     ),
     (
         "telemetry",

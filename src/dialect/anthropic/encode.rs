@@ -144,7 +144,7 @@ pub fn encode(
     without_a_place(chat, &mut dropped);
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: super::PATH.into(), body, dropped, unwrap_tool })
+    Ok(Outgoing { path: super::PATH.into(), body: body.into(), dropped, unwrap_tool })
 }
 
 fn max_tokens_default(defaults: &Defaults) -> u64 {

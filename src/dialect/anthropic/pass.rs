@@ -2,7 +2,7 @@
 
 use super::capabilities;
 use super::messages::CONTINUE;
-use crate::dialect::{Outgoing, raw};
+use crate::dialect::{Body, Outgoing, raw};
 use crate::domain::failure::Failure;
 use crate::domain::quirks::Quirks;
 use crate::domain::words::{Gist, Words};
@@ -34,11 +34,10 @@ pub fn pass(
         let turns = turns(so_far, capabilities::of(model).told(quirks).prefill && !thinks(text));
         let end = messages.end - 1;
         edits.push((end..end, turns));
-        edits.sort_by_key(|(range, _)| range.start);
     }
     Ok(Outgoing {
         path: super::PATH.into(),
-        body: raw::splice(body, &edits),
+        body: Body::spliced(&words.body, edits),
         dropped: Vec::new(),
         unwrap_tool: None,
     })

@@ -49,12 +49,12 @@ fn schema() -> Option<Format> {
 fn encoded(chat: &Chat, model: &str) -> (String, Vec<String>) {
     let out =
         encode(chat, &Gist::default(), model, None, &Defaults::default()).expect("it can be translated");
-    (String::from_utf8(out.body).expect("JSON is UTF-8"), out.dropped)
+    (String::from_utf8(out.body.into_vec()).expect("JSON is UTF-8"), out.dropped)
 }
 
 fn continued(chat: &Chat, model: &str) -> String {
     let out = encode(chat, &Gist::default(), model, Some("Once upon "), &Defaults::default());
-    String::from_utf8(out.expect("it can be translated").body).expect("JSON is UTF-8")
+    String::from_utf8(out.expect("it can be translated").body.into_vec()).expect("JSON is UTF-8")
 }
 
 #[track_caller]
@@ -97,7 +97,7 @@ fn a_request_survives_the_way_through_the_domain() {
     let (gist, words) = opened(REQUEST);
     let chat = decode(&words).expect("it can be read");
     let out = encode(&chat, &gist, CLASSIC, None, &Defaults::default()).expect("it can be translated");
-    assert_eq!(String::from_utf8_lossy(&out.body), TRANSLATED.trim());
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), TRANSLATED.trim());
     assert!(out.dropped.is_empty());
 }
 
@@ -209,7 +209,7 @@ fn the_bound_on_output_is_the_callers_else_the_configured_one_else_4096() {
     let of = |chat: &Chat, max_tokens| {
         let defaults = Defaults { max_tokens, ..Defaults::default() };
         let out = encode(chat, &Gist::default(), CLASSIC, None, &defaults).expect("it can be translated");
-        String::from_utf8(out.body).expect("JSON is UTF-8")
+        String::from_utf8(out.body.into_vec()).expect("JSON is UTF-8")
     };
     has(&of(&Chat { max_tokens: Some(7), ..hello() }, 100), r#""max_tokens":7,"#);
     has(&of(&hello(), 100), r#""max_tokens":100,"#);
@@ -291,7 +291,7 @@ fn a_schema_is_a_forced_tool_and_its_call_is_the_answer() {
     let chat = Chat { format: schema(), ..hello() };
     let out =
         encode(&chat, &Gist::default(), CLASSIC, None, &Defaults::default()).expect("it can be translated");
-    let body = String::from_utf8(out.body).expect("JSON is UTF-8");
+    let body = String::from_utf8(out.body.into_vec()).expect("JSON is UTF-8");
     let name = out.unwrap_tool.expect("there is a tool to unwrap");
     has(&body, r#""tool_choice":{"type":"tool","name":"hapax_answer","disable_parallel_tool_use":true}"#);
     let (body, _) = encoded(&Chat { tools: vec![tool()], ..chat.clone() }, CLASSIC);
@@ -354,21 +354,24 @@ fn the_same_dialect_changes_nothing_but_the_model() {
     let (gist, words) = opened(REQUEST);
     let out = pass(&words, &gist, ("claude-x", &Quirks::default()), None).expect("it passes");
     let expected = REQUEST.replace("\"model\":\"claude-sonnet-4-5\"", "\"model\":\"claude-x\"");
-    assert_eq!(String::from_utf8_lossy(&out.body), expected);
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), expected);
     let nameless = r#" {"messages":[{"role":"user","content":"q"}],"max_tokens":1}"#;
     let (gist, words) = opened(nameless);
     let out =
         pass(&words, &gist, ("claude-3-haiku", &Quirks::default()), Some("Once \n")).expect("it passes");
     let expected = r#" {"model":"claude-3-haiku","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"Once"}],"max_tokens":1}"#;
-    assert_eq!(String::from_utf8_lossy(&out.body), expected);
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), expected);
     let out = pass(&words, &gist, ("claude-opus-4-7", &Quirks::default()), Some("Once")).expect("it passes");
-    has(&String::from_utf8_lossy(&out.body), r#","content":"Once"},{"role":"user","content":"Your answer"#);
+    has(
+        &String::from_utf8_lossy(&out.body.joined()),
+        r#","content":"Once"},{"role":"user","content":"Your answer"#,
+    );
     let thinking =
         nameless.replace("\"max_tokens\":1", "\"max_tokens\":1,\"thinking\":{\"type\":\"enabled\"}");
     let (gist, words) = opened(&thinking);
     let out =
         pass(&words, &gist, ("claude-3-7-sonnet", &Quirks::default()), Some("Once")).expect("it passes");
-    has(&String::from_utf8_lossy(&out.body), "Your answer was cut off");
+    has(&String::from_utf8_lossy(&out.body.joined()), "Your answer was cut off");
 }
 
 #[test]

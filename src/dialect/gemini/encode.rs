@@ -141,7 +141,7 @@ pub fn encode(
     }
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: path(model, gist.stream), body, dropped, unwrap_tool: None })
+    Ok(Outgoing { path: path(model, gist.stream), body: body.into(), dropped, unwrap_tool: None })
 }
 
 /// Below the API's root. A model's name is a path there; whatever else is in it is escaped (RFC 3986, section 2.3).

@@ -19,7 +19,7 @@ fn asked(body: &str, model: &str, so_far: Option<&str>) -> Result<Outgoing, Fail
 
 fn sent(body: &str, model: &str) -> serde_json::Value {
     let out = asked(body, model, None).expect("it can be translated");
-    serde_json::from_slice(&out.body).expect("JSON")
+    serde_json::from_slice(&out.body.joined()).expect("JSON")
 }
 
 fn text(text: &str) -> Part {
@@ -29,7 +29,7 @@ fn text(text: &str) -> Part {
 #[test]
 fn a_request_arrives_in_the_vendors_words() {
     let out = asked(REQUEST, "gemini-2.5-flash", None).expect("it can be translated");
-    assert_eq!(String::from_utf8(out.body).expect("text"), TRANSLATED.trim_end());
+    assert_eq!(String::from_utf8(out.body.into_vec()).expect("text"), TRANSLATED.trim_end());
     assert_eq!(out.path, "/models/gemini-2.5-flash:generateContent");
     assert_eq!(out.dropped, ["user", "logit_bias"]);
 }
@@ -47,7 +47,7 @@ fn the_models_name_is_part_of_the_path_and_cannot_leave_it() {
 fn text_already_delivered_is_the_models_beginning() {
     let hello = r#"{"messages":[{"role":"user","content":"q"}]}"#;
     let out = asked(hello, "gemini-x", Some("Once upon")).expect("fine");
-    let sent: serde_json::Value = serde_json::from_slice(&out.body).expect("JSON");
+    let sent: serde_json::Value = serde_json::from_slice(&out.body.joined()).expect("JSON");
     assert_eq!(sent["contents"][1], serde_json::json!({"role": "model", "parts": [{"text": "Once upon"}]}));
 }
 
@@ -103,7 +103,7 @@ fn a_structured_answer_has_a_schema_or_where_tools_exclude_it_words() {
     let both = format!(r#"{{"messages":[{{"role":"user","content":"q"}}],{format},{tools}}}"#);
     let out = asked(&both, "gemini-2.5-flash", None).expect("fine");
     assert_eq!(out.dropped, ["response_format"]);
-    assert!(String::from_utf8_lossy(&out.body).contains("satisfies this schema"));
+    assert!(String::from_utf8_lossy(&out.body.joined()).contains("satisfies this schema"));
     assert!(sent(&both, "gemini-3-pro")["generationConfig"]["responseSchema"].is_object());
 }
 

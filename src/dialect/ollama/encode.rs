@@ -173,7 +173,7 @@ pub fn encode(
     }
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: super::PATH.into(), body, dropped, unwrap_tool: None })
+    Ok(Outgoing { path: super::PATH.into(), body: body.into(), dropped, unwrap_tool: None })
 }
 
 /// `-1` and `3600` are numbers of seconds, `5m` is text.

@@ -2,7 +2,7 @@
 
 use super::decode::{format, media_type, option, think};
 use super::open::options;
-use crate::dialect::{Invalid, Outgoing, raw};
+use crate::dialect::{Body, Invalid, Outgoing, raw};
 use crate::domain::chat::{Chat, Image, Message, Part, Role};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use serde_json::value::RawValue;
@@ -98,6 +98,6 @@ fn images(value: &RawValue, parts: &mut Vec<Part>) -> Result<(), Invalid> {
 #[must_use]
 pub fn pass_generate(words: &Words, model: &str) -> Outgoing {
     let edit = raw::model_edit(&words.body, words.marks.model.as_ref(), model);
-    let body = raw::splice(&words.body, &[edit]);
+    let body = Body::spliced(&words.body, vec![edit]);
     Outgoing { path: "/api/generate".into(), body, dropped: Vec::new(), unwrap_tool: None }
 }

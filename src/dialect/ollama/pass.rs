@@ -1,6 +1,6 @@
 //! Ollama to Ollama: the caller's bytes go through, and only the model is replaced.
 
-use crate::dialect::{Outgoing, raw};
+use crate::dialect::{Body, Outgoing, raw};
 use crate::domain::failure::Failure;
 use crate::domain::words::{Gist, Words};
 use serde::Serialize;
@@ -24,11 +24,10 @@ pub fn pass(words: &Words, _gist: &Gist, model: &str, so_far: Option<&str>) -> R
         raw::write(&mut turn, &Turn { role: "assistant", content });
         let end = messages.end - 1;
         edits.push((end..end, turn));
-        edits.sort_by_key(|(range, _)| range.start);
     }
     Ok(Outgoing {
         path: super::PATH.into(),
-        body: raw::splice(body, &edits),
+        body: Body::spliced(&words.body, edits),
         dropped: Vec::new(),
         unwrap_tool: None,
     })

@@ -26,7 +26,7 @@ fn hello() -> Chat {
 fn encoded(chat: &Chat, model: &str) -> (String, Vec<String>) {
     let out =
         encode(chat, &Gist::default(), model, None, &Defaults::default()).expect("it can be translated");
-    (String::from_utf8(out.body).expect("JSON is UTF-8"), out.dropped)
+    (String::from_utf8(out.body.into_vec()).expect("JSON is UTF-8"), out.dropped)
 }
 
 #[track_caller]
@@ -125,7 +125,7 @@ fn a_request_survives_the_way_through_the_domain() {
     let keep_alive = Some("5m".to_owned());
     let defaults = Defaults { num_ctx: Some(8192), keep_alive, ..Defaults::default() };
     let out = encode(&chat, &gist, "llama3.2", None, &defaults).expect("it can be translated");
-    assert_eq!(String::from_utf8_lossy(&out.body), TRANSLATED.trim());
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), TRANSLATED.trim());
     assert!(out.dropped.is_empty());
 }
 
@@ -169,11 +169,11 @@ fn the_door_names_the_field_and_an_answer_is_a_stream_unless_said_otherwise() {
 fn the_same_dialect_changes_nothing_but_the_model() {
     let (gist, words) = opened(REQUEST);
     let out = pass(&words, &gist, "qwen3", None).expect("it passes");
-    assert_eq!(String::from_utf8_lossy(&out.body), REQUEST.replace("\"llama3.2\"", "\"qwen3\""));
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), REQUEST.replace("\"llama3.2\"", "\"qwen3\""));
     let (gist, words) = opened(r#"{"messages":[{"role":"user","content":"q"}] , "model":"m"}"#);
     let out = pass(&words, &gist, "n", Some("Once ")).expect("it passes");
     let expected = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"Once "}] , "model":"n"}"#;
-    assert_eq!(String::from_utf8_lossy(&out.body), expected);
+    assert_eq!(String::from_utf8_lossy(&out.body.joined()), expected);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_stream_or_none_is_said_explicitly_and_a_beginning_is_put_last() {
         let expected = format!(
             r#"{{"model":"m","messages":[{{"role":"user","content":"Hello"}},{{"role":"assistant","content":"Once "}}],"stream":{stream}}}"#
         );
-        assert_eq!(String::from_utf8_lossy(&out.body), expected);
+        assert_eq!(String::from_utf8_lossy(&out.body.joined()), expected);
     }
 }
 
@@ -398,7 +398,7 @@ mod generate {
         let (_, words) = open_generate(BODY.as_bytes().to_vec()).expect("it opens");
         let outgoing = pass_generate(&words, "m");
         assert_eq!(outgoing.path, "/api/generate");
-        assert_eq!(outgoing.body, BODY.replace("\"x\"", "\"m\"").into_bytes());
+        assert_eq!(*outgoing.body.joined(), BODY.replace("\"x\"", "\"m\"").into_bytes()[..]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Requests to a provider that speaks OpenAI chat: the caller's own bytes, or a conversation put in its words.
 
 use super::super::anthropic::CONTINUE;
-use super::super::{Defaults, Outgoing, json};
+use super::super::{Body, Defaults, Outgoing, json};
 use super::decode::STOPS_MAX;
 use super::models::{Abilities, abilities};
 use crate::domain::chat::{Chat, Format, Image, Message, Part, Reasoning, Role, Tool, ToolCall, ToolChoice};
@@ -47,12 +47,12 @@ pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Re
         edits.push((begin..begin, inserted));
     }
     if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
-        let mut turns = Body { out: vec![b','], reasoning_back: false };
+        let mut turns = Draft { out: vec![b','], reasoning_back: false };
         turns.go_on(so_far);
         let end = messages.end - 1;
         edits.push((end..end, turns.out));
     }
-    let body = json::replace(body, &mut edits);
+    let body = Body::spliced(body, edits);
     Ok(Outgoing { path: PATH.into(), body, dropped: Vec::new(), unwrap_tool: None })
 }
 
@@ -85,7 +85,7 @@ pub fn encode(
 ) -> Result<Outgoing, Failure> {
     let mut dropped = chat.unknown.clone();
     let reasoning_back = defaults.quirks.reasoning_back == Some(true);
-    let mut body = Body { out: Vec::with_capacity(1024), reasoning_back };
+    let mut body = Draft { out: Vec::with_capacity(1024), reasoning_back };
     body.out.extend_from_slice(b"{\"model\":");
     json::push(&mut body.out, model);
     body.out.extend_from_slice(b",\"messages\":[");
@@ -107,17 +107,17 @@ pub fn encode(
         body.out.extend_from_slice(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
     }
     body.out.push(b'}');
-    Ok(Outgoing { path: PATH.into(), body: body.out, dropped, unwrap_tool: None })
+    Ok(Outgoing { path: PATH.into(), body: body.out.into(), dropped, unwrap_tool: None })
 }
 
 /// A request body under construction.
-struct Body {
+struct Draft {
     out: Vec<u8>,
     /// Whether reasoning stands beside the calls it led to.
     reasoning_back: bool,
 }
 
-impl Body {
+impl Draft {
     /// A member with a leading comma; nothing for `None`.
     fn member<T: serde::Serialize>(&mut self, name: &str, value: Option<T>) {
         let Some(value) = value else { return };

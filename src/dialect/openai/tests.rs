@@ -29,12 +29,12 @@ fn passed(body: &str, so_far: Option<&str>) -> String {
     let (gist, words) = opened(body);
     let out = ask(Dialect::OpenAiChat, (&gist, &words), "m2", so_far, &Defaults::default()).expect("passes");
     assert_eq!(out.path, "/chat/completions");
-    String::from_utf8(out.body).expect("text")
+    String::from_utf8(out.body.into_vec()).expect("text")
 }
 
 fn encoded(chat: &Chat, model: &str) -> (String, Vec<String>) {
     let out = encode(chat, &Gist::default(), model, None, &Defaults::default()).expect("encodes");
-    (String::from_utf8(out.body).expect("text"), out.dropped)
+    (String::from_utf8(out.body.into_vec()).expect("text"), out.dropped)
 }
 
 fn wording() -> Wording {
@@ -536,7 +536,7 @@ fn a_legacy_prompt_is_one_user_message() {
         assert_eq!(gist.max_tokens, Some(5));
         let out = ask(Dialect::OpenAiChat, (&gist, &words), "m", None, &Defaults::default()).expect("asks");
         assert_eq!(
-            String::from_utf8(out.body).expect("text"),
+            String::from_utf8(out.body.into_vec()).expect("text"),
             r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":5}"#
         );
     }

@@ -6,7 +6,7 @@ use crate::domain::breaker::{Outcome, Permit};
 use crate::domain::failure::{Blame, Failure, Fault, Verdict};
 use crate::gateway::house::House;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What came of an entry.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,15 @@ pub(in crate::gateway) enum Ended<'f> {
     CallerLeft,
     /// We panicked over it: whatever this model answers, we cannot bear it.
     Panicked,
+}
+
+/// How fast it went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::gateway) struct Pace {
+    /// Of a stream: until its first content.
+    pub(in crate::gateway) first_token: Option<Duration>,
+    /// All of it.
+    pub(in crate::gateway) took: Duration,
 }
 
 /// One request's presence at a provider. It must end; one that is dropped in a panic counts as a failure.
@@ -54,11 +63,11 @@ impl Entry<'_> {
     }
 
     /// Ends it: both breakers, the permits and the statistics are told.
-    pub(in crate::gateway) fn end(mut self, ended: Ended<'_>, took: Duration) {
-        self.settle(ended, took);
+    pub(in crate::gateway) fn end(mut self, ended: Ended<'_>, pace: Pace) {
+        self.settle(ended, pace);
     }
 
-    fn settle(&mut self, ended: Ended<'_>, took: Duration) {
+    fn settle(&mut self, ended: Ended<'_>, pace: Pace) {
         let Some((provider, of_model)) = self.permits.take() else { return };
         let (now, chance) = (self.house.now(), self.house.chance());
         let blame = match ended {
@@ -77,11 +86,12 @@ impl Entry<'_> {
             (_, Blame::Model) => (Outcome::Good, Outcome::Bad),
         };
         let mut moves = Moves::new();
+        let today = matches!(ended, Ended::Failed(_)).then(|| self.house.today());
         {
             let mut state = self.slot.state.lock();
             let state = &mut *state;
             state.in_flight -= 1;
-            state.note(ended, took, now);
+            state.note(ended, pace, (now, today));
             if of_provider == Outcome::Bad {
                 moves.push((Arc::clone(&self.slot.name), None));
             }
@@ -111,24 +121,28 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         if self.permits.is_some() {
             let ended = if std::thread::panicking() { Ended::Panicked } else { Ended::CallerLeft };
-            self.settle(ended, Duration::ZERO);
+            self.settle(ended, Pace::default());
         }
     }
 }
 
 impl State {
-    fn note(&mut self, ended: Ended<'_>, took: Duration, now: Instant) {
+    fn note(&mut self, ended: Ended<'_>, pace: Pace, (now, today): (Instant, Option<SystemTime>)) {
         match ended {
             Ended::Well => {
-                self.latency = Some(took);
-                self.pace = Some(balance::smoothed(self.pace, took));
+                match pace.first_token {
+                    Some(after) => self.first_token = Some(after),
+                    None => self.latency = Some(pace.took),
+                }
+                let latency = pace.first_token.unwrap_or(pace.took);
+                self.pace = Some(balance::smoothed(self.pace, latency));
             }
             Ended::CallerLeft => {}
             Ended::Panicked => self.errors += 1,
             Ended::Failed(failure) => {
                 if failure.verdict() != Verdict::Caller {
                     self.errors += 1;
-                    self.last_failure = Some(words_of(failure));
+                    self.last_failure = today.map(|today| (today, words_of(failure)));
                 }
                 if failure.fault == Fault::Busy
                     && let Some(wait) = failure.retry_after

@@ -5,7 +5,7 @@
 
 mod entry;
 
-pub(super) use entry::{Ended, Entry};
+pub(super) use entry::{Ended, Entry, Pace};
 
 use super::SlotSettings;
 use super::house::House;
@@ -67,10 +67,14 @@ struct State {
     in_flight: usize,
     requests: u64,
     errors: u64,
+    /// The last good whole answer's.
     latency: Option<Duration>,
-    /// The same, smoothed over the last few.
+    /// The last good stream's, until its first content.
+    first_token: Option<Duration>,
+    /// Either, smoothed over the last few.
     pace: Option<Duration>,
-    last_failure: Option<String>,
+    /// The last failure, when and in words.
+    last_failure: Option<(SystemTime, String)>,
 }
 
 struct ModelBreaker {
@@ -103,6 +107,7 @@ impl Slot {
             requests: 0,
             errors: 0,
             latency: None,
+            first_token: None,
             pace: None,
             last_failure: None,
         };
@@ -231,7 +236,7 @@ impl Slot {
             }
             Some(failure) => {
                 state.health.bad();
-                state.last_failure = Some(words_of(failure));
+                state.last_failure = Some((today, words_of(failure)));
             }
         }
         state.health.healthy()
@@ -317,6 +322,7 @@ impl Slot {
             last_check: state.last_check,
             consecutive_fails: state.health.consecutive_fails(),
             latency: state.latency,
+            first_token: state.first_token,
             error_count: state.errors,
             request_count: state.requests,
             in_flight: state.in_flight,

@@ -3,7 +3,7 @@
 use super::super::fakes::*;
 use super::super::house::House;
 use super::super::ports::Observer;
-use super::super::slot::{Ended, MODEL_BREAKERS_MAX, Slot};
+use super::super::slot::{Ended, MODEL_BREAKERS_MAX, Pace, Slot};
 use crate::clock::{Clock, ManualClock};
 use crate::domain::event::Circuit;
 use crate::domain::failure::{Failure, Fault};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None };
 
 #[test]
 fn the_first_failing_request_already_fails_over_and_the_fourth_does_not_ask_the_broken_one() {
@@ -213,7 +214,7 @@ fn a_hundred_threads_at_the_instant_of_half_open_get_exactly_the_configured_tria
         let refused = Failure::new(Fault::Refused, "refused");
         for _ in 0..3 {
             let Ok(entry) = slot.admit("m", &house) else { panic!("refused too early") };
-            entry.end(Ended::Failed(&refused), SECOND);
+            entry.end(Ended::Failed(&refused), A_SECOND);
         }
         assert!(slot.admit("m", &house).is_err());
         clock.advance(10 * SECOND);
@@ -231,7 +232,7 @@ fn a_hundred_threads_at_the_instant_of_half_open_get_exactly_the_configured_tria
             }
         });
         assert_eq!(admitted.load(Ordering::SeqCst), most as usize);
-        entries.into_inner().remove(0).end(Ended::Well, SECOND);
+        entries.into_inner().remove(0).end(Ended::Well, A_SECOND);
         assert_eq!(slot.status(clock.now()).circuit, Circuit::Closed);
     }
 }

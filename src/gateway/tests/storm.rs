@@ -3,7 +3,7 @@
 use super::super::fakes::*;
 use super::super::house::House;
 use super::super::ports::Observer;
-use super::super::slot::{Ended, Entry, Slot};
+use super::super::slot::{Ended, Entry, Pace, Slot};
 use crate::clock::{Clock, ManualClock};
 use crate::domain::breaker::TRIAL_MAX;
 use crate::domain::event::Circuit;
@@ -14,6 +14,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None };
 const THREADS: usize = 100;
 
 struct Yard {
@@ -33,7 +34,7 @@ impl Yard {
         let slot = Slot::new(&slot("a"), Scripted::failing(Fault::Refused), (numbers, 3), clock.now());
         let yard = Self { slot, house, clock };
         for _ in 0..3 {
-            yard.enter().expect("closed").end(Ended::Failed(&refused()), SECOND);
+            yard.enter().expect("closed").end(Ended::Failed(&refused()), A_SECOND);
         }
         assert_eq!(yard.circuit(), Circuit::Open);
         yard
@@ -84,7 +85,7 @@ fn trials_that_fail_or_panic_at_half_open_open_it_again_and_free_their_places() 
                     }));
                     assert!(broke.is_err());
                 } else {
-                    entry.end(Ended::Failed(&refused()), SECOND);
+                    entry.end(Ended::Failed(&refused()), A_SECOND);
                 }
             });
             assert!((1..=5).contains(&entered), "round {round}: {entered} entered");
@@ -92,7 +93,7 @@ fn trials_that_fail_or_panic_at_half_open_open_it_again_and_free_their_places() 
             assert_eq!((status.in_flight, status.circuit), (0, Circuit::Open), "round {round}");
         }
         yard.clock.advance(70 * SECOND);
-        yard.enter().expect("a trial").end(Ended::Well, SECOND);
+        yard.enter().expect("a trial").end(Ended::Well, A_SECOND);
         assert_eq!(yard.circuit(), Circuit::Closed);
     }
 }
@@ -107,27 +108,27 @@ fn lost_trials_expire_and_exactly_as_many_take_their_places() {
     yard.clock.advance(TRIAL_MAX);
     assert_eq!(yard.storm(|_, entry| std::mem::forget(entry)), 4);
     yard.clock.advance(TRIAL_MAX);
-    yard.enter().expect("a place that expired").end(Ended::Well, SECOND);
+    yard.enter().expect("a place that expired").end(Ended::Well, A_SECOND);
     assert_eq!(yard.circuit(), Circuit::Closed);
-    assert_eq!(yard.storm(|_, entry| entry.end(Ended::Well, SECOND)), THREADS);
+    assert_eq!(yard.storm(|_, entry| entry.end(Ended::Well, A_SECOND)), THREADS);
 }
 
 #[test]
 fn late_answers_from_before_it_opened_change_nothing() {
     let yard = Yard::open(1);
     yard.clock.advance(10 * SECOND);
-    yard.enter().expect("a trial").end(Ended::Well, SECOND);
+    yard.enter().expect("a trial").end(Ended::Well, A_SECOND);
     let early: Vec<Entry<'_>> = (0..THREADS).filter_map(|_| yard.enter()).collect();
     assert_eq!(early.len(), THREADS);
     for _ in 0..3 {
-        yard.enter().expect("closed").end(Ended::Failed(&refused()), SECOND);
+        yard.enter().expect("closed").end(Ended::Failed(&refused()), A_SECOND);
     }
     assert_eq!(yard.circuit(), Circuit::Open);
     std::thread::scope(|scope| {
         for (number, entry) in early.into_iter().enumerate() {
             scope.spawn(move || {
                 let refused = refused();
-                entry.end(if number % 2 == 0 { Ended::Well } else { Ended::Failed(&refused) }, SECOND);
+                entry.end(if number % 2 == 0 { Ended::Well } else { Ended::Failed(&refused) }, A_SECOND);
             });
         }
     });

@@ -1,14 +1,13 @@
 //! The provider as the gateway sees it: addresses, headers, keys, statuses, checks.
 
-use super::rig::{LONG, Script, Server, answering, settings};
+use super::rig::{LONG, Script, Server, answering, question, settings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Kind, Provider as Settings};
 use crate::dialect::Outgoing;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
-use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
-use crate::gateway::ports::{Call, Caller, Provider, Question};
+use crate::gateway::ports::{Call, Provider};
 use crate::memory::Memory;
 use crate::upstream::line::Bound;
 use crate::upstream::{Asked, Upstream, connect};
@@ -48,25 +47,11 @@ fn configured(server: &Server, kind: Kind, prefix: &str) -> Settings {
 
 fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::failure::Failure> {
     let outgoing =
-        Outgoing { path: path.into(), body: b"{}".to_vec(), dropped: Vec::new(), unwrap_tool: None };
+        Outgoing { path: path.into(), body: b"{}".to_vec().into(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
     let question = question();
     let asked = Asked { model: "m-1", question: &question, passed: &[], head_within: LONG };
     upstream.post(&outgoing, &asked, &call(), last).map(|(incoming, _)| incoming.status)
-}
-
-fn question() -> Question {
-    Question {
-        caller: Caller::Key("bot".to_owned()),
-        endpoint: "chat",
-        gist: Gist::default(),
-        words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
-        pinned: None,
-        deduplicate: true,
-        request_id: "req-1".to_owned(),
-        passed: Vec::new(),
-        traceparent: None,
-    }
 }
 
 #[test]

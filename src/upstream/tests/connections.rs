@@ -1,17 +1,16 @@
 //! Connections: kept, replaced, closed, never handed on in a doubtful state.
 
-use super::rig::{Client, Server, answering, settings};
+use super::rig::{Client, Server, answering, settings, so_it_is_by_ureq};
 use crate::clock::{Clock, SystemClock};
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
 use crate::upstream::agent;
-use crate::upstream::http;
 use crate::upstream::names::Names;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use ureq::http::Request;
 
 #[test]
 fn a_connection_read_to_its_end_serves_the_next_call() {
@@ -34,11 +33,31 @@ fn bodies_of_every_size_arrive_whole() {
             peer.answer("200 OK", &format!("{} {}", body.len(), body.bytes().all(|byte| byte == b'x')));
         })]);
         let mut client = Client::to(&server);
-        client.body = vec![b'x'; size];
+        client.body = vec![b'x'; size].into();
         assert_eq!(client.call().unwrap(), format!("{size} true"));
         drop(client);
         server.finish();
     }
+}
+
+#[test]
+fn a_body_in_many_large_pieces_arrives_whole() {
+    let said_by_caller = Arc::new(vec![b'x'; 1_000_000]);
+    let edits: Vec<_> = (0..300).map(|at| (at * 3_000..at * 3_000 + 1, b"yyy".to_vec())).collect();
+    let body = Body::spliced(&said_by_caller, edits);
+    let whole = String::from_utf8(body.joined().into_owned()).unwrap();
+    let server = Server::new(vec![Box::new(move |peer| {
+        let request = peer.request().unwrap();
+        peer.answer(
+            "200 OK",
+            if request.ends_with(&format!("\r\n\r\n{whole}")) { "whole" } else { "broken" },
+        );
+    })]);
+    let mut client = Client::to(&server);
+    client.body = body;
+    assert_eq!(client.call().unwrap(), "whole");
+    drop(client);
+    server.finish();
 }
 
 #[test]
@@ -163,7 +182,7 @@ fn an_answer_given_before_the_question_was_heard_out_is_heard() {
         peer.answer("413 Payload Too Large", "too much");
     })]);
     let mut client = Client::to(&server);
-    client.body = vec![b'x'; 8 * 1024 * 1024];
+    client.body = vec![b'x'; 8 * 1024 * 1024].into();
     let incoming = client.send().unwrap();
     assert_eq!(incoming.status, 413);
     drop((incoming, client));
@@ -233,6 +252,95 @@ fn what_is_not_http_is_garbage() {
 }
 
 #[test]
+fn an_interim_answer_is_none() {
+    let server = Server::new(vec![Box::new(|peer| {
+        peer.request().unwrap();
+        peer.say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n");
+        peer.answer("200 OK", "hello");
+        peer.request().unwrap();
+        peer.say("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n");
+        peer.expect_close();
+    })]);
+    let client = Client::to(&server);
+    assert_eq!(client.call().unwrap(), "hello");
+    assert_eq!(client.call(), Err(Fault::Garbage));
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn chunks_with_extensions_and_trailers_are_read_and_the_connection_is_kept() {
+    const CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    let server = Server::new(vec![Box::new(|peer| {
+        for size in ["3", "003", "3;a=b", "3 "] {
+            peer.request().unwrap();
+            // In pieces, so that every kind of line is once incomplete.
+            for piece in [CHUNKS, size, "\r\nhel", "\r", "\n2\r\nlo\r\n0\r", "\nx-a: b\r\n\r", "\n"] {
+                peer.say(piece);
+                let _ = peer.rests_briefly();
+            }
+        }
+    })]);
+    let client = Client::to(&server);
+    for _ in 0..4 {
+        assert_eq!(client.call().unwrap(), "hello");
+    }
+    assert_eq!(server.accepted(), 1);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn broken_chunks_are_garbage() {
+    for chunks in ["x\r\nhello\r\n", "+5\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "2\r\nhello\r\n"] {
+        let server = Server::new(vec![Box::new(move |peer| {
+            peer.request().unwrap();
+            peer.say(&format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"));
+            peer.expect_close();
+        })]);
+        let client = Client::to(&server);
+        assert_eq!(client.call(), Err(Fault::Garbage), "{}", chunks.escape_default());
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn both_ways_say_the_same() {
+    let said_by_caller = Arc::new(b"a question".to_vec());
+    let edited = Body::spliced(&said_by_caller, vec![(0..1, b"the".to_vec()), (10..10, b"!".to_vec())]);
+    let mut said = Vec::new();
+    for by_ureq in [false, true] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let server = Server::new(vec![Box::new(move |peer| {
+            tell.send(peer.request().unwrap()).unwrap();
+            peer.answer("200 OK", "");
+        })]);
+        let mut settings = settings(&format!("http://{}", server.address));
+        // The key and the request's own fields go before what is configured.
+        settings.headers =
+            ["authorization", "x-request-id", "x-site"].map(|name| (name.into(), Secret::new("conf"))).into();
+        super::rig::set_by_ureq(by_ureq);
+        let mut client = Client::of(&settings, Arc::new(SystemClock));
+        client.question.traceparent = Some("00-1-2-3".to_owned());
+        client.question.passed =
+            vec![("anthropic-beta", "one, two".to_owned()), ("anthropic-version", "b\u{e9}".to_owned())];
+        client.body = edited.clone();
+        client.call().unwrap();
+        drop(client);
+        let heard = told.recv().unwrap().replace(&server.address.to_string(), "HOST");
+        let mut lines: Vec<String> = heard.lines().map(str::to_owned).collect();
+        lines[1..].sort();
+        said.push(lines);
+        server.finish();
+    }
+    assert_eq!(said[0], said[1]);
+    assert!(said[0].contains(&"the question!".to_owned()), "{said:?}");
+    assert!(said[0].contains(&"authorization: Bearer k-1".to_owned()), "{said:?}");
+    assert!(said[0].contains(&"x-request-id: req-1".to_owned()), "{said:?}");
+}
+
+#[test]
 fn nobody_listening_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -259,11 +367,8 @@ fn an_unknown_name_is_said_to_be_one() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let names =
         Names::with_lookup(Arc::clone(&clock), Box::new(|_, _| Err(io::Error::other("no such name"))));
-    let agent = agent::build(&settings("http://models.example"), names, Arc::clone(&clock)).unwrap();
-    let bound = crate::upstream::line::Bound::new(clock.now() + super::rig::LONG, Fault::TotalTimeout);
-    let make = || Request::get("http://models.example/").body(()).unwrap();
-    let outcome = http::send(&agent, &clock, &crate::gateway::cancel::Cancel::new(), bound, make);
-    assert_eq!(outcome.err(), Some(Fault::NameNotFound));
+    let client = Client::with_names(&settings("http://models.example"), names, clock);
+    assert_eq!(client.call(), Err(Fault::NameNotFound));
 }
 
 #[test]
@@ -318,4 +423,24 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
     assert_eq!(proxy.accepted(), 2);
     drop(client);
     proxy.finish();
+}
+
+so_it_is_by_ureq! {
+    a_connection_read_to_its_end_serves_the_next_call,
+    bodies_of_every_size_arrive_whole,
+    a_body_in_many_large_pieces_arrives_whole,
+    a_kept_connection_that_died_is_replaced_once_and_silently,
+    the_replacement_of_a_dead_connection_is_not_replaced,
+    a_dead_connection_is_not_replaced_by_another_kept_one,
+    a_connection_that_died_after_a_first_byte_or_was_fresh_is_not_replaced,
+    an_answer_dropped_before_its_end_closes_the_connection,
+    a_cancellation_after_the_end_does_not_touch_the_kept_connection,
+    an_answer_given_before_the_question_was_heard_out_is_heard,
+    a_redirect_is_an_answer_and_is_not_followed,
+    a_body_that_ends_too_early_is_truncated,
+    a_head_or_body_over_its_limit_is_refused,
+    what_is_not_http_is_garbage,
+    chunks_with_extensions_and_trailers_are_read_and_the_connection_is_kept,
+    nobody_listening_is_refused,
+    an_unknown_name_is_said_to_be_one,
 }

@@ -1,6 +1,6 @@
 //! Waits: bounded in every phase, ended from another thread in every phase.
 
-use super::rig::{AT_ONCE, Client, LONG, SHORT, Server, answering, cancelled_when};
+use super::rig::{AT_ONCE, Client, LONG, SHORT, Server, answering, cancelled_when, so_it_is_by_ureq};
 use crate::clock::{ManualClock, SystemClock};
 use crate::domain::failure::Fault;
 use crate::gateway::cancel::Reason;
@@ -70,7 +70,7 @@ fn no_room_for_the_question_in_time_is_silence_too() {
     let (done, wait) = channel::<()>();
     let stuck = Server::new(vec![Box::new(move |_| assert!(wait.recv().is_err()))]);
     let mut client = Client::to(&stuck);
-    client.body = vec![b'x'; 64 * 1024 * 1024];
+    client.body = vec![b'x'; 64 * 1024 * 1024].into();
     assert_eq!(client.send_within(Duration::from_millis(500)).err(), Some(Fault::FirstTokenTimeout));
     drop(done);
     drop(client);
@@ -215,10 +215,25 @@ fn a_cancellation_ends_a_call_that_cannot_send_its_question() {
         assert!(wait.recv().is_err());
     })]);
     let mut client = Client::to(&server);
-    client.body = vec![b'x'; 64 * 1024 * 1024];
+    client.body = vec![b'x'; 64 * 1024 * 1024].into();
     let (outcome, took) = cancelled_when(&client.cancel, move || is_asked.recv().unwrap(), || client.call());
     assert_eq!(outcome, Err(Fault::CallerLeft));
     assert!(took < AT_ONCE, "{took:?}");
     drop((done, client));
     server.finish();
+}
+
+so_it_is_by_ureq! {
+    no_connection_in_time_is_a_connect_timeout,
+    the_calls_bound_also_bounds_connecting,
+    no_head_in_time_is_what_the_bound_says,
+    no_room_for_the_question_in_time_is_silence_too,
+    silence_inside_a_body_is_an_idle_timeout_and_a_slow_whole_is_a_total_one,
+    waits_end_also_when_the_clock_stands_still,
+    a_short_wait_does_not_shorten_the_next_calls_waits,
+    a_call_cancelled_before_it_began_connects_to_nobody,
+    a_cancellation_ends_a_call_that_is_connecting,
+    a_cancellation_ends_a_call_that_waits_for_its_head,
+    a_cancellation_ends_a_call_inside_a_body_with_or_without_a_length,
+    a_cancellation_ends_a_call_that_cannot_send_its_question,
 }

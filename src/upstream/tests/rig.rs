@@ -2,20 +2,24 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Kind, Provider};
+use crate::dialect::Body;
 use crate::domain::failure::Fault;
+use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
+use crate::gateway::ports::{Caller, Question};
 use crate::upstream::agent;
-use crate::upstream::http::{self, Incoming};
+use crate::upstream::http::{self, Incoming, Way};
 use crate::upstream::line::Bound;
 use crate::upstream::names::Names;
+use crate::upstream::requests::Requests;
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use ureq::Agent;
-use ureq::http::{Method, Request, Uri};
+use ureq::http::{HeaderValue, Uri};
 
 /// Far longer than any test takes.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -165,6 +169,9 @@ pub(super) fn settings(base_url: &str) -> Provider {
         model: "m".into(),
         models: vec!["m".into()],
         max_concurrency: 4,
+        limits: crate::domain::limit::Limits::default(),
+        type_word: "openai_compatible",
+        vendor: crate::domain::price::Vendor::Other,
         connect_timeout: LONG,
         first_token_timeout: LONG,
         answer_timeout: LONG,
@@ -185,13 +192,46 @@ pub(super) fn settings(base_url: &str) -> Provider {
     }
 }
 
+thread_local! {
+    /// Whether this thread's clients ask by ureq where plain HTTP of our own would do.
+    static BY_UREQ: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a test with clients that ask by ureq.
+pub(super) fn by_ureq(test: fn()) {
+    set_by_ureq(true);
+    test();
+}
+
+/// From now on this thread's clients ask by ureq, or where they can by plain HTTP of our own.
+pub(super) fn set_by_ureq(by_ureq: bool) {
+    BY_UREQ.set(by_ureq);
+}
+
+/// What holds for plain HTTP of our own holds for ureq.
+macro_rules! so_it_is_by_ureq {
+    ($($test:ident),* $(,)?) => {
+        mod by_ureq {
+            $(
+                #[test]
+                fn $test() {
+                    super::super::rig::by_ureq(super::$test);
+                }
+            )*
+        }
+    };
+}
+pub(super) use so_it_is_by_ureq;
+
 /// The lower layer by itself.
 pub(super) struct Client {
-    pub(super) agent: Agent,
+    pub(super) way: Way,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) cancel: Cancel,
+    pub(super) question: Question,
+    requests: Requests,
     uri: Uri,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Body,
 }
 
 impl Client {
@@ -209,13 +249,23 @@ impl Client {
     }
 
     pub(super) fn of(settings: &Provider, clock: Arc<dyn Clock>) -> Self {
-        let agent = agent::build(settings, Names::new(Arc::clone(&clock)), Arc::clone(&clock)).unwrap();
+        Self::with_names(settings, Names::new(Arc::clone(&clock)), clock)
+    }
+
+    pub(super) fn with_names(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Self {
+        let way = if BY_UREQ.get() {
+            Way::Ureq(agent::build(settings, names, Arc::clone(&clock)).unwrap())
+        } else {
+            Way::to(settings, names, Arc::clone(&clock)).unwrap()
+        };
         Self {
-            agent,
+            way,
             clock,
             cancel: Cancel::new(),
+            question: question(),
+            requests: Requests::new(settings).unwrap(),
             uri: settings.base_url.parse().unwrap(),
-            body: b"question".to_vec(),
+            body: b"question".to_vec().into(),
         }
     }
 
@@ -229,14 +279,11 @@ impl Client {
     }
 
     pub(super) fn send_within(&self, patience: Duration) -> Result<Incoming, Fault> {
-        let make = || {
-            let mut request = Request::new(&self.body);
-            *request.method_mut() = Method::POST;
-            *request.uri_mut() = self.uri.clone();
-            request
-        };
+        let key = HeaderValue::from_static("Bearer k-1");
+        let said = (&self.question, &self.question.passed[..]);
+        let request = self.requests.post(&self.uri, Some(&key), said, &self.body);
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
-        http::send(&self.agent, &self.clock, &self.cancel, bound, make)
+        http::send(&self.way, &self.clock, &self.cancel, bound, &request)
     }
 
     /// Sends and reads the whole answer.
@@ -245,6 +292,21 @@ impl Client {
         let mut body = Vec::new();
         incoming.read_all(&mut body, 1 << 20, self.bound(LONG, Fault::TotalTimeout))?;
         Ok(String::from_utf8(body).unwrap())
+    }
+}
+
+/// Some question; its words do not matter here.
+pub(super) fn question() -> Question {
+    Question {
+        caller: Caller::Key("bot".to_owned()),
+        endpoint: "chat",
+        gist: Gist::default(),
+        words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
+        pinned: None,
+        deduplicate: true,
+        request_id: "req-1".to_owned(),
+        passed: Vec::new(),
+        traceparent: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Streams: what moves the idle clock, what ends them, what becomes of their connection.
 
-use super::rig::{Client, LONG, SHORT, Script, Server, answering};
+use super::rig::{Client, LONG, SHORT, Script, Server, answering, so_it_is_by_ureq};
 use crate::clock::SystemClock;
 use crate::domain::chat::{Delta, Finish, Frame};
 use crate::domain::failure::{Failure, Fault};
@@ -259,4 +259,17 @@ fn a_cancelled_stream_says_that_the_caller_left() {
     assert_eq!(read(&mut frames), (String::new(), Err(Fault::CallerLeft)));
     drop((frames, client));
     server.finish();
+}
+
+so_it_is_by_ureq! {
+    a_stream_read_to_its_proper_end_keeps_its_connection,
+    an_end_mark_without_the_transports_end_is_an_end_but_costs_the_connection,
+    a_stream_dropped_before_its_end_closes_its_connection,
+    silence_is_a_first_token_timeout_before_content_and_an_idle_timeout_after_it,
+    what_means_nothing_does_not_move_the_idle_clock,
+    a_healthy_stream_may_last_longer_than_any_of_its_waits,
+    the_time_a_slow_caller_takes_is_not_the_providers,
+    a_cut_is_truncated_unless_the_finish_had_come,
+    silence_after_the_finish_is_an_end,
+    a_cancelled_stream_says_that_the_caller_left,
 }

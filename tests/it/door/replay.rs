@@ -47,7 +47,7 @@ fn mutated(seed: &[u8], other: &[u8], state: &mut u64) -> Vec<u8> {
 
 #[test]
 fn seeds_of_the_fuzz_targets_and_their_mutations_keep_every_promise() {
-    for (name, check) in checks::ALL {
+    for (name, check, choosing) in checks::ALL {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus-seed").join(name);
         let mut paths: Vec<_> = fs::read_dir(&folder)
             .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -56,7 +56,15 @@ fn seeds_of_the_fuzz_targets_and_their_mutations_keep_every_promise() {
         paths.sort();
         assert!(paths.len() >= 3, "{name} has too few seeds");
         let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a seed is readable")).collect();
-        seeds.iter().for_each(|seed| check(seed));
+        for seed in &seeds {
+            check(seed);
+            // Everything else that can be done with the same bytes.
+            let mut seed = seed.clone();
+            for first in (0..=u8::MAX).filter(|_| *choosing > 0) {
+                seed[0] = first;
+                check(&seed);
+            }
+        }
         let mut state = 1;
         for _ in 0..MUTATIONS {
             let seed = &seeds[dice(&mut state) % seeds.len()];
@@ -64,4 +72,20 @@ fn seeds_of_the_fuzz_targets_and_their_mutations_keep_every_promise() {
             check(&mutated(seed, other, &mut state));
         }
     }
+}
+
+#[test]
+fn every_check_has_its_fuzz_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let files = fs::read_dir(&folder).expect("the targets are there");
+    let mut there: Vec<_> = files
+        .map(|entry| entry.expect("the folder is readable").path())
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    let mut here: Vec<_> = checks::ALL.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    here.sort();
+    assert_eq!(here, there);
+    let manifest = fs::read_to_string(folder.with_file_name("Cargo.toml")).expect("it is there");
+    assert!(here.iter().all(|name| manifest.contains(&format!("name = \"{name}\""))));
 }

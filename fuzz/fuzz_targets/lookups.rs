@@ -1,0 +1,7 @@
+//! Feeds `checks::lookups`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::lookups(data));
