@@ -1,6 +1,6 @@
 //! The one place where the rooms are wired together: settings in, a house in service out.
 
-use super::books;
+use super::{books, exposition};
 use crate::api::{self, Api, Network, Pulse, Sources, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -81,7 +81,8 @@ impl House {
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
             let (api, gauges, theirs) = (api.clone(), Arc::clone(&gauges), Arc::clone(&ledger));
-            let exposition = Box::new(move || exposition(&metrics, &api, (gauges.get(), &theirs), &sink));
+            let exposition =
+                Box::new(move || exposition::text(&metrics, &api, (gauges.get(), &theirs), &sink));
             let sources = Sources { exposition, usage: books::rows(&ledger) };
             Api::new(state, pulse, Arc::clone(&clock), sources)
         });
@@ -224,7 +225,8 @@ fn in_service(
         now_made.push(Made { settings, system_prompt, provider: upstream });
     }
     *made = now_made;
-    let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+    let mut gateway =
+        Gateway::new(routes(settings, memory), providers, Arc::clone(clock), Arc::clone(observer));
     let counted = counted(settings);
     let mut meter = Meter::new(&counted, Arc::clone(observer), clock.today());
     if let Some(old) = old {
@@ -282,7 +284,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
     }
 }
 
-fn routes(settings: &Settings) -> gateway::Settings {
+fn routes(settings: &Settings, memory: &Arc<Memory>) -> gateway::Settings {
     let own = |model: &config::VirtualModel| VirtualModel {
         name: model.name.clone(),
         targets: model.targets.clone(),
@@ -307,6 +309,11 @@ fn routes(settings: &Settings) -> gateway::Settings {
         },
         keep_alive: settings.keep_alive,
         deduplicate: settings.deduplicate,
+        cache: settings.cache.map(|told| gateway::cache::Settings {
+            ttl: told.ttl,
+            bytes_max: told.bytes_max,
+            memory: Arc::clone(memory),
+        }),
         models: settings.models.iter().map(own).collect(),
         strategy: settings.strategy,
     }
@@ -362,33 +369,4 @@ pub(super) fn raise_descriptors() {
 /// What is guarded here is replaced as a whole, so a panic leaves it right.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The text of `/metrics`: what was counted, and what is read off the rooms now.
-fn exposition(
-    metrics: &Metrics,
-    api: &std::sync::Weak<Api>,
-    (door, ledger): (Option<&Arc<crate::server::Gauges>>, &Ledger),
-    sink: &telemetry::Sink,
-) -> String {
-    let ledger_pending = i64::try_from(ledger.pending()).unwrap_or(i64::MAX);
-    let log_dropped = sink.dropped();
-    let mut gauges = telemetry::Gauges { log_dropped, ledger_pending, ..telemetry::Gauges::default() };
-    if let Some(api) = api.upgrade() {
-        let gateway = Arc::clone(&api.state().gateway);
-        gauges.healthy = gateway.snapshot().into_iter().map(|slot| (slot.name, slot.healthy)).collect();
-        gauges.circuits = gateway.circuits();
-    }
-    if let Some(door) = door {
-        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        gauges.connections = number(door.connections.load(Ordering::Relaxed));
-        gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
-        gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
-        gauges.memory = vec![
-            ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
-            ("calls", number(door.memory_of_others())),
-        ];
-        gauges.rejected = door.rejections().collect();
-    }
-    metrics.render(&gauges)
 }

@@ -9,6 +9,7 @@ mod demo;
 pub mod drill;
 mod duty;
 mod explain;
+mod exposition;
 mod health;
 mod help;
 mod keys;

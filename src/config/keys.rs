@@ -11,8 +11,6 @@ use super::{quirks, value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Used,
-    /// Loads, checked, but nothing reads it in this version.
-    NotYet,
     /// A key of the Go original, or of its documentation, that has no effect; why, or what to use instead.
     Gone(&'static str),
 }
@@ -49,10 +47,6 @@ pub(super) fn children(parent: &str) -> impl Iterator<Item = &'static str> + '_ 
 
 const fn used(path: &'static str, kind: Kind, default: &'static str) -> Row {
     Row { path, kind, default, effect: Effect::Used }
-}
-
-const fn later(path: &'static str, kind: Kind, default: &'static str) -> Row {
-    Row { path, kind, default, effect: Effect::NotYet }
 }
 
 const fn gone(path: &'static str, default: &'static str, why: &'static str) -> Row {
@@ -163,9 +157,9 @@ pub(super) static ROWS: &[Row] = &[
     used("streams.keep_alive", Duration(ONE), "10s"),
     used("deduplicate", Choice(&["always", "off"]), "always"),
     used("cache", Section, ""),
-    later("cache.enabled", Flag, "false"),
-    later("cache.ttl", Duration(ONE), "10m"),
-    later("cache.bytes_max", Size(0, 1024 * GIB), "32MiB"),
+    used("cache.enabled", Flag, "false"),
+    used("cache.ttl", Duration(ONE), "10m"),
+    used("cache.bytes_max", Size(MIB, 1024 * GIB), "32MiB"),
     used("auth", Section, ""),
     used("auth.keys", Listed, "[]"),
     used("auth.keys.[]", Section, ""),
@@ -244,7 +238,7 @@ pub(super) static ROWS: &[Row] = &[
     used("llm.health_check.timeout", Duration(ONE), ""),
     used("llm.health_check.failure_threshold", Count(1, 1_000_000), ""),
     gone("llm.max_context_tokens", "", "providers judge a prompt's length themselves"),
-    gone("llm.cache", "", "answers are not kept; see deduplicate"),
+    gone("llm.cache", "", "see cache and deduplicate"),
     used("queue", Section, ""),
     used("queue.enabled", Flag, "false"),
     used("queue.initial_size", Count(1, 1_000_000), ""),

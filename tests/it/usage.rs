@@ -19,10 +19,11 @@ fn kept_in(folder: &Folder, more: &str) -> String {
 }
 
 fn keys() -> String {
-    let (bot, laptop) = (Hash::of("hpx_bot"), Hash::of("hpx_laptop"));
-    format!(
-        "auth:\n  keys:\n    - {{name: bot, hash: \"{bot}\"}}\n    - {{name: laptop, hash: \"{laptop}\"}}\n"
-    )
+    let key = |(name, more): (&str, &str)| {
+        format!("    - {{name: {name}{more}, hash: \"{}\"}}\n", Hash::of(&format!("hpx_{name}")))
+    };
+    let all = [("bot", ""), ("laptop", ""), ("admin", ", admin: true")];
+    format!("auth:\n  keys:\n{}", all.map(key).concat())
 }
 
 const BOT: (&str, &str) = ("Authorization", "Bearer hpx_bot");
@@ -73,6 +74,8 @@ fn every_key_sees_its_own_usage_and_the_command_sees_all_of_it() {
     assert_eq!((&row["input"], &row["output"]), (&input.into(), &output.into()));
     assert_eq!((&row["estimated_calls"], &own["total"]["input"]), (&0.into(), &input.into()));
     assert_eq!(rig.get("/v1/usage").status, 401);
+    let all = rig.ask("GET", "/v1/usage", &[("X-API-Key", "hpx_admin")], "").json();
+    assert_eq!(all["total"]["calls"], 5, "an admin's key sees everybody's");
     rig.logged();
     let all = report(&folder, &["--by", "key,provider,model,endpoint,day"]);
     let names: Vec<&str> =
@@ -181,6 +184,23 @@ fn an_open_circuit_is_still_open_after_a_restart_and_a_reload_keeps_the_ledger()
     assert_eq!(report(&folder, &[])["total"]["calls"], 3);
     std::fs::rename(folder.path("other.db"), folder.path("usage.db")).expect("renamed");
     assert_eq!(report(&folder, &[])["total"]["calls"], 1);
+}
+
+#[test]
+fn a_used_up_limit_is_still_used_up_after_a_restart() {
+    let folder = Folder::new();
+    let hash = Hash::of("hpx_bot");
+    let keys =
+        format!("auth: {{keys: [{{name: bot, hash: \"{hash}\", limits: {{requests_per_minute: 2}}}}]}}\n");
+    let yaml = kept_in(&folder, &keys);
+    let status = |rig: &Rig| rig.ask("POST", CHAT, &[BOT], HELLO).status;
+    let rig = Rig::with(&[OPENAI], &yaml);
+    assert_eq!([status(&rig), status(&rig), status(&rig)], [200, 200, 429]);
+    rig.logged();
+    let rig = Rig::with(&[OPENAI], &yaml);
+    assert_eq!(status(&rig), 429);
+    rig.advance(Duration::from_secs(31));
+    assert_eq!([status(&rig), status(&rig)], [200, 429]);
 }
 
 #[test]
