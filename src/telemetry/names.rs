@@ -68,6 +68,16 @@ pub const METRICS: &[Metric] = &[
         &["provider", "reason"],
         "Broken streams that could not be saved.",
     ),
+    counter(
+        "hapax_budget_stops_total",
+        &["key"],
+        "Requests refused and streams ended because a budget was used up.",
+    ),
+    counter(
+        "hapax_unpriced_requests_total",
+        &["provider", "model"],
+        "Requests of keys with a budget whose price is not known.",
+    ),
     counter("hapax_tokens_total", &["key", "model", "direction"], "Tokens used."),
     counter("hapax_ledger_errors_total", &[], "Times the ledger's file could not be written."),
     gauge("hapax_ledger_pending", &[], "Sums of usage that are not in the ledger's file."),
