@@ -1,6 +1,5 @@
 //! Seconds since 1970 as people write them: RFC 3339, in UTC.
 
-use super::digits::push_padded;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `2026-11-23T12:27:05.123Z`. Times before 1970 are written as 1970.
@@ -9,18 +8,23 @@ pub fn rfc3339(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
-    push_padded::<4>(&mut text, year);
-    for (mark, number) in
-        [('-', month), ('-', day), ('T', second / 3600), (':', second / 60 % 60), (':', second % 60)]
-    {
-        text.push(mark);
-        push_padded::<2>(&mut text, number);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put(&mut text[..4], year);
+    put(&mut text[5..7], month);
+    put(&mut text[8..10], day);
+    put(&mut text[11..13], second / 3600);
+    put(&mut text[14..16], second / 60 % 60);
+    put(&mut text[17..19], second % 60);
+    put(&mut text[20..23], u64::from(since.subsec_millis()));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The last digits of a number, as many as there is room for.
+fn put(room: &mut [u8], mut number: u64) {
+    for place in room.iter_mut().rev() {
+        *place = b"0123456789"[(number % 10) as usize];
+        number /= 10;
     }
-    text.push('.');
-    push_padded::<3>(&mut text, u64::from(since.subsec_millis()));
-    text.push('Z');
-    text
 }
 
 /// `2026-11-23`, for a day counted from 1970-01-01.
