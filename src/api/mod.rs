@@ -13,9 +13,11 @@ mod ollama;
 mod openapi;
 mod pass;
 mod pulse;
+mod sources;
 mod status;
 mod table;
 mod told;
+pub mod usage;
 mod wish;
 
 pub use door::Network;
@@ -23,10 +25,12 @@ use errors::{CALLER_LEFT, Problem, class_of};
 pub use explain::{Candidate, Explanation, explain};
 pub use live::WATCHERS_MAX;
 pub use pulse::Pulse;
+pub use sources::Sources;
 
 use crate::clock::Clock;
 use crate::domain::event::{Event, Record};
 use crate::domain::key::{Key, Keyring};
+use crate::domain::price::Prices;
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
@@ -44,6 +48,8 @@ use told::{Asked, Told};
 pub struct State {
     /// Who is asked.
     pub gateway: Arc<Gateway>,
+    /// What tokens cost.
+    pub prices: Arc<Prices>,
     /// How often each may ask.
     pub meter: Meter,
     /// Who may ask.
@@ -62,8 +68,7 @@ pub struct Api {
     state: RwLock<(u32, Arc<State>)>,
     pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
-    /// Writes the metrics in Prometheus' text format.
-    exposition: Box<dyn Fn() -> String + Send + Sync>,
+    sources: Sources,
     ids: door::Ids,
     draining: AtomicBool,
     started: SystemTime,
@@ -75,18 +80,13 @@ pub struct Api {
 
 impl Api {
     /// Joins what the endpoints need.
-    pub fn new(
-        state: State,
-        pulse: Arc<Pulse>,
-        clock: Arc<dyn Clock>,
-        exposition: Box<dyn Fn() -> String + Send + Sync>,
-    ) -> Self {
+    pub fn new(state: State, pulse: Arc<Pulse>, clock: Arc<dyn Clock>, sources: Sources) -> Self {
         Self {
             state: RwLock::new((0, Arc::new(state))),
             pulse,
             started: clock.today(),
             clock,
-            exposition,
+            sources,
             ids: door::Ids::new(),
             draining: AtomicBool::new(false),
             configuration: Mutex::default(),
@@ -140,11 +140,14 @@ impl Api {
             Endpoint::Live => health::live(),
             Endpoint::Ready => health::ready(self),
             Endpoint::ProviderHealth => health::one(state, asked.argument),
-            Endpoint::Metrics => {
-                Told::text(200, "text/plain; version=0.0.4; charset=utf-8", (self.exposition)().into_bytes())
-            }
+            Endpoint::Metrics => Told::text(
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                (self.sources.exposition)().into_bytes(),
+            ),
             Endpoint::Status => status::json(self, state, asked.key),
             Endpoint::Explain => explain::serve(state, asked.query),
+            Endpoint::Usage => usage::serve(self, state, asked),
             Endpoint::Watch => {
                 let mut headers = vec![
                     ("Content-Type", "text/event-stream".to_owned()),

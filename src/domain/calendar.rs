@@ -27,6 +27,33 @@ fn put(room: &mut [u8], mut number: u64) {
     }
 }
 
+/// `2026-11-23`, for a day counted from 1970-01-01.
+#[must_use]
+pub fn date(day: u64) -> String {
+    let (year, month, day) = civil(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The day, counted from 1970-01-01, of a text like `2026-11-23`; `None` for anything else, and for days no calendar has.
+#[must_use]
+pub fn day_of(text: &str) -> Option<u64> {
+    let number = |part: &str| part.parse::<u64>().ok();
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    // Howard Hinnant's `days_from_civil`: the year begins in March.
+    let (shifted, month_from_march) = (if month > 2 { year } else { year - 1 }, (month + 9) % 12);
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = days.checked_sub(719_468)?;
+    // Back again, for days no month has, and for numbers with a sign or too few digits.
+    (date(days) == text).then_some(days)
+}
+
 /// Year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468; // days from 0000-03-01: leap days come last
@@ -62,6 +89,25 @@ pub fn month_around(day: u64) -> (u64, u64) {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_day_is_read_as_it_is_written_and_nothing_else_is() {
+        for day in [0, 59, 60, 11_016, 11_017, 20_780, 100_000] {
+            assert_eq!(day_of(&date(day)), Some(day));
+        }
+        for wrong in [
+            "2026-02-29",
+            "2026-00-10",
+            "2026-13-01",
+            "2026-1-01",
+            "2026-01-0",
+            "1969-12-31",
+            "x",
+            "+2026-01-01",
+        ] {
+            assert_eq!(day_of(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn writes_dates_on_both_sides_of_leap_days() {

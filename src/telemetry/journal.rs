@@ -27,6 +27,13 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         Event::StreamAborted { provider, fault } => {
             log::warn!("a stream of {provider} could not be saved: {}", fault.word());
         }
+        Event::LedgerFailed { why, first: true } => {
+            log::error!("the ledger cannot be written ({why}); what is used is kept in memory until it can");
+        }
+        Event::LedgerFailed { why, first: false } => {
+            log::debug!("the ledger still cannot be written ({why})")
+        }
+        Event::LedgerRecovered => log::info!("the ledger is written again"),
         Event::Attempted { .. }
         | Event::FirstToken { .. }
         | Event::BreakerFailed { .. }

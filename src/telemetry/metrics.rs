@@ -35,6 +35,7 @@ pub struct Metrics {
     broke: IntCounterVec,
     unpriced: IntCounterVec,
     tokens: Often<IntCounter>,
+    ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
     config: IntGaugeVec,
@@ -99,6 +100,8 @@ pub struct Gauges {
     pub circuits: Vec<(String, Circuit)>,
     /// Log lines dropped since the start.
     pub log_dropped: u64,
+    /// Sums that are not in the ledger's file.
+    pub ledger_pending: i64,
 }
 
 impl Metrics {
@@ -121,6 +124,7 @@ impl Metrics {
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?.into(),
+            ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
             config: make.gauges("hapax_config_info")?,
@@ -199,6 +203,8 @@ impl Metrics {
                     self.checks.errors.with_label_values(&[provider]).inc();
                 }
             }
+            Event::LedgerFailed { .. } => self.ledger_errors.inc(),
+            Event::LedgerRecovered => {}
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Looked { hit } => {
                 self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
@@ -243,6 +249,7 @@ impl Metrics {
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
         names::append(&mut out, "hapax_cache_entries", gauges.cache_entries);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
+        names::append(&mut out, "hapax_ledger_pending", gauges.ledger_pending);
         process::append(&mut out);
         out
     }
