@@ -17,6 +17,7 @@ pub mod ollama;
 pub mod openai;
 mod raw;
 mod reader;
+pub mod redact;
 pub mod responses;
 mod shape;
 pub mod sse;
