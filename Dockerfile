@@ -6,9 +6,11 @@
 # The binary is linked against a static glibc, whose resolver reads /etc/hosts and asks the servers of /etc/resolv.conf
 # by itself; other sources of names (NIS, mDNS) would need shared libraries and are not there. `scripts/image` builds
 # and tries the same binary and root without a container engine.
-FROM rust:1.95-slim-bookworm AS build
+ARG BUILD=rust:1.95-slim-bookworm
+FROM ${BUILD} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 # With --target, build scripts and macros stay dynamic, as they must.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \

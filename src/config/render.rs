@@ -67,6 +67,11 @@ pub fn effective(settings: &Settings) -> String {
     page.close();
     page.close();
     governed(&mut page, settings);
+    page.open("usage");
+    let path = settings.usage.path.as_ref().map(|path| quote(&path.display().to_string()));
+    page.line("path", path.unwrap_or_else(|| "null".to_owned()));
+    page.duration("keep", settings.usage.keep);
+    page.close();
     page.line("system_prompt", settings.system_prompt.as_deref().map_or("null".to_owned(), quote));
     page.open("logging");
     page.line("level", level(settings.logging.level));
@@ -319,7 +324,7 @@ fn optional(value: Option<impl ToString>) -> String {
 }
 
 /// A double-quoted scalar with a dollar sign that stays one; plain where nothing could misread it.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
         && !["true", "false", "null", "yes", "no", "on", "off", "inf", "nan"]

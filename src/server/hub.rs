@@ -177,17 +177,37 @@ impl Hub {
     /// Asks the handler about a complete head.
     fn screen(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some((head, manner)) = work.connection.head() else { return Err(After::Remove) };
-        let response = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
-            .unwrap_or_else(|_| Some(self.word(Refusal::Panicked, Some(&head.path))));
-        if let Some(response) = response {
-            // With a body still to come, or come and not looked at, the connection cannot go on.
-            let keep_alive = manner.keep_alive && head.content_length == Some(0);
-            return self.reply(line, work, &response, Manner { keep_alive, ..manner });
+        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
+            .unwrap_or_else(|_| Err(self.word(Refusal::Panicked, Some(&head.path))));
+        match screened {
+            Ok(pass) => work.connection.passes(pass),
+            Err(response) => {
+                // With a body still to come, or come and not looked at, the connection cannot go on.
+                let keep_alive = manner.keep_alive && head.content_length == Some(0);
+                return self.reply(line, work, &response, Manner { keep_alive, ..manner });
+            }
         }
         if work.connection.wants_continue() {
             self.send_once(line, b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         Ok(work.connection.screened(self.clock.now()))
+    }
+
+    /// Puts the head of a stream into `out`, and says how it will end.
+    pub(super) fn begin(
+        &self,
+        out: &mut Vec<u8>,
+        (status, fields): (u16, &[(&'static str, String)]),
+        manner: &mut Manner,
+    ) -> Extent {
+        let extent = match (status, manner.old) {
+            (204 | 304, _) => Extent::Nothing,
+            (_, true) => Extent::UntilClose,
+            (_, false) => Extent::Chunked,
+        };
+        manner.keep_alive &= !self.is_draining() && (extent != Extent::UntilClose || manner.head_only);
+        self.dates.head(out, &*self.clock, (status, fields), (extent, *manner));
+        extent
     }
 
     /// Puts a request into its lane. When that is impossible, its work comes back with the reason.

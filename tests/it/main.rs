@@ -3,6 +3,7 @@
 
 mod access;
 mod backs;
+mod budget;
 mod cache;
 mod contract;
 mod contract_streams;
@@ -22,3 +23,4 @@ mod secrets;
 mod story;
 mod tidy;
 mod translation;
+mod usage;

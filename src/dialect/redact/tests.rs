@@ -77,114 +77,116 @@ const SHOULD: &str = "Mail [email] or [credit_card], assistant.";
 
 /// A provider's stream whose answer is said in these pieces; thoughts, words and arguments.
 fn stream(dialect: Dialect, pieces: &[&str]) -> String {
-    let quoted = |text: &str| serde_json::to_string(text).expect("text");
-    let mut out = String::new();
     match dialect {
-        Dialect::OpenAiChat => {
-            let mut chunk = |delta: &str, end: &str| {
-                out.push_str(&format!("data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":{{\"content\":[{{\"token\":\"bob\"}}]}},\"finish_reason\":{end}}}]}}\n\n"));
-            };
-            chunk("{\"role\":\"assistant\",\"content\":\"\"}", "null");
-            pieces
-                .iter()
-                .for_each(|piece| chunk(&format!("{{\"reasoning_content\":{}}}", quoted(piece)), "null"));
-            pieces.iter().for_each(|piece| chunk(&format!("{{\"content\":{}}}", quoted(piece)), "null"));
-            chunk(
-                "{\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\\\"\"}}]}",
-                "null",
-            );
-            for piece in pieces {
-                let fragment = quoted(&quoted(piece)[1..quoted(piece).len() - 1]);
-                chunk(
-                    &format!(
-                        "{{\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":{fragment}}}}}]}}"
-                    ),
-                    "null",
-                );
-            }
-            chunk("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"}\"}}]}", "null");
-            chunk("{}", "\"tool_calls\"");
-            out.push_str("data: [DONE]\n\n");
-        }
-        Dialect::Anthropic => {
-            let mut event = |kind: &str, rest: &str| {
-                out.push_str(&format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n"));
-            };
+        Dialect::OpenAiChat => openai_stream(pieces),
+        Dialect::Anthropic => anthropic_stream(pieces),
+        _ => ollama_stream(pieces),
+    }
+}
+
+/// As it stands in JSON.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("text")
+}
+
+fn openai_stream(pieces: &[&str]) -> String {
+    let mut out = String::new();
+    let mut chunk = |delta: &str, end: &str| {
+        out.push_str(&format!("data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":{{\"content\":[{{\"token\":\"bob\"}}]}},\"finish_reason\":{end}}}]}}\n\n"));
+    };
+    chunk("{\"role\":\"assistant\",\"content\":\"\"}", "null");
+    pieces.iter().for_each(|piece| chunk(&format!("{{\"reasoning_content\":{}}}", quoted(piece)), "null"));
+    pieces.iter().for_each(|piece| chunk(&format!("{{\"content\":{}}}", quoted(piece)), "null"));
+    chunk(
+        "{\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\\\"\"}}]}",
+        "null",
+    );
+    for piece in pieces {
+        let fragment = quoted(&quoted(piece)[1..quoted(piece).len() - 1]);
+        chunk(
+            &format!("{{\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":{fragment}}}}}]}}"),
+            "null",
+        );
+    }
+    chunk("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"}\"}}]}", "null");
+    chunk("{}", "\"tool_calls\"");
+    out.push_str("data: [DONE]\n\n");
+    out
+}
+
+fn anthropic_stream(pieces: &[&str]) -> String {
+    let mut out = String::new();
+    let mut event = |kind: &str, rest: &str| {
+        out.push_str(&format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n"));
+    };
+    event(
+        "message_start",
+        ",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}",
+    );
+    let blocks = [
+        ("{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}", "thinking_delta", "thinking"),
+        ("{\"type\":\"text\",\"text\":\"\"}", "text_delta", "text"),
+        (
+            "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}",
+            "input_json_delta",
+            "partial_json",
+        ),
+    ];
+    for (index, (block, kind, key)) in blocks.iter().enumerate() {
+        event("content_block_start", &format!(",\"index\":{index},\"content_block\":{block}"));
+        let mut say = |text: &str| {
             event(
-                "message_start",
-                ",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}",
+                "content_block_delta",
+                &format!(",\"index\":{index},\"delta\":{{\"type\":\"{kind}\",\"{key}\":{}}}", quoted(text)),
             );
-            let blocks = [
-                (
-                    "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}",
-                    "thinking_delta",
-                    "thinking",
-                ),
-                ("{\"type\":\"text\",\"text\":\"\"}", "text_delta", "text"),
-                (
-                    "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}",
-                    "input_json_delta",
-                    "partial_json",
-                ),
-            ];
-            for (index, (block, kind, key)) in blocks.iter().enumerate() {
-                event("content_block_start", &format!(",\"index\":{index},\"content_block\":{block}"));
-                let mut say = |text: &str| {
-                    event(
-                        "content_block_delta",
-                        &format!(
-                            ",\"index\":{index},\"delta\":{{\"type\":\"{kind}\",\"{key}\":{}}}",
-                            quoted(text)
-                        ),
-                    );
-                };
-                let json = *key == "partial_json";
-                if json {
-                    say("{\"x\":\"");
-                }
-                pieces.iter().for_each(|piece| say(piece));
-                if json {
-                    say("\"}");
-                }
-                if *key == "thinking" {
-                    event(
-                        "content_block_delta",
-                        ",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"proof\"}",
-                    );
-                }
-                event("ping", "");
-                event("content_block_stop", &format!(",\"index\":{index}"));
-            }
-            event(
-                "message_delta",
-                ",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}",
-            );
-            event("message_stop", "");
+        };
+        let json = *key == "partial_json";
+        if json {
+            say("{\"x\":\"");
         }
-        _ => {
-            let mut line = |message: &str, rest: &str| {
-                out.push_str(&format!("{{\"model\":\"m\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{message},{rest}}}\n"));
-            };
-            for key in ["thinking", "content"] {
-                for piece in pieces {
-                    let empty = if key == "thinking" { ",\"content\":\"\"" } else { "" };
-                    line(
-                        &format!("{{\"role\":\"assistant\",\"{key}\":{}{empty}}}", quoted(piece)),
-                        "\"done\":false",
-                    );
-                }
-            }
-            let call = format!(
-                "{{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{{\"function\":{{\"name\":\"f\",\"arguments\":{{\"x\":{}}}}}}}]}}",
-                quoted(SAYS)
+        pieces.iter().for_each(|piece| say(piece));
+        if json {
+            say("\"}");
+        }
+        if *key == "thinking" {
+            event(
+                "content_block_delta",
+                ",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"proof\"}",
             );
-            line(&call, "\"done\":false");
-            line(
-                "{\"role\":\"assistant\",\"content\":\"\"}",
-                "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":1,\"eval_count\":2",
-            );
+        }
+        event("ping", "");
+        event("content_block_stop", &format!(",\"index\":{index}"));
+    }
+    event(
+        "message_delta",
+        ",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}",
+    );
+    event("message_stop", "");
+    out
+}
+
+fn ollama_stream(pieces: &[&str]) -> String {
+    let mut out = String::new();
+    let mut line = |message: &str, rest: &str| {
+        out.push_str(&format!(
+            "{{\"model\":\"m\",\"created_at\":\"2026-01-01T00:00:00Z\",\"message\":{message},{rest}}}\n"
+        ));
+    };
+    for key in ["thinking", "content"] {
+        for piece in pieces {
+            let empty = if key == "thinking" { ",\"content\":\"\"" } else { "" };
+            line(&format!("{{\"role\":\"assistant\",\"{key}\":{}{empty}}}", quoted(piece)), "\"done\":false");
         }
     }
+    let call = format!(
+        "{{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{{\"function\":{{\"name\":\"f\",\"arguments\":{{\"x\":{}}}}}}}]}}",
+        quoted(SAYS)
+    );
+    line(&call, "\"done\":false");
+    line(
+        "{\"role\":\"assistant\",\"content\":\"\"}",
+        "\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":1,\"eval_count\":2",
+    );
     out
 }
 
@@ -262,6 +264,6 @@ fn a_stream_of_the_callers_own_dialect_stays_in_its_providers_words() {
         }
         // Whoever only counts changes nothing.
         let (same, counts) = told(Some(Mode::Monitor), dialect, dialect, bytes.as_bytes());
-        assert_eq!((same, counts[0]), (plain, if dialect == Dialect::Ollama { 3 } else { 3 }));
+        assert_eq!((same, counts[0]), (plain, 3));
     }
 }

@@ -40,7 +40,7 @@ fn is_card(text: &str) -> bool {
         .enumerate()
         .map(|(index, digit)| if index % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The check digits of ISO 7064 (97-10), and a length there is.
