@@ -8,11 +8,12 @@ use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
 use super::{Api, State, wish};
 use crate::dialect::{self, Wording};
+use crate::domain::event::Event;
 use crate::domain::failure::Verdict;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
 use crate::gateway::meter::Ask;
-use crate::gateway::ports::{Outcome, Question, Trail};
+use crate::gateway::ports::{Observer, Outcome, Question, Trail};
 use crate::server::{Exchange, Headers, Response};
 
 /// Of ordinary English in a request's body, JSON around it included.
@@ -31,6 +32,7 @@ pub(super) fn serve(
     exchange: &mut Exchange<'_>,
 ) -> Told {
     let dialect = spoken(asked.row, &body);
+    let body = redacted(api, state, body);
     let opened = json(dialect, asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
         |(gist, words)| {
             allowed(asked, &gist)?;
@@ -86,6 +88,17 @@ pub(super) fn serve(
         _ => conclude(outcome, &trail, ear, dialect),
     };
     Told { stream, trail, standing, ..told }
+}
+
+/// The body without what the rules take out: whatever follows sees nothing else, flights and kept answers included.
+fn redacted(api: &Api, state: &State, body: Vec<u8>) -> Vec<u8> {
+    let Some(redaction) = &state.redaction else { return body };
+    let mut counts = redaction.rules.counts();
+    let new = dialect::redact::request(redaction, &body, &mut counts);
+    for (rule, times) in redaction.rules.names().iter().zip(counts).filter(|(_, times)| *times > 0) {
+        api.pulse.observe(&Event::Redacted { rule, on: "requests", times });
+    }
+    new.unwrap_or(body)
 }
 
 /// How many tokens a request may come to, before anybody has counted: about four bytes are one, and of the answer's

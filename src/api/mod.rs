@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::domain::event::{Event, Record};
 use crate::domain::key::{Key, Keyring};
 use crate::domain::price::Prices;
+use crate::domain::redact::Redaction;
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
@@ -54,6 +55,8 @@ pub struct State {
     pub meter: Meter,
     /// Who may ask.
     pub keyring: Keyring,
+    /// What is taken out of requests.
+    pub redaction: Option<Redaction>,
     /// Who may say for whom he asks.
     pub trusted_proxies: Vec<Network>,
     /// Origins whose pages may ask; `*` is any.

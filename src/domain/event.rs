@@ -174,6 +174,15 @@ pub enum Event<'a> {
     Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,
+    /// A rule found something.
+    Redacted {
+        /// The rule's name.
+        rule: &'a str,
+        /// `requests` or `answers`.
+        on: &'static str,
+        /// How often.
+        times: u64,
+    },
     /// A kept answer was looked for.
     Looked {
         /// Whether it was there.

@@ -38,6 +38,7 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::FirstToken { .. }
         | Event::BreakerFailed { .. }
         | Event::Deduplicated
+        | Event::Redacted { .. }
         | Event::Looked { .. }
         | Event::Evicted { .. }
         | Event::Limited { .. }

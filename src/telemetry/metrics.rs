@@ -29,6 +29,7 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
+    redactions: IntCounterVec,
     looked: IntCounterVec,
     evicted: IntCounter,
     limited: IntCounterVec,
@@ -118,6 +119,7 @@ impl Metrics {
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            redactions: make.counters("hapax_redactions_total")?,
             looked: make.counters("hapax_cache_requests_total")?,
             evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
@@ -206,6 +208,9 @@ impl Metrics {
             Event::LedgerFailed { .. } => self.ledger_errors.inc(),
             Event::LedgerRecovered => {}
             Event::Deduplicated => self.deduplicated.inc(),
+            Event::Redacted { rule, on, times } => {
+                self.redactions.with_label_values(&[rule, on]).inc_by(*times)
+            }
             Event::Looked { hit } => {
                 self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
             }
@@ -477,6 +482,7 @@ mod tests {
             Event::BreakerMoved { name: "a", to: Circuit::Open },
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
+            Event::Redacted { rule: "email", on: "answers", times: 2 },
             Event::Looked { hit: true },
             Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
