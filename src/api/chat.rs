@@ -6,6 +6,7 @@ use super::listener::{Ear, trail_headers};
 use super::ollama;
 use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
+use super::transcript::Transcript;
 use super::{Api, State, wish};
 use crate::dialect::{self, Wording};
 use crate::domain::event::Event;
@@ -50,6 +51,7 @@ pub(super) fn serve(
         Err(limited) => return Told::limited(&limited, dialect),
     };
     let purse = state.meter.purse(&asked.caller, || tokens_at_most(&words.body));
+    let transcript = state.prompts.then(|| Transcript::new(&words.body));
     let question = Question {
         caller: asked.caller.clone(),
         endpoint: asked.row.label,
@@ -75,6 +77,7 @@ pub(super) fn serve(
     exchange.on_leave(Box::new(move || leaving.fire(Reason::CallerLeft)));
     let stream = question.gist.stream;
     let mut ear = Ear::new(exchange, dialect, wording, standing);
+    ear.transcript = transcript;
     let known =
         (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
     let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
@@ -83,11 +86,15 @@ pub(super) fn serve(
     let told = match &outcome {
         // What a caller did wrong is wrong here too, and who has left wants nothing.
         Outcome::Failed(failure) if !matches!(failure.verdict(), Verdict::Caller | Verdict::CallerLeft) => {
-            own().unwrap_or_else(|| conclude(outcome, &trail, ear, dialect))
+            own().unwrap_or_else(|| conclude(outcome, &trail, &mut ear, dialect))
         }
-        _ => conclude(outcome, &trail, ear, dialect),
+        _ => conclude(outcome, &trail, &mut ear, dialect),
     };
-    Told { stream, trail, standing, ..told }
+    let mut transcript = ear.transcript.take();
+    if let (Some(transcript), Some(response)) = (&mut transcript, &told.response) {
+        transcript.hear(&response.body);
+    }
+    Told { stream, trail, standing, transcript, ..told }
 }
 
 /// The body without what the rules take out: whatever follows sees nothing else, flights and kept answers included.
@@ -155,7 +162,7 @@ fn passed(dialect: Dialect, headers: &Headers) -> Vec<(&'static str, String)> {
 }
 
 /// Ends the answer the way the question ended.
-fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dialect) -> Told {
+fn conclude(outcome: Outcome, trail: &Trail, ear: &mut Ear<'_, '_>, dialect: Dialect) -> Told {
     match outcome {
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];

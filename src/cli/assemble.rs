@@ -245,6 +245,7 @@ fn in_service(
         prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
         redaction: redaction(settings, |rule| rule.on_requests)?,
+        prompts: settings.logging.prompts,
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
         cors_origins: settings.cors_origins.clone(),
         watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),

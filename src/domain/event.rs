@@ -59,6 +59,17 @@ pub struct Record<'a> {
     pub key: Option<&'a str>,
     /// The caller's address.
     pub client: Option<IpAddr>,
+    /// What was asked and answered, where the operator wants it told.
+    pub said: Option<Said<'a>>,
+}
+
+/// A question and its answer in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// The request's body.
+    pub prompt: &'a str,
+    /// The body of a whole answer, or the text of a stream.
+    pub answer: &'a str,
 }
 
 /// Where a breaker stands. The numbers are those of `circuit_breaker_state`.

@@ -469,6 +469,7 @@ mod tests {
             bytes_out: 0,
             key: None,
             client: None,
+            said: None,
         };
         for event in [
             Event::Arrived { endpoint: "/v1/chat/completions" },
