@@ -4,6 +4,7 @@ mod args;
 pub mod assemble;
 mod check;
 mod completions;
+mod container;
 mod demo;
 pub mod drill;
 mod duty;
