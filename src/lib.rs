@@ -15,7 +15,7 @@
 //! | [`memory`] | What requests and answers hold, all rooms together, and how much that may be |
 //! | [`dialect`] | **How others speak.** Bytes ⇄ domain, both directions, one folder per vendor. Nothing is sent here |
 //! | [`config`] | **What we were told.** The YAML as typed, then settings that cannot be wrong |
-//! | [`gateway`] | **The use case.** The one failover loop, flights, slots, meter. Threads meet here; no I/O |
+//! | [`gateway`] | **The use case.** The one failover loop, flights, kept answers, slots, meter. Threads meet here; no I/O |
 //! | [`server`] | **HTTP in.** Accepts, bounds, times and parses HTTP/1.1. Knows nothing of language models |
 //! | [`upstream`] | **HTTP out.** The ureq agents, our transport, cancellation |
 //! | [`telemetry`] | Metrics and log lines, worded from events |
@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! socket ─▶ server: accept ─▶ poller collects head + body within limits ─▶ lane (bounded; full: 503) ─▶ worker
-//!        ─▶ api: endpoint ─▶ key ─▶ meter ─▶ dialect: open ─▶ gateway ─▶ flight (follower? wait)
+//!        ─▶ api: endpoint ─▶ key ─▶ meter ─▶ dialect: open ─▶ gateway ─▶ kept answer? ─▶ flight (follower? wait)
 //!        ─▶ route: candidates in order ─▶ for each: admit (breaker, health, permits) ─▶ upstream: encode, send, read ─▶ verdict
 //!             ├─ answer: commit, deliver event by event ── failure after commit ─▶ splice and go on
 //!             └─ failure: record, next candidate

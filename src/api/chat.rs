@@ -6,7 +6,7 @@ use super::listener::{Ear, trail_headers};
 use super::ollama;
 use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
-use super::{Api, State};
+use super::{Api, State, wish};
 use crate::dialect::{self, Wording};
 use crate::domain::failure::Verdict;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
@@ -52,6 +52,7 @@ pub(super) fn serve(
         words,
         pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
+        wish: wish::of(state, asked.headers),
         request_id: asked.request_id.to_owned(),
         passed: passed(dialect, asked.headers),
         traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),

@@ -10,7 +10,7 @@ pub(super) fn preflight(state: &State, request: &Request) -> Response {
     headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
     headers.push((
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
+        "Authorization, Cache-Control, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
             .to_owned(),
     ));
     headers.push(("Access-Control-Max-Age", "600".to_owned()));

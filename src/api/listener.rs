@@ -6,7 +6,7 @@ use crate::domain::chat::SharedFrame;
 use crate::domain::digits;
 use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
-use crate::gateway::ports::{self, Listener, Trail};
+use crate::gateway::ports::{self, Cached, Listener, Trail};
 use crate::server::Exchange;
 
 /// Header fields of an answer, as the server takes them.
@@ -150,6 +150,16 @@ pub(super) fn trail_headers(trail: &Trail) -> Fields {
     fields.extend(story(trail).map(|story| ("X-Hapax-Attempts", story)));
     if trail.deduplicated {
         fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
+    }
+    match trail.cached {
+        None => {}
+        Some(Cached::Miss) => fields.push(("X-Hapax-Cache", "miss".to_owned())),
+        Some(Cached::Hit(age)) => {
+            let mut seconds = String::with_capacity(8);
+            digits::push(&mut seconds, age.as_secs());
+            fields.push(("X-Hapax-Cache", "hit".to_owned()));
+            fields.push(("Age", seconds));
+        }
     }
     if !trail.dropped.is_empty() {
         fields.push(("X-Hapax-Dropped-Params", visible(&trail.dropped.join(", "))));

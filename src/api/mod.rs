@@ -15,6 +15,7 @@ mod pulse;
 mod status;
 mod table;
 mod told;
+mod wish;
 
 pub use door::Network;
 use errors::{CALLER_LEFT, Problem, class_of};
@@ -28,7 +29,7 @@ use crate::domain::key::{Key, Keyring};
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
-use crate::gateway::ports::{Caller, Observer, Trail};
+use crate::gateway::ports::{Cached, Caller, Observer, Trail};
 use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
@@ -180,7 +181,8 @@ impl Api {
         let took = self.clock.now().saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
         let row = table::by_path(facts.path).map(|(row, _)| row);
-        let whole = !told.stream && !trail.deduplicated && trail.served.is_some();
+        let asked = !trail.attempts.is_empty();
+        let whole = !told.stream && !trail.deduplicated && trail.served.is_some() && asked;
         let record = Record {
             request_id: facts.request_id,
             trace_id: door::trace(facts.headers).map(|(_, id)| id),
@@ -196,6 +198,7 @@ impl Api {
             usage: trail.usage,
             stream: told.stream,
             deduplicated: trail.deduplicated,
+            cached: trail.cached.map(|cached| matches!(cached, Cached::Hit(_))),
             bytes_in: facts.bytes_in,
             bytes_out: sent.bytes,
             key,
@@ -366,6 +369,7 @@ impl Drop for Active<'_> {
                 usage: None,
                 stream: false,
                 deduplicated: false,
+                cached: None,
                 bytes_in: 0,
                 bytes_out: 0,
                 key: None,

@@ -213,7 +213,8 @@ fn in_service(
         now_made.push(Made { settings, system_prompt, provider: upstream });
     }
     *made = now_made;
-    let mut gateway = Gateway::new(routes(settings), providers, Arc::clone(clock), Arc::clone(observer));
+    let mut gateway =
+        Gateway::new(routes(settings, memory), providers, Arc::clone(clock), Arc::clone(observer));
     let counted = counted(settings);
     let mut meter = Meter::new(&counted, Arc::clone(observer), clock.today());
     if let Some(old) = old {
@@ -270,7 +271,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
     }
 }
 
-fn routes(settings: &Settings) -> gateway::Settings {
+fn routes(settings: &Settings, memory: &Arc<Memory>) -> gateway::Settings {
     let own = |model: &config::VirtualModel| VirtualModel {
         name: model.name.clone(),
         targets: model.targets.clone(),
@@ -295,6 +296,11 @@ fn routes(settings: &Settings) -> gateway::Settings {
         },
         keep_alive: settings.keep_alive,
         deduplicate: settings.deduplicate,
+        cache: settings.cache.map(|told| gateway::cache::Settings {
+            ttl: told.ttl,
+            bytes_max: told.bytes_max,
+            memory: Arc::clone(memory),
+        }),
         models: settings.models.iter().map(own).collect(),
         strategy: settings.strategy,
     }
@@ -360,19 +366,24 @@ fn exposition(
     sink: &telemetry::Sink,
 ) -> String {
     let mut gauges = telemetry::Gauges { log_dropped: sink.dropped(), ..telemetry::Gauges::default() };
+    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let mut kept = 0;
     if let Some(api) = api.upgrade() {
         let gateway = Arc::clone(&api.state().gateway);
         gauges.healthy = gateway.snapshot().into_iter().map(|slot| (slot.name, slot.healthy)).collect();
         gauges.circuits = gateway.circuits();
+        let (answers, bytes) = gateway.kept();
+        gauges.cache_entries = number(answers);
+        kept = bytes;
     }
     if let Some(door) = door {
-        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         gauges.connections = number(door.connections.load(Ordering::Relaxed));
         gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
         gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
         gauges.memory = vec![
             ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
-            ("calls", number(door.memory_of_others())),
+            ("calls", number(door.memory_of_others().saturating_sub(kept))),
+            ("cache", number(kept)),
         ];
         gauges.rejected = door.rejections().collect();
     }

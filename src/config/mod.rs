@@ -59,6 +59,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
+    /// Kept answers; `None`: none are.
+    pub cache: Option<Cache>,
     /// Keys of callers; empty: no key is asked for.
     pub keys: Vec<CallerKey>,
     /// Wrong keys from one address in a minute; past it they are told to wait.
@@ -79,6 +81,15 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Lowercase hex of the first 8 bytes of the file's SHA-256; `defaults` without a file.
     pub hash: String,
+}
+
+/// Kept answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cache {
+    /// An answer is given again for this long.
+    pub ttl: Duration,
+    /// Bytes kept at most.
+    pub bytes_max: usize,
 }
 
 /// The front door's limits and times; each is documented in the contract, section 2.

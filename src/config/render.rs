@@ -56,14 +56,7 @@ pub fn effective(settings: &Settings) -> String {
     page.open("retry");
     page.duration("wait_max", settings.retry_wait_max);
     page.close();
-    page.open("streams");
-    page.line(
-        "on_failure",
-        if settings.on_stream_failure == OnStreamFailure::End { "end" } else { "continue" },
-    );
-    page.duration("keep_alive", settings.keep_alive);
-    page.close();
-    page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    answers(&mut page, settings);
     page.open("auth");
     page.line("wrong_keys_per_minute", settings.wrong_keys_per_minute);
     page.open("keys");
@@ -80,6 +73,25 @@ pub fn effective(settings: &Settings) -> String {
     page.line("prompts", settings.logging.prompts);
     page.close();
     page.text
+}
+
+/// What becomes of answers on their way.
+fn answers(page: &mut Page, settings: &Settings) {
+    page.open("streams");
+    page.line(
+        "on_failure",
+        if settings.on_stream_failure == OnStreamFailure::End { "end" } else { "continue" },
+    );
+    page.duration("keep_alive", settings.keep_alive);
+    page.close();
+    page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    page.open("cache");
+    page.line("enabled", settings.cache.is_some());
+    if let Some(cache) = settings.cache {
+        page.duration("ttl", cache.ttl);
+        page.size("bytes_max", cache.bytes_max);
+    }
+    page.close();
 }
 
 /// Every `host:port` the configuration can make Hapax connect to, once each. A provider behind a proxy is reached

@@ -9,7 +9,8 @@ use super::providers::{self, Found};
 use super::reading::{Reading, Section};
 use super::value;
 use super::{
-    Breaker, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, VirtualModel,
+    Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy,
+    VirtualModel,
 };
 use std::net::IpAddr;
 
@@ -30,6 +31,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         (None, false) => vec!["*".to_owned()],
         _ => root.section("server").plain_texts("cors_origins"),
     };
+    let cache = cache(reading, &root, server.memory_max);
     let breaker = root.section("circuit_breaker");
     let is_continue = root.section("streams").text("on_failure").as_deref() != Some("end");
     reading.warnings.sort_by_key(|(at, _)| (at.line, at.column));
@@ -49,6 +51,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         retry_wait_max: root.section("retry").duration("wait_max"),
         on_stream_failure: if is_continue { OnStreamFailure::Continue } else { OnStreamFailure::End },
         keep_alive: root.section("streams").duration("keep_alive"),
+        cache,
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         per_address: callers::limits(&root.section("rate_limit")),
@@ -118,6 +121,20 @@ fn server(reading: &mut Reading<'_>, root: &Section<'_>, has_keys: bool) -> Serv
             .filter_map(|t| value::network(t).ok())
             .collect(),
     }
+}
+
+/// Kept answers. They count towards `server.memory_max`, and requests must have room beside them.
+fn cache(reading: &mut Reading<'_>, root: &Section<'_>, memory_max: usize) -> Option<Cache> {
+    let cache = root.section("cache");
+    if !cache.flag("enabled") {
+        return None;
+    }
+    let (ttl, bytes_max) = (cache.duration("ttl"), cache.number("bytes_max"));
+    if bytes_max > memory_max / 2 {
+        let at = cache.written("bytes_max").unwrap_or_else(|| cache.at_of("enabled"));
+        reading.problem(at, "cache.bytes_max", "must be at most half of server.memory_max");
+    }
+    Some(Cache { ttl, bytes_max })
 }
 
 /// Where to listen: `listen`; else `host` and `port`, all interfaces if only the port is written, as the original

@@ -497,6 +497,21 @@ fn a_callers_key_is_known_by_its_hash_until_it_expires() {
 }
 
 #[test]
+fn answers_are_kept_in_a_part_of_the_memory() {
+    assert_eq!(good("").cache, None);
+    assert_eq!(good("cache: {ttl: 1s, bytes_max: 1MiB}").cache, None, "not enabled");
+    let told = |text: &str| good(text).cache.expect("it is enabled");
+    let default = super::Cache { ttl: Duration::from_secs(600), bytes_max: 32 << 20 };
+    assert_eq!(told("cache: {enabled: true}"), default);
+    let half = "cache: {enabled: true, bytes_max: 64MiB}\nserver: {memory_max: 128MiB}";
+    assert_eq!(told(half).bytes_max, 64 << 20);
+    let problems = bad(&half.replace("64MiB", "65MiB"));
+    assert_eq!(problems, ["config.yaml:1:24: cache.bytes_max: must be at most half of server.memory_max"]);
+    assert_eq!(bad("cache: {enabled: true, bytes_max: 1023KiB}").len(), 1);
+    assert_eq!(bad("cache: {enabled: true, ttl: 0s}").len(), 1);
+}
+
+#[test]
 fn a_key_has_endpoints_labels_and_several_hashes_while_it_is_replaced() {
     let other = "sha256:cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34";
     let text = format!(
@@ -589,8 +604,8 @@ fn own_prices_go_before_the_table_and_what_has_none_is_named_beside_a_budget() {
 fn keys_of_later_versions_are_silent_until_they_ask_for_something() {
     let quiet = "routing: {strategy: preference}\ncache: {enabled: false, ttl: 10m, bytes_max: 32MiB}\nprices: {}\nusage: {path: null}";
     assert!(good(quiet).warnings.is_empty(), "{:?}", good(quiet).warnings);
-    let loud = "cache: {enabled: true}\nusage: {path: /x}";
-    assert_eq!(good(loud).warnings.len(), 2, "{:?}", good(loud).warnings);
+    let loud = "usage: {path: /x}";
+    assert_eq!(good(loud).warnings.len(), 1, "{:?}", good(loud).warnings);
     assert_eq!(bad("routing: {strategy: random}").len(), 1);
 }
 

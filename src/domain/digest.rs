@@ -8,6 +8,17 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// The SHA-256 of several parts, each with its length, so that no two lists of parts have the same.
+#[must_use]
+pub fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
 /// Lowercase hexadecimal, two characters per byte.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -39,6 +50,14 @@ mod tests {
     fn the_standard_example_has_its_published_hash() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-4, "abc"
         assert_eq!(hex(&sha256(b"abc")), expected);
+    }
+
+    #[test]
+    fn where_one_part_ends_and_the_next_begins_makes_a_difference() {
+        let of = |parts: &[&[u8]]| sha256_of(parts);
+        assert_eq!(of(&[b"ab", b"c"]), of(&[b"ab", b"c"]));
+        assert_ne!(of(&[b"ab", b"c"]), of(&[b"a", b"bc"]));
+        assert_ne!(of(&[b"abc"]), of(&[b"abc", b""]));
     }
 
     #[test]

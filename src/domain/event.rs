@@ -49,6 +49,8 @@ pub struct Record<'a> {
     pub stream: bool,
     /// Whether the answer was shared from another request's flight.
     pub deduplicated: bool,
+    /// Whether a kept answer was given; `None` when answers are not kept.
+    pub cached: Option<bool>,
     /// Size of the request body.
     pub bytes_in: u64,
     /// Size of the answer, head included.
@@ -172,6 +174,16 @@ pub enum Event<'a> {
     Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,
+    /// A kept answer was looked for.
+    Looked {
+        /// Whether it was there.
+        hit: bool,
+    },
+    /// Kept answers were let go to make room.
+    Evicted {
+        /// How many.
+        answers: usize,
+    },
     /// A caller met a limit.
     Limited {
         /// The key's name, or `address`.

@@ -1,7 +1,8 @@
-//! The door of the gateway: a question joins the flight of its like, leads one, or goes alone.
+//! The door of the gateway: a question finds its answer kept, joins the flight of its like, leads one, or goes alone.
 
 use super::Gateway;
-use super::audience::Audience;
+use super::audience::{Audience, Rest};
+use super::cache::{self, Cached, Keeping, Kept, Look, Place, Said};
 use super::cancel::Cancel;
 use super::flight::{Boarded, Lead, News, Seat, Shared};
 use super::keeper::keeping;
@@ -11,7 +12,16 @@ use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
 use crate::gateway::cancel::Reason;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What stands beside a question on its way.
+struct Terms<'a> {
+    /// Fires when the caller has left.
+    leave: &'a Cancel,
+    start: Instant,
+    /// Where the answer will be kept, when answers are.
+    place: Option<Place>,
+}
 
 impl Gateway {
     /// Puts a question to the candidates until one answers. `leave` fires when the caller has left; `listener`
@@ -19,48 +29,45 @@ impl Gateway {
     /// not before nobody else does.
     pub fn ask(&self, question: Question, leave: &Cancel, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let start = self.house.now();
+        let place = match self.look(&question, start) {
+            Some(Look::Hit(kept, age)) => return self.again(&kept, age, listener),
+            Some(Look::Miss(place)) => Some(place),
+            None => None,
+        };
+        let terms = Terms { leave, start, place };
         if !question.gist.stream {
-            return self.seat(question, leave, listener, start);
+            return self.seat(question, &terms, listener);
         }
-        keeping(listener, self.settings.keep_alive, |listener| self.seat(question, leave, listener, start))
+        keeping(listener, self.settings.keep_alive, |listener| self.seat(question, &terms, listener))
     }
 
-    fn seat(
-        &self,
-        question: Question,
-        leave: &Cancel,
-        listener: &mut dyn Listener,
-        start: Instant,
-    ) -> (Outcome, Trail) {
+    fn seat(&self, question: Question, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         if !self.settings.deduplicate || !question.deduplicate {
-            return self.alone(&question, leave, listener, start);
+            return self.alone(&question, terms, listener);
         }
         let question = Arc::new(question);
         match self.flights.board(&question) {
-            Boarded::Alone => self.alone(&question, leave, listener, start),
-            Boarded::Lead(lead) => self.lead(lead, (&question, leave), listener, start),
-            Boarded::Follow(seat) => self.follow(seat, leave, listener, start),
+            Boarded::Alone => self.alone(&question, terms, listener),
+            Boarded::Lead(lead) => self.lead(lead, &question, terms, listener),
+            Boarded::Follow(seat) => self.follow(seat, terms, listener),
         }
     }
 
-    fn alone(
-        &self,
-        question: &Question,
-        leave: &Cancel,
-        listener: &mut dyn Listener,
-        start: Instant,
-    ) -> (Outcome, Trail) {
-        let (outcome, trail, _) = Run::new(self, question, Audience::alone(listener, leave), start).run();
+    fn alone(&self, question: &Question, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
+        let audience = Audience::alone(listener, terms.leave).keeping(self.keeping(question, terms));
+        let (outcome, trail, mut rest) = Run::new(self, question, audience, terms.start).run();
+        self.keep(terms, &outcome, &trail, &mut rest);
         (outcome, trail)
     }
 
     fn lead(
         &self,
         lead: Lead<'_>,
-        (question, leave): (&Question, &Cancel),
+        question: &Question,
+        terms: &Terms<'_>,
         listener: &mut dyn Listener,
-        start: Instant,
     ) -> (Outcome, Trail) {
+        let leave = terms.leave;
         let flight = Arc::clone(&lead.flight);
         let (watched, signal) = (Arc::clone(&flight), leave.clone());
         let _hook = leave.on_fire(move || {
@@ -68,8 +75,10 @@ impl Gateway {
                 watched.leader_left(reason);
             }
         });
-        let audience = Audience::leading(&mut *listener, &flight);
-        let (outcome, trail, rest) = Run::new(self, question, audience, start).run();
+        let audience = Audience::leading(&mut *listener, &flight).keeping(self.keeping(question, terms));
+        let (outcome, trail, mut rest) = Run::new(self, question, audience, terms.start).run();
+        // Before the flight lands: whoever comes then finds it kept.
+        self.keep(terms, &outcome, &trail, &mut rest);
         let shared = match &outcome {
             Outcome::Whole(answer) => Shared::Whole(Arc::clone(answer)),
             Outcome::Streamed => Shared::Streamed,
@@ -81,13 +90,8 @@ impl Gateway {
         if rest.pay(listener) { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }
 
-    fn follow(
-        &self,
-        mut seat: Seat,
-        leave: &Cancel,
-        listener: &mut dyn Listener,
-        start: Instant,
-    ) -> (Outcome, Trail) {
+    fn follow(&self, mut seat: Seat, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
+        let (leave, start) = (terms.leave, terms.start);
         self.house.tell(&Event::Deduplicated);
         let _hook = seat.watch(leave);
         let patience = start + self.settings.request_timeout;
@@ -123,6 +127,44 @@ impl Gateway {
             }
         };
         (if begun { Outcome::Broken(failure) } else { Outcome::Failed(failure) }, trail)
+    }
+
+    /// Looks for a kept answer; `None` when answers are not kept.
+    fn look(&self, question: &Question, now: Instant) -> Option<Look> {
+        let cache = self.cache.as_ref().filter(|_| cache::worth_keeping(question.gist.subject))?;
+        let look = cache.look(question, now);
+        self.house.tell(&Event::Looked { hit: matches!(look, Look::Hit(..)) });
+        Some(look)
+    }
+
+    /// Gives a kept answer.
+    fn again(&self, kept: &Kept, age: Duration, listener: &mut dyn Listener) -> (Outcome, Trail) {
+        let trail = Trail { cached: Some(Cached::Hit(age)), ..kept.trail.clone() };
+        let frames = match &kept.said {
+            Said::Whole(answer) => return (Outcome::Whole(Arc::clone(answer)), trail),
+            Said::Streamed(frames) => frames,
+        };
+        let heard =
+            listener.begin(&trail).and_then(|()| frames.iter().try_for_each(|frame| listener.frame(frame)));
+        (heard.map_or_else(|_| Outcome::Broken(left(Reason::CallerLeft)), |()| Outcome::Streamed), trail)
+    }
+
+    fn keeping(&self, question: &Question, terms: &Terms<'_>) -> Option<Keeping> {
+        self.cache.as_ref().filter(|_| question.gist.stream)?.keeping(terms.place.as_ref())
+    }
+
+    /// Keeps an answer that came to its proper end.
+    fn keep(&self, terms: &Terms<'_>, outcome: &Outcome, trail: &Trail, rest: &mut Rest) {
+        let (Some(cache), Some(place)) = (&self.cache, &terms.place) else { return };
+        let now = self.house.now();
+        let gone = match (outcome, rest.kept()) {
+            (Outcome::Whole(answer), _) => cache.keep(place, answer, trail, now),
+            (Outcome::Streamed, Some(told)) => cache.keep_stream(place, told, trail, now),
+            (Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_), _) => 0,
+        };
+        if gone > 0 {
+            self.house.tell(&Event::Evicted { answers: gone });
+        }
     }
 
     /// The leader's trail as a follower's: shared, and not accounted twice.

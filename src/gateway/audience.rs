@@ -1,5 +1,6 @@
 //! Who hears a stream: the caller whose thread this is, and everyone who follows his flight.
 
+use super::cache::Keeping;
 use super::cancel::{Cancel, Reason};
 use super::flight::{Flight, REPLAY_BYTES_MAX, size_of_frame};
 use super::ports::{Left, Listener, Trail};
@@ -17,15 +18,23 @@ pub(super) struct Audience<'a> {
     /// What the caller has yet to hear: his socket is slow, and others wait for what comes next.
     owed: VecDeque<SharedFrame>,
     owed_bytes: usize,
+    /// What is told, for those who ask the same later.
+    keeping: Option<Keeping>,
 }
 
 /// What is still to be done for the caller himself when the stream is over.
 pub(super) struct Rest {
     here: bool,
     owed: VecDeque<SharedFrame>,
+    keeping: Option<Keeping>,
 }
 
 impl Rest {
+    /// What was told, if it is to be kept.
+    pub(super) fn kept(&mut self) -> Option<Keeping> {
+        self.keeping.take()
+    }
+
     /// Tells the caller what he has yet to hear; whether he heard everything.
     pub(super) fn pay(self, listener: &mut dyn Listener) -> bool {
         self.here && self.owed.iter().all(|frame| listener.frame(frame).is_ok())
@@ -35,7 +44,15 @@ impl Rest {
 impl<'a> Audience<'a> {
     /// One caller alone.
     pub(super) fn alone(listener: &'a mut dyn Listener, leave: &'a Cancel) -> Self {
-        Self { listener, flight: None, cancel: leave, here: true, owed: VecDeque::new(), owed_bytes: 0 }
+        Self {
+            listener,
+            flight: None,
+            cancel: leave,
+            here: true,
+            owed: VecDeque::new(),
+            owed_bytes: 0,
+            keeping: None,
+        }
     }
 
     /// A caller who leads a flight.
@@ -43,9 +60,14 @@ impl<'a> Audience<'a> {
         Self { flight: Some(flight), ..Self::alone(listener, &flight.cancel) }
     }
 
+    /// The same, keeping what is told.
+    pub(super) fn keeping(self, keeping: Option<Keeping>) -> Self {
+        Self { keeping, ..self }
+    }
+
     /// What remains to be done for the caller.
     pub(super) fn rest(self) -> Rest {
-        Rest { here: self.here, owed: self.owed }
+        Rest { here: self.here, owed: self.owed, keeping: self.keeping }
     }
 
     /// The stream is committed. Fails when nobody is left.
@@ -61,6 +83,9 @@ impl<'a> Audience<'a> {
     /// socket is slow: he hears the rest when he can, or when the stream is over.
     pub(super) fn frame(&mut self, frame: Frame) -> Result<(), Left> {
         let frame = Arc::new(frame);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.note(&frame);
+        }
         let followed = self.flight.is_some_and(|flight| flight.publish(&frame));
         let heard = !self.here || self.tell(frame, followed);
         self.after(heard)

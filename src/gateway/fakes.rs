@@ -345,6 +345,7 @@ pub(super) fn settings() -> Settings {
         on_stream_failure: OnStreamFailure::Continue,
         keep_alive: Duration::from_secs(10),
         deduplicate: true,
+        cache: None,
         models: Vec::new(),
         strategy: Strategy::Preference,
     }
@@ -398,6 +399,7 @@ pub(super) fn question(body: &str) -> Question {
         },
         pinned: None,
         deduplicate: true,
+        wish: super::cache::Wish::default(),
         request_id: "r".to_owned(),
         passed: Vec::new(),
         traceparent: None,

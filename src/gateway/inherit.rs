@@ -1,6 +1,7 @@
 //! What a gateway takes over from the one it replaces: whatever a reload did not change stays as it was.
 
 use super::Gateway;
+use super::cache::Cache;
 use super::slot::Slot;
 use std::sync::Arc;
 
@@ -19,7 +20,21 @@ impl Gateway {
                 }
             }
         }
+        if self.answers_like(old) {
+            self.cache.clone_from(&old.cache);
+        }
         self
+    }
+
+    /// Whether whoever asked would have got the same answers of the old one: the same providers in the same order,
+    /// the same names. Kept answers are of use only then.
+    fn answers_like(&self, old: &Self) -> bool {
+        let same_cache = |(ours, theirs): (&Arc<Cache>, &Arc<Cache>)| ours.same(theirs);
+        self.cache.as_ref().zip(old.cache.as_ref()).is_some_and(same_cache)
+            && self.settings.models == old.settings.models
+            && self.settings.strategy == old.settings.strategy
+            && self.slots.len() == old.slots.len()
+            && self.slots.iter().zip(&old.slots).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 }
 

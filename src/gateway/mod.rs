@@ -9,6 +9,7 @@ mod account;
 mod again;
 mod ask;
 mod audience;
+pub mod cache;
 pub mod cancel;
 mod checker;
 mod flight;
@@ -35,6 +36,7 @@ use crate::domain::event::Circuit;
 use crate::domain::pattern::Pattern;
 use crate::domain::route::{Candidate, Offer, Routes, VirtualModel};
 use crate::domain::{breaker, health};
+use cache::Cache;
 use cancel::Cancel;
 use checker::Checkers;
 use flight::Flights;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Whether identical questions in flight share one call.
     pub deduplicate: bool,
+    /// Whether answers are kept, and how many.
+    pub cache: Option<cache::Settings>,
     /// Names of the operator's own.
     pub models: Vec<VirtualModel>,
     /// How equals among the candidates are ordered.
@@ -110,6 +114,7 @@ pub struct Gateway {
     /// Requests so far, for strategies that go by turns.
     tickets: AtomicU64,
     flights: Flights,
+    cache: Option<Arc<Cache>>,
     house: Arc<House>,
     checkers: Checkers,
 }
@@ -133,6 +138,7 @@ impl Gateway {
             let models = told.models.iter().map(|pattern| Pattern::new(pattern)).collect();
             offers.push(Offer { name: told.name, model: told.model, models });
         }
+        let cache = settings.cache.clone().map(|told| Arc::new(Cache::new(told)));
         let routes = Routes::new(offers, settings.models.clone());
         let known_models = known_models(&routes);
         Self {
@@ -142,6 +148,7 @@ impl Gateway {
             known_models,
             tickets: AtomicU64::new(0),
             flights: Flights::new(),
+            cache,
             house,
             checkers: Checkers::new(),
         }
@@ -182,6 +189,18 @@ impl Gateway {
             all.extend(status.models.into_iter().map(|model| (model.name, model.circuit)));
         }
         all
+    }
+
+    /// Whether answers are kept.
+    #[must_use]
+    pub fn keeps_answers(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Answers kept, and their bytes.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        self.cache.as_ref().map_or((0, 0), |cache| cache.size())
     }
 
     /// Every model somebody configured by its full name.

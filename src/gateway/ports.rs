@@ -1,5 +1,7 @@
 //! The holes the outside fills: who answers questions, who listens to the answer, who is told what happened.
 
+pub use super::cache::Cached;
+use super::cache::Wish;
 use super::cancel::Cancel;
 use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
@@ -24,6 +26,8 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// What the caller wants of the cache, when there is one.
+    pub wish: Wish,
     /// Travels upstream as `X-Request-ID`.
     pub request_id: String,
     /// Headers of the caller's that a provider of his own dialect must see, such as `anthropic-beta`.
@@ -179,9 +183,12 @@ pub struct Trail {
     pub served: Option<(String, String)>,
     /// Whether the answer was shared from another request's flight.
     pub deduplicated: bool,
+    /// What the cache had to do with it; `None` when there is none.
+    pub cached: Option<Cached>,
     /// Parameters the serving provider had no place for.
     pub dropped: Vec<String>,
-    /// Tokens used over all attempts, as far as known. Zero for a follower: the leader accounts.
+    /// Tokens used over all attempts, as far as known. None for a follower, for the leader accounts, and for a kept
+    /// answer.
     pub usage: Option<Usage>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,

@@ -7,7 +7,7 @@ use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
-use super::ports::{Attempt, Call, Outcome, Question, Reply, Trail, Tried};
+use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
             audience,
             start,
             deadline: start + gateway.settings.request_timeout,
-            trail: Trail::default(),
+            trail: Trail { cached: gateway.cache.as_ref().map(|_| Cached::Miss), ..Trail::default() },
             told: None,
             resumable: false,
             cause: None,

@@ -30,6 +30,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::FirstToken { .. }
         | Event::BreakerFailed { .. }
         | Event::Deduplicated
+        | Event::Looked { .. }
+        | Event::Evicted { .. }
         | Event::Limited { .. }
         | Event::Used { .. }
         | Event::Arrived { .. } => {}
@@ -99,6 +101,7 @@ impl Line {
         }
         self.truth(",\"stream\":", record.stream);
         self.truth(",\"deduplicated\":", record.deduplicated);
+        self.known(",\"cache\":", record.cached.map(|hit| if hit { "hit" } else { "miss" }));
         self.number(",\"bytes_in\":", record.bytes_in);
         self.number(",\"bytes_out\":", record.bytes_out);
         self.known(",\"key\":", record.key);
@@ -180,6 +183,9 @@ fn in_words(record: &Record<'_>) -> String {
     if record.deduplicated {
         text.push_str(", deduplicated");
     }
+    if record.cached == Some(true) {
+        text.push_str(", from the cache");
+    }
     if record.stream {
         text.push_str(", streamed");
     }
@@ -225,6 +231,7 @@ mod tests {
             usage: Some(crate::domain::chat::Usage { input: 11, output: 7, ..Default::default() }),
             stream: true,
             deduplicated: false,
+            cached: None,
             bytes_in: 100,
             bytes_out: 2_000,
             key: Some("bot"),

@@ -27,6 +27,8 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
+    looked: IntCounterVec,
+    evicted: IntCounter,
     limited: IntCounterVec,
     tokens: IntCounterVec,
     log_dropped: IntCounter,
@@ -83,6 +85,8 @@ pub struct Gauges {
     pub workers_busy: i64,
     /// Bytes in use, by use.
     pub memory: Vec<(&'static str, i64)>,
+    /// Answers kept.
+    pub cache_entries: i64,
     /// Requests refused at the door since the start, by reason.
     pub rejected: Vec<(&'static str, u64)>,
     /// Each provider, and whether it is healthy.
@@ -107,6 +111,8 @@ impl Metrics {
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            looked: make.counters("hapax_cache_requests_total")?,
+            evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
             tokens: make.counters("hapax_tokens_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
@@ -183,6 +189,10 @@ impl Metrics {
                 }
             }
             Event::Deduplicated => self.deduplicated.inc(),
+            Event::Looked { hit } => {
+                self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
+            }
+            Event::Evicted { answers } => self.evicted.inc_by(*answers as u64),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::Used { key, model, known, usage, .. } => {
                 let model = if *known { model } else { "other" };
@@ -216,6 +226,7 @@ impl Metrics {
         let mut out = String::from_utf8(out).unwrap_or_default();
         names::append(&mut out, "hapax_connections", gauges.connections);
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
+        names::append(&mut out, "hapax_cache_entries", gauges.cache_entries);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
         process::append(&mut out);
         out
@@ -426,6 +437,7 @@ mod tests {
             usage: Some(usage),
             stream: false,
             deduplicated: false,
+            cached: None,
             bytes_in: 0,
             bytes_out: 0,
             key: None,
@@ -443,6 +455,8 @@ mod tests {
             Event::BreakerMoved { name: "a", to: Circuit::Open },
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
+            Event::Looked { hit: true },
+            Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
             Event::Used {
                 key: "none",

@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("memory", &[], &[]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
     ("config", &["domain"], &["serde", "serde_yaml"]),
-    ("gateway", &["domain", "clock"], &["parking_lot"]),
+    ("gateway", &["domain", "clock", "memory"], &["parking_lot"]),
     ("server", &["clock", "memory"], &["crossbeam_channel", "parking_lot", "httparse", "httpdate", "rustix"]),
     (
         "upstream",

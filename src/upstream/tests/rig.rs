@@ -304,6 +304,7 @@ pub(super) fn question() -> Question {
         words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
         pinned: None,
         deduplicate: true,
+        wish: Default::default(),
         request_id: "req-1".to_owned(),
         passed: Vec::new(),
         traceparent: None,
