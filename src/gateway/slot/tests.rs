@@ -134,8 +134,7 @@ fn storm(yard: &Arc<Yard>, way: impl Fn(usize) -> Way) -> usize {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().expect("no thread panics"));
-    let entered = *entered.lock();
-    entered
+    *entered.lock()
 }
 
 #[test]
@@ -161,7 +160,9 @@ fn whatever_becomes_of_the_trials_none_is_counted_twice_and_the_way_back_is_open
             yard.clock.advance(10 * SECOND);
             let lost = Arc::new(Mutex::new(0));
             // Half of them go one way, the others each his own.
-            let way = move |of: usize| if of % 2 == 0 { first } else { WAYS[(of / 2 + number) % WAYS.len()] };
+            let way = move |of: usize| {
+                if of.is_multiple_of(2) { first } else { WAYS[(of / 2 + number) % WAYS.len()] }
+            };
             let threads: Vec<_> = (0..THREADS)
                 .map(|of| {
                     let (yard, lost) = (Arc::clone(&yard), Arc::clone(&lost));
