@@ -6,7 +6,8 @@
 # The binary is linked against a static glibc, whose resolver reads /etc/hosts and asks the servers of /etc/resolv.conf
 # by itself; other sources of names (NIS, mDNS) would need shared libraries and are not there. `scripts/image` builds
 # and tries the same binary and root without a container engine.
-FROM rust:1.95-slim-bookworm AS build
+ARG BUILD=rust:1.95-slim-bookworm
+FROM ${BUILD} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src

@@ -8,6 +8,7 @@ use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Cached, Listener, Trail};
 use crate::server::Exchange;
+use std::time::Duration;
 
 /// Header fields of an answer, as the server takes them.
 pub(super) type Fields = Vec<(&'static str, String)>;
@@ -68,7 +69,7 @@ impl<'a, 'b> Ear<'a, 'b> {
 
 impl Ear<'_, '_> {
     /// Whether the head was written, be it only to keep the connection alive.
-    pub(super) fn started(&self) -> bool {
+    pub(super) fn started(&mut self) -> bool {
         self.exchange.started()
     }
 
@@ -77,13 +78,7 @@ impl Ear<'_, '_> {
         if self.started() {
             return;
         }
-        let mut headers = vec![
-            ("Content-Type", Writer::content_type(self.dialect).to_owned()),
-            ("Cache-Control", "no-cache".to_owned()),
-        ];
-        headers.extend(id_headers(self.dialect, &self.wording.request_id));
-        headers.extend(trail_headers(trail));
-        headers.extend(limit_headers(&self.standing));
+        let headers = fields(self.dialect, &self.wording.request_id, trail, &self.standing);
         self.exchange.begin(200, headers);
     }
 
@@ -115,20 +110,38 @@ impl Listener for Ear<'_, '_> {
         self.exchange.write(&self.buffer).map_err(|_| ports::Left)
     }
 
-    fn waiting(&mut self) -> Result<(), ports::Left> {
-        self.buffer.clear();
-        Writer::new(self.dialect, self.wording.clone()).keep_alive(&mut self.buffer);
+    fn wait(&mut self, every: Duration) {
         // A dialect that has nothing meaningless keeps its status for what comes.
-        if self.buffer.is_empty() {
-            return Ok(());
+        if !has_comments(self.dialect) {
+            return;
         }
-        self.head(&Trail::default());
-        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+        let (dialect, wording, standing) = (self.dialect, self.wording.clone(), self.standing);
+        self.exchange.remind(
+            every,
+            Box::new(move || {
+                let head = fields(dialect, &wording.request_id, &Trail::default(), &standing);
+                let mut bytes = Vec::new();
+                Writer::new(dialect, wording).keep_alive(&mut bytes);
+                (head, bytes)
+            }),
+        );
     }
 
     fn ready(&self) -> bool {
         self.exchange.ready()
     }
+}
+
+/// The fields of a stream's head.
+fn fields(dialect: Dialect, request_id: &str, trail: &Trail, standing: &Standing) -> Fields {
+    let mut fields = vec![
+        ("Content-Type", Writer::content_type(dialect).to_owned()),
+        ("Cache-Control", "no-cache".to_owned()),
+    ];
+    fields.extend(id_headers(dialect, request_id));
+    fields.extend(trail_headers(trail));
+    fields.extend(limit_headers(standing));
+    fields
 }
 
 /// The request's id, in the field every caller reads and in the one Anthropic's clients do.

@@ -15,8 +15,9 @@ pub(super) enum Command {
     Completions { shell: String },
     Drill { config: Option<PathBuf>, place: Option<Place>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
-    Health { url: Option<String>, providers: bool },
-    NewKey { name: String },
+    Health { url: Option<String>, providers: bool, json: bool },
+    NewKey { name: String, json: bool },
+    Import { file: PathBuf, json: bool },
     Validate { config: Option<PathBuf> },
     Help(Option<String>),
     Version,
@@ -49,8 +50,19 @@ pub(super) struct Question {
 }
 
 /// The commands, for help and for suggestions.
-pub(super) const COMMANDS: &[&str] =
-    &["serve", "demo", "drill", "check", "explain", "simulate", "health", "keys", "completions", "help"];
+pub(super) const COMMANDS: &[&str] = &[
+    "serve",
+    "demo",
+    "drill",
+    "check",
+    "explain",
+    "simulate",
+    "health",
+    "keys",
+    "import",
+    "completions",
+    "help",
+];
 
 /// The options a command takes, besides `--help`.
 pub(super) fn options_of(command: &str) -> &'static [&'static str] {
@@ -61,7 +73,8 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
-        "health" => &["--url", "--providers"],
+        "health" => &["--url", "--providers", "--json"],
+        "keys" | "import" => &["--json"],
         _ => &[],
     }
 }
@@ -196,9 +209,13 @@ fn command(options: Options) -> Result<Command, Failed> {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })
         }
-        ["health"] => Ok(Command::Health { url: options.url, providers: options.providers }),
-        ["keys", "new", name] => Ok(Command::NewKey { name: (*name).to_owned() }),
+        ["health"] => {
+            Ok(Command::Health { url: options.url, providers: options.providers, json: options.json })
+        }
+        ["keys", "new", name] => Ok(Command::NewKey { name: (*name).to_owned(), json: options.json }),
         ["keys", ..] => Err(Failed::Usage("say: hapax keys new NAME".to_owned())),
+        ["import", "litellm", file] => Ok(Command::Import { file: file.into(), json: options.json }),
+        ["import", ..] => Err(Failed::Usage("say: hapax import litellm FILE".to_owned())),
         ["help"] => Ok(Command::Help(None)),
         ["help", topic] => Ok(Command::Help(Some((*topic).to_owned()))),
         [known, stray, ..] if COMMANDS.contains(known) => {
@@ -206,9 +223,27 @@ fn command(options: Options) -> Result<Command, Failed> {
         }
         [unknown, ..] => {
             let known = COMMANDS.join(", ");
-            Err(Failed::Usage(format!("there is no command '{unknown}'; there are {known}")))
+            let meant = COMMANDS.iter().find(|known| resembles(known, unknown));
+            let hint = meant
+                .map_or_else(|| format!("there are {known}"), |meant| format!("did you mean '{meant}'?"));
+            Err(Failed::Usage(format!("there is no command '{unknown}'; {hint}")))
         }
     }
+}
+
+/// Whether one word is a slip of the other: a letter too many, too few, wrong, or two exchanged.
+fn resembles(known: &str, typed: &str) -> bool {
+    let (known, typed): (Vec<char>, Vec<char>) = (known.chars().collect(), typed.chars().collect());
+    let head = known.iter().zip(&typed).take_while(|(one, other)| one == other).count();
+    let tail = |from: usize, to: usize| known.get(from..) == typed.get(to..);
+    let exchanged = || {
+        known
+            .get(head..head + 2)
+            .zip(typed.get(head..head + 2))
+            .is_some_and(|(one, other)| one[0] == other[1] && one[1] == other[0])
+            && tail(head + 2, head + 2)
+    };
+    head > 0 && (tail(head + 1, head) || tail(head, head + 1) || tail(head + 1, head + 1) || exchanged())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the shape map_err wants")]
@@ -232,7 +267,22 @@ mod tests {
         }
         assert_eq!(parsed("--validate --config x.yaml").expect("valid"), Command::Validate { config });
         assert_eq!(parsed("demo --help").expect("valid"), Command::Help(Some("demo".to_owned())));
-        assert_eq!(parsed("keys new bot").expect("valid"), Command::NewKey { name: "bot".to_owned() });
+        assert_eq!(
+            parsed("keys new bot").expect("valid"),
+            Command::NewKey { name: "bot".to_owned(), json: false }
+        );
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_what_was_meant() {
+        for (typed, meant) in
+            [("chekc", "check"), ("drll", "drill"), ("serv", "serve"), ("keyss", "keys"), ("demi", "demo")]
+        {
+            let Err(Failed::Usage(words)) = parsed(typed) else { panic!("{typed} is no command") };
+            assert!(words.contains(&format!("did you mean '{meant}'?")), "{words}");
+        }
+        let Err(Failed::Usage(words)) = parsed("frobnicate") else { panic!("it is no command") };
+        assert!(words.contains("there are serve, "), "{words}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) fn run(shell: &str) -> Result<(), Failed> {
 fn words_of(command: &str) -> String {
     let words: &[&str] = match command {
         "keys" => &["new"],
+        "import" => &["litellm"],
         "completions" => &["bash", "zsh", "fish"],
         "help" => COMMANDS,
         _ => &[],

@@ -1,6 +1,6 @@
 //! `hapax health`: asks a running gateway whether it serves; the container's health check.
 
-use super::Failed;
+use super::{Failed, print};
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -10,15 +10,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes read of an answer.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
-pub(super) fn run(url: Option<&str>, providers: bool) -> Result<(), Failed> {
+pub(super) fn run(url: Option<&str>, providers: bool, json: bool) -> Result<(), Failed> {
     let authority = match url {
         Some(url) => of_url(url)?,
         None => of_settings(),
     };
     let path = if providers { "/health" } else { "/health/live" };
     match get(&authority, path, None) {
-        Ok((200, _)) => Ok(()),
-        Ok((status, _)) => Err(Failed::Running(format!("{path} at {authority} answers {status}"))),
+        Ok((status, body)) => {
+            if json {
+                print(&String::from_utf8_lossy(&body))?;
+            }
+            if status == 200 {
+                return Ok(());
+            }
+            Err(Failed::Running(format!("{path} at {authority} answers {status}")))
+        }
         Err(error) => Err(Failed::Running(format!("no answer from {authority}: {error}"))),
     }
 }

@@ -14,6 +14,7 @@ Commands:
   simulate  a provider that speaks every upstream dialect and misbehaves on request
   health    exit 0 when the gateway serves: a container's health check
   keys new  print a new caller's key once, and the line with its hash for the configuration
+  import litellm  write a configuration of LiteLLM again as one of ours
   completions  complete commands and options in bash, zsh or fish
   help      this, or 'hapax help COMMAND'
 
@@ -113,10 +114,10 @@ Examples:
 ";
 
 const HEALTH: &str = "\
-Usage: hapax health [--url URL] [--providers]
+Usage: hapax health [--url URL] [--providers] [--json]
 
 Exit 0 when the gateway at URL (default: the port the configuration says, on this host) answers /health/live;
-with --providers when /health says that a provider can be used; else 1.
+with --providers when /health says that a provider can be used; else 1. --json prints what it answered.
 
 Examples:
   hapax health
@@ -124,13 +125,25 @@ Examples:
 ";
 
 const KEYS: &str = "\
-Usage: hapax keys new NAME
+Usage: hapax keys new NAME [--json]
 
 Prints a new key once, and the line with its hash to put under auth.keys. Only the hash is kept anywhere.
 
 Examples:
   hapax keys new billing-bot
   hapax keys new laptop >> keys.txt
+";
+
+const IMPORT: &str = "\
+Usage: hapax import litellm FILE [--json]
+
+Prints a configuration of ours that does what LiteLLM's proxy did with FILE: its models with their deployments, fallbacks
+and aliases, time-outs, strategy and master key. What has no counterpart is named, with its line, in comments at the top.
+  --json  the file's text and the notes as one JSON object
+
+Examples:
+  hapax import litellm litellm.yaml > config.yaml && hapax check --config config.yaml
+  hapax import litellm litellm.yaml --json
 ";
 
 /// The text for a command, or the general one.
@@ -143,6 +156,7 @@ pub(super) fn of(topic: Option<&str>) -> &'static str {
         Some("completions") => COMPLETIONS,
         Some("simulate") => SIMULATE,
         Some("health") => HEALTH,
+        Some("import") => IMPORT,
         Some("keys") => KEYS,
         _ => GENERAL,
     }

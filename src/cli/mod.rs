@@ -4,12 +4,14 @@ mod args;
 pub mod assemble;
 mod check;
 mod completions;
+mod container;
 mod demo;
 pub mod drill;
 mod duty;
 mod explain;
 mod health;
 mod help;
+mod import;
 mod keys;
 mod reload;
 mod serve;
@@ -46,8 +48,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             drill::run(&drill::Wish { config: config.as_deref(), place, json, print_config })
         }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
-        Command::Health { url, providers } => health::run(url.as_deref(), providers),
-        Command::NewKey { name } => keys::new(&name),
+        Command::Health { url, providers, json } => health::run(url.as_deref(), providers, json),
+        Command::NewKey { name, json } => keys::new(&name, json),
+        Command::Import { file, json } => import::litellm(&file, json),
         Command::Validate { config } => check::validate(config.as_deref()),
         Command::Help(topic) => print(help::of(topic.as_deref())),
         Command::Version => print(concat!("hapax ", env!("CARGO_PKG_VERSION"))),

@@ -5,7 +5,7 @@ use super::duty::{self, Duty};
 use super::reload::Reload;
 use super::systemd::{self, Notify};
 use super::watch::Watch;
-use super::{Failed, assemble};
+use super::{Failed, assemble, container};
 use crate::clock::SystemClock;
 use crate::config;
 use std::net::TcpListener;
@@ -18,7 +18,9 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
     assemble::raise_descriptors();
     // The watch begins before the file is read: what changes in between is read again.
     let watch = config::find(explicit, &config::process_environment).map(|path| Watch::new(&path));
-    let settings = super::settings(explicit)?;
+    let mut settings = super::settings(explicit)?;
+    let memory_max = settings.server.memory_max;
+    settings.server.memory_max = container::fitting(memory_max);
     let listen = &settings.server.listen;
     let listener = match handed_over {
         Some(listener) => listener,
@@ -30,6 +32,10 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
         .map_err(Failed::Running)?;
     for warning in &settings.warnings {
         log::warn!("{warning}");
+    }
+    if settings.server.memory_max < memory_max {
+        let (fits, asked) = (settings.server.memory_max >> 10, memory_max >> 10);
+        log::info!("server.memory_max is {fits} KiB instead of {asked}: half of what the container may have");
     }
     let providers = settings.preference.join(", ");
     log::info!("hapax {} listens on {}, asks {providers}", env!("CARGO_PKG_VERSION"), house.address());

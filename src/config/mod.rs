@@ -6,6 +6,7 @@ mod env;
 mod file;
 mod keys;
 mod kinds;
+mod litellm;
 mod load;
 mod presets;
 mod problem;
@@ -21,6 +22,7 @@ mod value;
 
 pub use crate::domain::balance::Strategy;
 pub use env::{Env, process as process_environment};
+pub use litellm::{Imported, import_litellm};
 pub use load::{defaults, find, load, parse};
 pub use problem::{Problem, Problems};
 pub use render::{effective, egress};

@@ -296,7 +296,7 @@ fn optional(value: Option<impl ToString>) -> String {
 }
 
 /// A double-quoted scalar with a dollar sign that stays one; plain where nothing could misread it.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
         && !["true", "false", "null", "yes", "no", "on", "off", "inf", "nan"]

@@ -5,7 +5,6 @@ use super::audience::{Audience, Rest};
 use super::cache::{self, Cached, Keeping, Kept, Look, Place, Said};
 use super::cancel::Cancel;
 use super::flight::{Boarded, Lead, News, Seat, Shared};
-use super::keeper::keeping;
 use super::ports::{Listener, Outcome, Question, Trail};
 use super::run::{Run, left};
 use crate::domain::event::Event;
@@ -34,14 +33,10 @@ impl Gateway {
             Some(Look::Miss(place)) => Some(place),
             None => None,
         };
-        let terms = Terms { leave, start, place };
-        if !question.gist.stream {
-            return self.seat(question, &terms, listener);
+        let terms = &Terms { leave, start, place };
+        if question.gist.stream {
+            listener.wait(self.settings.keep_alive);
         }
-        keeping(listener, self.settings.keep_alive, |listener| self.seat(question, &terms, listener))
-    }
-
-    fn seat(&self, question: Question, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         if !self.settings.deduplicate || !question.deduplicate {
             return self.alone(&question, terms, listener);
         }

@@ -247,7 +247,7 @@ pub(super) struct Recorder {
     pub(super) patience: Option<usize>,
     /// Hears nothing before it is opened.
     pub(super) slow: Option<Gate>,
-    pub(super) waits: Arc<AtomicUsize>,
+    pub(super) waits: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Recorder {
@@ -292,10 +292,9 @@ impl Listener for Recorder {
         Ok(())
     }
 
-    fn waiting(&mut self) -> Result<(), Left> {
+    fn wait(&mut self, every: Duration) {
         assert!(self.begun.is_empty(), "told to wait although it has begun");
-        self.waits.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        self.waits.lock().push(every);
     }
 
     fn ready(&self) -> bool {
@@ -398,6 +397,7 @@ pub(super) fn question(body: &str) -> Question {
             marks: Marks::default(),
         },
         pinned: None,
+        purse: None,
         deduplicate: true,
         wish: super::cache::Wish::default(),
         request_id: "r".to_owned(),

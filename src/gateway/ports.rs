@@ -3,6 +3,7 @@
 pub use super::cache::Cached;
 use super::cache::Wish;
 use super::cancel::Cancel;
+use super::meter::Purse;
 use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
@@ -26,6 +27,8 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// What pays for it, when the caller's key has a budget.
+    pub purse: Option<Purse>,
     /// What the caller wants of the cache, when there is one.
     pub wish: Wish,
     /// Travels upstream as `X-Request-ID`.
@@ -149,13 +152,10 @@ pub trait Listener: Send {
     /// [`Left`] when the caller cannot be reached any more.
     fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left>;
 
-    /// There has been nothing to tell for some time, and it may take longer: the head may be written now, and
-    /// something that means nothing. A failure is then told in-band, as after [`Listener::begin`].
-    ///
-    /// # Errors
-    /// [`Left`] when the caller cannot be reached any more.
-    fn waiting(&mut self) -> Result<(), Left> {
-        Ok(())
+    /// It may take long until [`Listener::begin`]: each time `every` has passed, the caller may be told something that
+    /// means nothing, the head before it. A failure is then told in-band, as after the beginning.
+    fn wait(&mut self, every: Duration) {
+        let _ = every;
     }
 
     /// Whether the next frame would be heard without delay.

@@ -5,6 +5,7 @@ use super::hub::Hub;
 use super::limits::Limits;
 use super::line::{Hook, Line};
 use super::message::{Manner, Response};
+use super::reminder::{MakeOpening, Reminder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -29,6 +30,8 @@ pub struct Exchange<'a> {
     /// How long the caller has kept us waiting by not reading.
     waited: Duration,
     hooked: std::cell::Cell<bool>,
+    /// The poller may speak for us.
+    reminded: bool,
 }
 
 /// How far the answer is.
@@ -73,11 +76,13 @@ impl<'a> Exchange<'a> {
             bytes_out: 0,
             waited: Duration::ZERO,
             hooked: std::cell::Cell::new(false),
+            reminded: false,
         }
     }
 
     /// Sends a whole answer, in one write. After the first answer nothing more is sent.
     pub fn send(&mut self, response: Response) {
+        self.recall();
         if self.stage != Stage::Fresh {
             return;
         }
@@ -100,19 +105,11 @@ impl<'a> Exchange<'a> {
 
     /// Begins a stream. Its head leaves with the first bytes, or with the end.
     pub fn begin(&mut self, status: u16, headers: Vec<(&'static str, String)>) {
+        self.recall();
         if self.stage != Stage::Fresh {
             return;
         }
-        let extent = match (status, self.manner.old) {
-            (204 | 304, _) => Extent::Nothing,
-            (_, true) => Extent::UntilClose,
-            (_, false) => Extent::Chunked,
-        };
-        if extent == Extent::UntilClose && !self.manner.head_only {
-            self.manner.keep_alive = false;
-        }
-        self.head(status, &headers, extent);
-        self.stage = Stage::Begun(extent);
+        self.stage = Stage::Begun(self.hub.begin(self.out, (status, &headers), &mut self.manner));
     }
 
     /// Writes one chunk of a begun stream, and flushes. No bytes: flushes the head.
@@ -120,6 +117,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Gone`] when the caller cannot be reached, or nothing was begun.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.recall();
         let Stage::Begun(extent) = self.stage else { return Err(Gone) };
         if !bytes.is_empty() && !self.manner.head_only {
             match extent {
@@ -136,6 +134,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Gone`] when the caller cannot be reached, or nothing was begun.
     pub fn finish(&mut self) -> Result<(), Gone> {
+        self.recall();
         let Stage::Begun(extent) = self.stage else { return Err(Gone) };
         if extent == Extent::Chunked && !self.manner.head_only {
             self.out.extend_from_slice(b"0\r\n\r\n");
@@ -147,7 +146,30 @@ impl<'a> Exchange<'a> {
 
     /// Gives a begun stream up: the connection closes and what was sent does not look complete.
     pub fn abort(&mut self) {
+        self.recall();
         self.stage = Stage::Broken;
+    }
+
+    /// Until our first word a stream is begun and kept alive, each time `every` has passed, with what `make` makes.
+    pub fn remind(&mut self, every: Duration, make: MakeOpening) {
+        if self.stage == Stage::Fresh {
+            self.reminded = true;
+            let at = self.hub.moment(self.hub.clock.now() + every);
+            self.line.remind(Reminder::new(every, self.manner, make), at);
+        }
+    }
+
+    /// From now on we speak for ourselves.
+    fn recall(&mut self) {
+        if !std::mem::take(&mut self.reminded) {
+            return;
+        }
+        let Some(reminder) = self.line.recall() else { return };
+        let Some(extent) = reminder.begun() else { return };
+        self.stage = if reminder.broken { Stage::Broken } else { Stage::Begun(extent) };
+        self.manner = reminder.manner;
+        self.bytes_out += reminder.sent;
+        self.out.extend_from_slice(&reminder.unsent);
     }
 
     /// Runs `hook`, at most once, when the caller hangs up while this request is served; at once if it has. It runs on
@@ -178,14 +200,16 @@ impl<'a> Exchange<'a> {
         self.bytes_out
     }
 
-    /// Whether an answer was sent or begun.
+    /// Whether an answer was sent or begun. If not, none will be before the next word of ours.
     #[must_use]
-    pub fn started(&self) -> bool {
+    pub fn started(&mut self) -> bool {
+        self.recall();
         self.stage != Stage::Fresh
     }
 
     /// The handler is done. When it left a stream unfinished, or panicked in one, the caller must notice.
-    pub(super) fn conclude(self) -> End {
+    pub(super) fn conclude(mut self) -> End {
+        self.recall();
         if self.hooked.get() {
             self.line.forget_hooks();
         }

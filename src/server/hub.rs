@@ -190,6 +190,23 @@ impl Hub {
         Ok(work.connection.screened(self.clock.now()))
     }
 
+    /// Puts the head of a stream into `out`, and says how it will end.
+    pub(super) fn begin(
+        &self,
+        out: &mut Vec<u8>,
+        (status, fields): (u16, &[(&'static str, String)]),
+        manner: &mut Manner,
+    ) -> Extent {
+        let extent = match (status, manner.old) {
+            (204 | 304, _) => Extent::Nothing,
+            (_, true) => Extent::UntilClose,
+            (_, false) => Extent::Chunked,
+        };
+        manner.keep_alive &= !self.is_draining() && (extent != Extent::UntilClose || manner.head_only);
+        self.dates.head(out, &*self.clock, (status, fields), (extent, *manner));
+        extent
+    }
+
     /// Puts a request into its lane. When that is impossible, its work comes back with the reason.
     fn dispatch(
         self: &Arc<Self>,

@@ -219,6 +219,8 @@ impl<J: Send + 'static, O: Send + Sync + 'static> Core<J, O> {
                     if let Some(at) = resting {
                         state.idle.remove(at);
                         state.started -= 1;
+                        // A handle keeps its thread's stack, also when the thread has ended.
+                        state.handles.retain(|handle| !handle.is_finished());
                         return None;
                     }
                     state.calling = false;
@@ -278,7 +280,10 @@ mod tests {
 
     /// New workers wait at the gate, their office, until its other end is dropped.
     fn pool(workers: usize, queue: usize) -> Pool<Job, Receiver<()>> {
-        let size = Size { workers, queue, stack_bytes: 256 << 10, idle: Duration::from_secs(60) };
+        pool_with(Size { workers, queue, stack_bytes: 256 << 10, idle: Duration::from_secs(60) })
+    }
+
+    fn pool_with(size: Size) -> Pool<Job, Receiver<()>> {
         let hire = |gate: Arc<Receiver<()>>| -> Work<Job> {
             let _ = gate.recv();
             Box::new(|job| {
@@ -340,6 +345,30 @@ mod tests {
         pool.close();
         assert!(pool.join(Duration::from_secs(60)));
         assert_eq!(offer(&pool, &begun).err(), Some(Refusal::Draining));
+    }
+
+    #[test]
+    fn of_workers_that_have_ended_nothing_is_kept() {
+        let idle = Duration::from_millis(1);
+        let pool = pool_with(Size { workers: 2, queue: 0, stack_bytes: 256 << 10, idle });
+        let (begun, beginnings) = bounded(8);
+        let [first, second] = [(); 2].map(|()| {
+            let hold = offer(&pool, &begun).expect("a worker");
+            beginnings.recv().expect("it begins");
+            hold
+        });
+        let ended = || pool.core.state.lock().handles.iter().filter(|handle| handle.is_finished()).count();
+        drop(first);
+        while ended() == 0 {
+            std::thread::yield_now();
+        }
+        drop(second);
+        while pool.core.state.lock().started > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(pool.core.state.lock().handles.len(), 1, "the last one's own");
+        pool.close();
+        assert!(pool.join(Duration::from_secs(60)));
     }
 
     #[test]

@@ -6,12 +6,14 @@
 
 use super::connection::{Connection, Ready};
 use super::gauges::Gauges;
+use super::hub::Hub;
+use super::reminder::Reminder;
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BUSY: u32 = 1;
 const PENDING: u32 = 2;
@@ -33,6 +35,8 @@ pub(super) struct Line {
     seat: Mutex<Option<Box<Work>>>,
     /// Guards what to run when the caller hangs up; never held while it runs.
     hooks: Mutex<Vec<Hook>>,
+    /// Guards what is said in a waiting worker's place, and who writes to the socket meanwhile.
+    reminder: Mutex<Option<Box<Reminder>>>,
 }
 
 /// The owner's part of a line.
@@ -78,6 +82,7 @@ impl Line {
             deadline: AtomicU64::new(0),
             seat: Mutex::new(Some(work)),
             hooks: Mutex::new(Vec::new()),
+            reminder: Mutex::new(None),
         }
     }
 
@@ -162,6 +167,28 @@ impl Line {
         for hook in hooks {
             hook();
         }
+    }
+
+    /// From now on the poller speaks for the worker, every so often; the first time at this moment of the hub's time.
+    pub(super) fn remind(&self, reminder: Reminder, at: u64) {
+        let mut seat = self.reminder.lock();
+        *seat = Some(Box::new(reminder));
+        self.deadline.store(at, Ordering::Release);
+    }
+
+    /// The worker speaks for himself again. Says what was said for him.
+    pub(super) fn recall(&self) -> Option<Box<Reminder>> {
+        let mut seat = self.reminder.lock();
+        self.deadline.store(0, Ordering::Release);
+        seat.take()
+    }
+
+    /// Speaks for the worker, and once more when `next` says; not if he has just come back.
+    pub(super) fn speak(&self, hub: &Hub, next: impl FnOnce(Duration) -> u64) {
+        let mut seat = self.reminder.lock();
+        let Some(reminder) = &mut *seat else { return };
+        reminder.say(hub, &self.socket);
+        self.deadline.store(next(reminder.every), Ordering::Release);
     }
 
     /// The request is over: nobody is told any more.

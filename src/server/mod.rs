@@ -24,6 +24,7 @@ mod line;
 mod message;
 mod poller;
 mod refusal;
+mod reminder;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use gauges::Gauges;
 pub use limits::{HEADERS_CEILING, Limits};
 pub use message::{Head, Headers, Manner, Method, Request, Response};
 pub use refusal::{REASONS, Refusal};
+pub use reminder::{MakeOpening, Opening};
 pub use target::{Target, normal_form};
 
 use crate::clock::Clock;

@@ -241,14 +241,19 @@ impl Poller {
             let deadline = line.deadline.load(Ordering::Acquire);
             if deadline != 0 && deadline <= moment {
                 let line = Arc::clone(line);
-                self.expire(&line);
+                self.expire(&line, now);
             }
         }
     }
 
-    fn expire(&mut self, line: &Arc<Line>) {
+    fn expire(&mut self, line: &Arc<Line>, now: Instant) {
         if line.claim() {
             let Some(mut work) = line.take() else { return };
+            let deadline = line.deadline.load(Ordering::Acquire);
+            // It was somebody's until a moment ago, and so was the deadline that has passed.
+            if deadline == 0 || deadline > self.hub.moment(now) {
+                return self.go_on(line, work, Step::Wait);
+            }
             if work.lingering.is_some() {
                 return self.remove(line.id);
             }
@@ -261,6 +266,8 @@ impl Poller {
                 Ok(step) => self.go_on(line, work, step),
                 Err(_) => self.remove(line.id),
             }
+        } else {
+            self.hub.speak(line, now);
         }
     }
 

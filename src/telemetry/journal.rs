@@ -33,6 +33,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::Looked { .. }
         | Event::Evicted { .. }
         | Event::Limited { .. }
+        | Event::OverBudget { .. }
+        | Event::Unpriced { .. }
         | Event::Used { .. }
         | Event::Arrived { .. } => {}
     }

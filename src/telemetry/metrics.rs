@@ -30,6 +30,8 @@ pub struct Metrics {
     looked: IntCounterVec,
     evicted: IntCounter,
     limited: IntCounterVec,
+    broke: IntCounterVec,
+    unpriced: IntCounterVec,
     tokens: IntCounterVec,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
@@ -114,6 +116,8 @@ impl Metrics {
             looked: make.counters("hapax_cache_requests_total")?,
             evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
+            broke: make.counters("hapax_budget_stops_total")?,
+            unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -144,6 +148,11 @@ impl Metrics {
     /// The models that breakers' labels may name from now on.
     pub fn configured(&self, models: HashSet<String>) {
         *self.breakers.models.write() = models;
+    }
+
+    /// Whether it was never told before that nobody knows what this costs.
+    pub(super) fn never_unpriced(&self, provider: &str, model: &str) -> bool {
+        self.unpriced.with_label_values(&[provider, model]).get() == 0
     }
 
     /// Counts one event.
@@ -194,6 +203,8 @@ impl Metrics {
             }
             Event::Evicted { answers } => self.evicted.inc_by(*answers as u64),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
+            Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
+            Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
             Event::Used { key, model, known, usage, .. } => {
                 let model = if *known { model } else { "other" };
                 self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
@@ -458,6 +469,8 @@ mod tests {
             Event::Looked { hit: true },
             Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
+            Event::OverBudget { key: "bot" },
+            Event::Unpriced { provider: "a", model: "m" },
             Event::Used {
                 key: "none",
                 provider: "a",
@@ -471,6 +484,14 @@ mod tests {
             metrics.count(&event);
         }
         metrics.reloaded(Some("def"));
+    }
+
+    #[test]
+    fn what_has_no_price_is_new_once() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        assert!(metrics.never_unpriced("a", "m"));
+        metrics.count(&Event::Unpriced { provider: "a", model: "m" });
+        assert!(!metrics.never_unpriced("a", "m") && metrics.never_unpriced("a", "n"));
     }
 
     #[test]

@@ -68,6 +68,16 @@ pub const METRICS: &[Metric] = &[
         &["provider", "reason"],
         "Broken streams that could not be saved.",
     ),
+    counter(
+        "hapax_budget_stops_total",
+        &["key"],
+        "Requests refused and streams ended because a budget was used up.",
+    ),
+    counter(
+        "hapax_unpriced_requests_total",
+        &["provider", "model"],
+        "Requests of keys with a budget whose price is not known.",
+    ),
     counter("hapax_tokens_total", &["key", "model", "direction"], "Tokens used."),
     histogram("hapax_overhead_seconds", &[], "Hapax's own time in a request."),
     gauge("hapax_queue_depth", &[], "Complete requests waiting for a worker."),

@@ -161,7 +161,7 @@ impl Upstream {
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(&outgoing.path, asked.model);
-        let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
         let attempt = |key: Option<&HeaderValue>| {
             // Anew for every key: a refused one took its time.

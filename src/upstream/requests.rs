@@ -10,7 +10,7 @@
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
-use crate::dialect::Body;
+use crate::dialect::{Body, Slashes, place};
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
@@ -124,10 +124,12 @@ impl Requests {
         keys.iter().map(value).collect()
     }
 
-    /// The address of a path below the API's root. `model`, in the provider's own words, is part of some.
+    /// The address of a path below the API's root. `model`, in the provider's own words, is part of some; `None` when
+    /// it cannot be.
     pub(super) fn uri(&self, path: &str, model: &str) -> Option<Uri> {
         if let Some(Azure { query }) = &self.azure {
-            return self.parsed(&format!("/deployments/{model}{path}{query}"));
+            let deployment = place(model, Slashes::Escaped)?;
+            return self.parsed(&format!("/deployments/{deployment}{path}{query}"));
         }
         let known = self.known.iter().find(|(known, _)| *known == path);
         known.map(|(_, uri)| uri.clone()).or_else(|| self.parsed(path))

@@ -2,6 +2,7 @@
 
 use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig};
 use hapax::simulate::Simulator;
+use std::time::Duration;
 
 const KINDS: [&str; 3] = ["openai_compatible", "anthropic", "ollama"];
 const BODY: &str = r#"{"model":"one","stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
@@ -71,17 +72,22 @@ fn a_provider_of_openais_kind_is_asked_to_go_on_and_told_not_to_repeat() {
 fn a_stream_with_nothing_to_say_yet_is_kept_alive_and_a_later_failure_is_told_in_it() {
     for (path, comment) in [(CHAT, ": "), ("/v1/messages", "event: ping")] {
         for fails in [false, true] {
-            let rig = Rig::built(&[KINDS[0]], ", retries: 0", "streams: {keep_alive: 10ms}\n");
+            let rig = Rig::built(&[KINDS[0]], ", retries: 0", "streams: {keep_alive: 8s}\n");
             rig.provider(0).script(&[if fails { "hold,status=503" } else { "hold" }]);
             let body = HELLO_STREAM.replacen('{', "{\"max_tokens\":500,", 1);
             let mut conversation = rig.connect();
             conversation.send("POST", path, &[], &body);
+            assert_eq!(rig.provider(0).wait_for(1, PATIENCE).len(), 1);
+            rig.advance(Duration::from_secs(8));
             let (status, headers) = conversation.head();
             assert_eq!(status, 200);
             assert!(
                 headers.iter().any(|(name, value)| name == "Content-Type" && value == "text/event-stream")
             );
-            for _ in 0..3 {
+            for round in 0..3 {
+                if round > 0 {
+                    rig.advance(Duration::from_secs(8));
+                }
                 let chunk = conversation.chunk().expect("it goes on");
                 assert!(String::from_utf8_lossy(&chunk).starts_with(comment));
             }
@@ -96,12 +102,33 @@ fn a_stream_with_nothing_to_say_yet_is_kept_alive_and_a_later_failure_is_told_in
     }
 }
 
+/// Waits until the poller, which has nothing else to do, has looked at every deadline.
+fn has_looked_round(rig: &Rig) {
+    let before = rig.house().heartbeat();
+    while rig.house().heartbeat() < before + 2 {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn what_has_no_comments_keeps_its_status_for_what_comes() {
-    let rig = Rig::built(&[KINDS[0]], ", retries: 0", "streams: {keep_alive: 1ms}\n");
-    for (path, body) in [("/api/chat", HELLO_STREAM), (CHAT, HELLO)] {
-        rig.provider(0).script(&["delay=50ms,status=503"]);
-        assert_eq!(rig.post(path, body).status, 502, "{path}");
+    let rig = Rig::built(&[KINDS[0]], ", retries: 0", "streams: {keep_alive: 8s}\n");
+    for (path, body, pause, kept) in [
+        ("/api/chat", HELLO_STREAM, 8000, false),
+        (CHAT, HELLO, 8000, false),
+        (CHAT, HELLO_STREAM, 7990, false),
+        (CHAT, HELLO_STREAM, 8000, true),
+    ] {
+        let asked = rig.asked(0).len();
+        rig.provider(0).script(&["hold,status=503"]);
+        let mut caller = rig.connect();
+        caller.send("POST", path, &[], body);
+        assert_eq!(rig.provider(0).wait_for(asked + 1, PATIENCE).len(), asked + 1);
+        rig.advance(Duration::from_millis(pause));
+        has_looked_round(&rig);
+        rig.provider(0).gate().open();
+        assert_eq!(caller.answer().status, if kept { 200 } else { 502 }, "{path} {pause}");
+        rig.provider(0).gate().close();
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod backs;
+mod budget;
 mod cache;
 mod contract;
 mod contract_streams;
