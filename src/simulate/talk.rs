@@ -314,9 +314,6 @@ pub(super) fn sentence(model: &str, last_user: &str, tokens: Option<usize>) -> V
     words
 }
 
-/// With what a continuation begins that does not continue.
-const ASTRAY: &str = "On the other hand:";
-
 /// What is left of a text of which a beginning is already there; all of it when that is not its beginning.
 fn rest(tokens: Vec<String>, begun: &str, onward: Onward) -> Vec<String> {
     let whole = tokens.concat();
@@ -325,12 +322,10 @@ fn rest(tokens: Vec<String>, begun: &str, onward: Onward) -> Vec<String> {
         Onward::Exactly => cut(rest),
         Onward::Repeating(words) => {
             let said = cut(begun);
-            let mut text = said[said.len().saturating_sub(words)..].concat();
-            text.push_str(rest);
-            cut(&text)
+            cut(&(said[said.len().saturating_sub(words)..].concat() + rest))
         }
         Onward::FromTheTop => tokens,
-        Onward::Astray => cut(&format!("{ASTRAY}{rest}")),
+        Onward::Astray => cut(&format!("On the other hand:{rest}")),
     }
 }
 
@@ -433,9 +428,11 @@ mod tests {
         };
         let rest = &whole[begun.len()..];
         let twice = cut(&whole)[5..].concat();
-        for (behaviour, expected) in
-            [("repeats", whole.clone()), ("repeats=2", twice), ("strays", format!("{ASTRAY}{rest}"))]
-        {
+        for (behaviour, expected) in [
+            ("repeats", whole.clone()),
+            ("repeats=2", twice),
+            ("strays", format!("On the other hand:{rest}")),
+        ] {
             let asked = [(Role::User, "hello there"), (Role::Assistant, begun.as_str())];
             assert_eq!(says(behaviour, &asked), expected, "{behaviour}");
             assert_eq!(says(behaviour, &asked[..1]), whole, "{behaviour}");
