@@ -21,3 +21,4 @@ mod secrets;
 mod story;
 mod tidy;
 mod translation;
+mod usage;
