@@ -8,6 +8,7 @@ mod keys;
 mod kinds;
 mod litellm;
 mod load;
+mod page;
 mod presets;
 mod problem;
 mod providers;

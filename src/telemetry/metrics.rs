@@ -1,20 +1,16 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
 use super::children::Often;
+use super::maker::Maker;
 use super::{names, process};
 use crate::domain::event::{Circuit, Event, Record};
 use parking_lot::{Mutex, RwLock};
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-/// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
-const SECONDS: &[f64] =
-    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Seconds of our own time in a request.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
 
@@ -357,47 +353,6 @@ fn decimal(status: u16, digits: &mut [u8; 5]) -> &str {
         }
     }
     std::str::from_utf8(&digits[start..]).unwrap_or("0")
-}
-
-/// Makes and registers a metric of the table in one step.
-struct Maker(Registry);
-
-impl Maker {
-    fn counters(&self, name: &str) -> prometheus::Result<IntCounterVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntCounterVec::new(options, labels)?)
-    }
-
-    fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {
-        self.registered(IntCounter::with_opts(described(name)?.0)?)
-    }
-
-    fn gauges(&self, name: &str) -> prometheus::Result<IntGaugeVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntGaugeVec::new(options, labels)?)
-    }
-
-    fn histograms(&self, name: &str) -> prometheus::Result<HistogramVec> {
-        let (options, labels) = described(name)?;
-        self.registered(HistogramVec::new(HistogramOpts::from(options).buckets(SECONDS.to_vec()), labels)?)
-    }
-
-    fn histogram(&self, name: &str, buckets: &[f64]) -> prometheus::Result<prometheus::Histogram> {
-        let options = HistogramOpts::from(described(name)?.0).buckets(buckets.to_vec());
-        self.registered(prometheus::Histogram::with_opts(options)?)
-    }
-
-    fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-}
-
-/// What the table says of a name.
-fn described(name: &str) -> prometheus::Result<(Opts, &'static [&'static str])> {
-    let metric = names::of(name)
-        .ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the table of metrics")))?;
-    Ok((Opts::new(metric.name, metric.help), metric.labels))
 }
 
 #[cfg(test)]
