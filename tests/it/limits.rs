@@ -1,6 +1,8 @@
-//! Limits from the socket: exactly so many, however many ask at once, and a provider at its own limit passed over.
+//! Limits from the socket: exactly so many, however many ask at once, and a provider at its own limit passed over. And the
+//! worked examples of docs/limits.md, played.
 
 use crate::rig::{CHAT, Rig, at_once};
+use hapax::domain::chat::Usage;
 use hapax::domain::key::Hash;
 use std::time::Duration;
 
@@ -78,4 +80,70 @@ fn a_providers_tokens_are_settled_by_what_was_used() {
         assert_eq!(ask(900).as_deref(), Some("a"), "what was not used is there again");
     }
     assert_eq!(ask(980).as_deref(), Some("b"), "some was");
+}
+
+/// The file of one section of docs/limits.md.
+fn example(section: &str) -> String {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md")).expect("a page");
+    let (_, rest) = page.split_once(&format!("\n## {section}\n")).expect("the section");
+    let (_, rest) = rest.split_once("```yaml\n").expect("an example");
+    rest.split_once("```").expect("its end").0.to_owned()
+}
+
+const ABC: (&str, &str) = ("X-API-Key", "abc");
+
+#[test]
+fn the_example_of_keys_holds() {
+    let rig = Rig::with(&[OPENAI], &example("Keys"));
+    let ask = |path: &str, model: &str| {
+        let body =
+            format!(r#"{{"model":"{model}","input":"x","messages":[{{"role":"user","content":"Hello"}}]}}"#);
+        rig.ask("POST", path, &[ABC], &body).status
+    };
+    assert_eq!(ask(CHAT, "model-a"), 200);
+    assert_eq!([ask(CHAT, "gpt-4o"), ask("/v1/embeddings", "model-a")], [403, 403]);
+    assert_eq!(rig.ask("GET", "/v1/models", &[ABC], "").status, 200);
+}
+
+#[test]
+fn the_example_of_limits_holds() {
+    let rig = Rig::with(&[OPENAI], &example("Limits"));
+    let ask = |number: usize| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"Hello {number}"}}]}}"#);
+        rig.ask("POST", CHAT, &[ABC], &body)
+    };
+    assert_eq!([1, 2, 3].map(|number| ask(number).status), [200; 3]);
+    let fourth = ask(4);
+    assert_eq!((fourth.status, fourth.header("retry-after")), (429, Some("20")));
+    let rig = Rig::with(&[OPENAI], &example("Limits"));
+    let embed = || rig.ask("POST", "/v1/embeddings", &[ABC], r#"{"model":"model-a","input":"x"}"#);
+    assert_eq!([embed().status, embed().status], [200, 200]);
+    let third = embed();
+    assert_eq!((third.status, third.header("retry-after")), (429, Some("30")));
+}
+
+#[test]
+fn the_example_of_prices_holds() {
+    let vendors = "providers: {openai: {api_key: k}, work: {type: openai, api_key: k}}\n";
+    let text = format!("{vendors}{}", example("Prices"));
+    let prices = hapax::config::parse("limits.md", &text, &|_| None).expect("it loads").prices();
+    let usage = Usage { input: 1_000, cached: 400, output: 100, ..Usage::default() };
+    let cost = |provider: &str, model: &str| prices.of(provider, model).map(|price| price.cost(&usage));
+    assert_eq!(cost("openai", "gpt-4o"), Some(2_400_000), "nano-USD: 0.0024 USD");
+    assert_eq!(cost("openai", "gpt-4o-mini"), Some(180_000));
+    assert_eq!(cost("work", "gpt-4o"), Some(0));
+}
+
+#[test]
+fn the_example_of_budgets_holds() {
+    let rig = Rig::with(&[OPENAI], &example("Budgets"));
+    let ask = |most: u64| {
+        let body = format!(r#"{{"max_tokens":{most},"messages":[{{"role":"user","content":"Hello"}}]}}"#);
+        rig.ask("POST", CHAT, &[ABC], &body)
+    };
+    assert_eq!(ask(60).status, 429);
+    let answer = ask(40);
+    assert_eq!((answer.status, answer.json()["usage"]["completion_tokens"].as_u64()), (200, Some(12)));
+    assert_eq!(ask(40).status, 429, "0.05 - 0.012 USD do not pay for 40 tokens any more");
 }
