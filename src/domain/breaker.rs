@@ -201,6 +201,23 @@ impl Breaker {
         }
     }
 
+    /// What a restart needs to know of a breaker that is not closed: how long it refuses still, and its present wait.
+    #[must_use]
+    pub fn trouble(&self, now: Instant) -> Option<(Duration, Duration)> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until, .. } => Some((until.saturating_duration_since(now), self.wait)),
+            State::HalfOpen { .. } => Some((Duration::ZERO, self.wait)),
+        }
+    }
+
+    /// Opens it as it was before a restart: refusing for so long, at most [`OPEN_MAX`] or the configured timeout.
+    pub fn resume(&mut self, (refusing, wait): (Duration, Duration), now: Instant) {
+        let most = OPEN_MAX.max(self.settings.timeout);
+        self.wait = wait.clamp(self.settings.timeout, most);
+        self.enter(State::Open { since: now, until: now + refusing.min(most) });
+    }
+
     /// Where it stands. One whose wait is over counts as half-open: the next request is a trial.
     #[must_use]
     pub fn state(&self, now: Instant) -> Circuit {
@@ -270,6 +287,24 @@ mod tests {
         assert_eq!(breaker.state(now), Circuit::Open);
         assert_eq!(breaker.state(until), Circuit::HalfOpen);
         assert!(breaker.admit(until).expect("a trial").began_trial());
+    }
+
+    #[test]
+    fn after_a_restart_it_goes_on_refusing_where_it_stopped_and_no_longer_than_ever() {
+        let now = Instant::now();
+        let mut before = opened(now);
+        assert_eq!(Breaker::new(settings(), now).trouble(now), None);
+        let later = now + 4 * SECOND;
+        let trouble = before.trouble(later).expect("it is open");
+        assert_eq!(trouble, (6 * SECOND, 10 * SECOND));
+        let mut after = Breaker::new(settings(), later);
+        after.resume(trouble, later);
+        assert_eq!(after.admit(later).unwrap_err(), Refused { until: now + 10 * SECOND });
+        assert!(after.admit(now + 10 * SECOND).expect("a trial").began_trial());
+        let _trial = before.admit(now + 10 * SECOND).expect("a trial");
+        assert_eq!(before.trouble(now + 10 * SECOND), Some((Duration::ZERO, 10 * SECOND)));
+        after.resume((9_000 * SECOND, 9_000 * SECOND), now);
+        assert_eq!(after.admit(now).unwrap_err(), Refused { until: now + OPEN_MAX });
     }
 
     #[test]

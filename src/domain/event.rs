@@ -217,4 +217,13 @@ pub enum Event<'a> {
         /// How many.
         usage: Usage,
     },
+    /// The ledger's file cannot be written at present: what was used is kept in memory.
+    LedgerFailed {
+        /// What the machine said, in words.
+        why: &'a str,
+        /// Whether it worked until now.
+        first: bool,
+    },
+    /// The ledger's file is written again, and nothing is missing in it.
+    LedgerRecovered,
 }

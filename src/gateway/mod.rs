@@ -15,6 +15,7 @@ mod checker;
 mod flight;
 mod house;
 mod inherit;
+mod keepsakes;
 pub mod meter;
 mod pay;
 pub mod ports;

@@ -47,6 +47,7 @@ mod listen;
 mod ollama;
 mod openai;
 mod perform;
+mod pictures;
 mod referee;
 mod route;
 mod script;

@@ -1,6 +1,7 @@
 //! What is asked and what is answered, whatever the vendor: one deterministic text, its tokens, tool calls, usage.
 
 use super::behaviour::{Behaviour, Instead};
+use super::pictures::PICTURE_TOKENS;
 use serde_json::{Map, Value, json};
 
 /// Nesting of a schema that an example follows.
@@ -80,6 +81,8 @@ pub(super) struct Question {
     pub schema: Option<Value>,
     /// The answer begins with reasoning.
     pub reasoning: bool,
+    /// Pictures in all messages.
+    pub pictures: usize,
     /// The names of all its parameters.
     pub parameters: Vec<String>,
 }
@@ -94,9 +97,10 @@ impl Question {
         Self { model: model.to_owned(), embedded, ..Self::default() }
     }
 
-    /// Words in all messages: what goes for input tokens here.
+    /// Words in all messages, and what their pictures count for: what goes for input tokens here.
     pub(super) fn input_words(&self) -> usize {
-        self.messages.iter().map(|message| message.text.split_whitespace().count()).sum()
+        let words = self.messages.iter().map(|message| message.text.split_whitespace().count());
+        words.sum::<usize>() + self.pictures * PICTURE_TOKENS
     }
 
     /// What the answer is about, and what of it is already there.

@@ -1,5 +1,6 @@
 //! What happened, worded for machines: metrics for Prometheus and one log line per request. Observing never blocks.
 
+mod children;
 mod journal;
 mod logger;
 mod metrics;

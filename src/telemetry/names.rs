@@ -79,6 +79,8 @@ pub const METRICS: &[Metric] = &[
         "Requests of keys with a budget whose price is not known.",
     ),
     counter("hapax_tokens_total", &["key", "model", "direction"], "Tokens used."),
+    counter("hapax_ledger_errors_total", &[], "Times the ledger's file could not be written."),
+    gauge("hapax_ledger_pending", &[], "Sums of usage that are not in the ledger's file."),
     histogram("hapax_overhead_seconds", &[], "Hapax's own time in a request."),
     gauge("hapax_queue_depth", &[], "Complete requests waiting for a worker."),
     gauge("hapax_workers_busy", &[], "Workers serving a request."),

@@ -22,3 +22,4 @@ mod secrets;
 mod story;
 mod tidy;
 mod translation;
+mod usage;
