@@ -3,8 +3,10 @@
 //! Refused, reset, name, TLS and silence count against the provider; error statuses and bad bodies against one
 //! model at it. A request needs leave from both breakers, and hands both permits back with its [`Entry`].
 
+mod bell;
 mod entry;
 
+use bell::Bell;
 pub(super) use entry::{Ended, Entry, Pace};
 
 use super::SlotSettings;
@@ -61,12 +63,6 @@ pub(super) struct Slot {
     /// Guards what the checking thread waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
-}
-
-#[derive(Default)]
-struct Bell {
-    ring: bool,
-    stop: bool,
 }
 
 struct State {
@@ -289,33 +285,6 @@ impl Slot {
         let state = self.state.lock();
         let open = state.breaker.state(now) != Circuit::Closed;
         open || state.health.consecutive_fails() > 0
-    }
-
-    /// Wakes the checking thread.
-    pub(super) fn ring(&self) {
-        self.bell.lock().ring = true;
-        self.rung.notify_all();
-    }
-
-    /// Ends the checking thread's waiting for good.
-    pub(super) fn stop(&self) {
-        self.bell.lock().stop = true;
-        self.rung.notify_all();
-    }
-
-    /// Waits for the bell, at most this long. Returns whether to go on.
-    pub(super) fn wait_for_bell(&self, at_most: Duration) -> bool {
-        let mut bell = self.bell.lock();
-        if !bell.ring && !bell.stop {
-            let _ = self.rung.wait_while_for(&mut bell, |bell| !bell.ring && !bell.stop, at_most);
-        }
-        bell.ring = false;
-        !bell.stop
-    }
-
-    /// Lets the checking thread go on again after [`Slot::stop`].
-    pub(super) fn unstop(&self) {
-        self.bell.lock().stop = false;
     }
 
     /// Somebody waited until then, as the provider asked: it is busy no longer, unless it said so again.
