@@ -5,6 +5,9 @@
 
 mod bell;
 mod entry;
+mod lock;
+#[cfg(test)]
+mod tests;
 
 use bell::Bell;
 pub(super) use entry::{Ended, Entry, Pace};
@@ -20,6 +23,7 @@ use crate::domain::failure::Failure;
 use crate::domain::health::Health;
 use crate::domain::limit::Limits;
 use crate::domain::rule::Rule;
+use lock::Lock;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -59,7 +63,7 @@ pub(super) struct Slot {
     pub(super) limits: Limits,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Guards what the checking thread waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
@@ -131,7 +135,7 @@ impl Slot {
             max_concurrency: told.max_concurrency.max(1),
             limits: told.limits,
             breaker,
-            state: Mutex::new(state),
+            state: Lock::new(state),
             bell: Mutex::default(),
             rung: Condvar::new(),
         }
