@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         ],
         &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),
-    ("main", &["cli"], &[]),
+    ("main", &["cli"], &["tikv_jemallocator"]),
     ("lib", &[], &[]),
 ];
 
@@ -71,6 +71,7 @@ const CRATES: &[&str] = &[
     "lexopt",
     "signal_hook",
     "listenfd",
+    "tikv_jemallocator",
 ];
 
 /// Lines of a source file, its tests not counted.
