@@ -10,6 +10,7 @@ ARG BUILD=rust:1.95-slim-bookworm
 FROM ${BUILD} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 # With --target, build scripts and macros stay dynamic, as they must.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \

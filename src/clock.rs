@@ -60,6 +60,13 @@ impl ManualClock {
     }
 }
 
+impl ManualClock {
+    /// Sets the calendar alone, as an operator or a time server may.
+    pub fn set_calendar(&self, to: SystemTime) {
+        self.at.lock().1 = to;
+    }
+}
+
 impl Default for ManualClock {
     fn default() -> Self {
         Self::new()

@@ -19,13 +19,14 @@
 //! | [`server`] | **HTTP in.** Accepts, bounds, times and parses HTTP/1.1. Knows nothing of language models |
 //! | [`upstream`] | **HTTP out.** The ureq agents, our transport, cancellation |
 //! | [`telemetry`] | Metrics and log lines, worded from events |
+//! | [`ledger`] | Usage that survives: sums in memory, one SQLite file, written off the request's path |
 //! | [`api`] | **Endpoints.** A table (method, path) → endpoint; one file owns every status and error body |
 //! | [`simulate`] | A provider that misbehaves on request: for tests, demo, drill and benchmarks |
 //! | [`drill`] | The failure contract as a table of rows, each played against a gateway with simulated providers |
 //! | [`cli`] | One file per command, and the one place where the rooms are wired together |
 //!
 //! Imports point down and never up: `cli → api → {server, gateway, dialect}`, `upstream → {dialect, gateway's
-//! ports}`, `telemetry → gateway's ports → gateway → domain`. `gateway` never sees bytes, `dialect` never sees
+//! ports}`, `telemetry, ledger → gateway's ports → gateway → domain`. `gateway` never sees bytes, `dialect` never sees
 //! a socket, `server` never sees a model. The table is a test: `tests/it/tidy.rs`.
 //!
 //! # One request's life
@@ -36,7 +37,7 @@
 //!        ─▶ route: candidates in order ─▶ for each: admit (breaker, health, permits) ─▶ upstream: encode, send, read ─▶ verdict
 //!             ├─ answer: commit, deliver event by event ── failure after commit ─▶ splice and go on
 //!             └─ failure: record, next candidate
-//! socket ◀─ server: write, flush ◀─ dialect: encode ◀─ one Event ─▶ metrics, log
+//! socket ◀─ server: write, flush ◀─ dialect: encode ◀─ one Event ─▶ metrics, log, ledger
 //! ```
 //!
 //! Control lane: `/health*`, `/metrics`, `/`: their own small pool, so that full lanes never fail a probe.
@@ -70,6 +71,7 @@ pub mod dialect;
 pub mod domain;
 pub mod drill;
 pub mod gateway;
+pub mod ledger;
 pub mod memory;
 pub mod server;
 pub mod simulate;

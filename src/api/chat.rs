@@ -17,6 +17,8 @@ use crate::server::{Exchange, Headers, Response};
 
 /// Of ordinary English in a request's body, JSON around it included.
 const BYTES_PER_TOKEN: u64 = 4;
+/// A longer run of base64's letters is a file.
+const FILE_BYTES_MIN: usize = 4_096;
 /// What an answer may come to when the caller sets no bound.
 const OUTPUT_TOKENS_AT_FIRST: u64 = 1_024;
 
@@ -45,12 +47,14 @@ pub(super) fn serve(
         Ok(admitted) => admitted,
         Err(limited) => return Told::limited(&limited, dialect),
     };
+    let purse = state.meter.purse(&asked.caller, || tokens_at_most(&words.body));
     let question = Question {
         caller: asked.caller.clone(),
         endpoint: asked.row.label,
         gist,
         words,
         pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
+        purse,
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         wish: wish::of(state, asked.headers),
         request_id: asked.request_id.to_owned(),
@@ -93,6 +97,22 @@ fn tokens_at_first(gist: &Gist, words: &Words) -> u64 {
         Subject::Embedding | Subject::Tokens | Subject::Description => 0,
     };
     input.saturating_add(output)
+}
+
+/// More tokens than a body can have: none is shorter than a byte, but for images and files in base64, which are
+/// counted by what they show; of them a sixteenth is plenty.
+fn tokens_at_most(body: &[u8]) -> u64 {
+    let in_base64 =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
+    let weigh = |run: &[u8]| if run.len() > FILE_BYTES_MIN { run.len() / 16 } else { run.len() };
+    let (mut tokens, mut rest) = (0, body);
+    while !rest.is_empty() {
+        let (run, others) = rest.split_at(rest.iter().take_while(|byte| in_base64(byte)).count());
+        let plain = others.iter().take_while(|byte| !in_base64(byte)).count();
+        tokens += weigh(run) + plain;
+        rest = &others[plain..];
+    }
+    tokens as u64
 }
 
 /// What is answered here when no provider could be asked: an estimate, and what is known of a model.
@@ -182,4 +202,21 @@ fn allowed(asked: &Asked<'_>, gist: &Gist) -> Result<(), Problem> {
         return Err(Problem::new(403, "this API key may not choose a provider").code("provider_not_allowed"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_has_more_tokens_than_bytes_and_a_file_has_far_fewer() {
+        let text = r#"{"messages":[{"role":"user","content":"Grüße, 世界! a+b=c/d"}]}"#;
+        assert_eq!(tokens_at_most(text.as_bytes()), text.len() as u64);
+        let file = "QUJD".repeat(FILE_BYTES_MIN / 4);
+        let with =
+            |file: &str| tokens_at_most(format!("{{\"url\":\"data:image/png;base64,{file}\"}}").as_bytes());
+        let around = with("");
+        assert_eq!(with(&file), around + file.len() as u64, "at the limit every byte counts");
+        assert_eq!(with(&format!("{file}Q")), around + (file.len() as u64 + 1) / 16);
+    }
 }

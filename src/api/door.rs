@@ -79,23 +79,29 @@ fn shown(headers: &Headers) -> Option<&str> {
     bearer.or_else(|| headers.get("x-api-key")).filter(|key| !key.is_empty())
 }
 
-/// Recognises the caller; `None` when no key is configured and so none is needed.
+/// Recognises the caller, by his key or by its place in the ring where that is known; `None` when no key is configured
+/// and so none is needed.
 ///
 /// # Errors
 /// 401 when a key is needed and none, an unknown or an expired one is shown.
 pub(super) fn caller<'a>(
     keyring: &'a Keyring,
     headers: &Headers,
-    today: SystemTime,
+    place: Option<usize>,
+    today: impl FnOnce() -> SystemTime,
 ) -> Result<Option<&'a Key>, Problem> {
     if keyring.is_empty() {
         return Ok(None);
     }
-    let Some(key) = shown(headers) else {
-        let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
-        return Err(Problem::new(401, how).code("missing_api_key"));
+    let recognised = match (place, shown(headers)) {
+        (Some(place), _) => keyring.at(place, today),
+        (None, Some(key)) => keyring.recognise(key, today),
+        (None, None) => {
+            let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
+            return Err(Problem::new(401, how).code("missing_api_key"));
+        }
     };
-    keyring.recognise(key, today).map(Some).map_err(|reason| match reason {
+    recognised.map(Some).map_err(|reason| match reason {
         Unrecognised::Unknown => Problem::new(401, "this API key is not known").code(UNKNOWN_KEY),
         Unrecognised::Expired => Problem::new(401, "this API key has expired").code("expired_api_key"),
     })

@@ -4,6 +4,7 @@ use super::listener::id_headers;
 use crate::dialect::{self, Complaint};
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::words::Dialect;
+use crate::gateway::BUDGET_EXCEEDED;
 use crate::server::{Refusal, Response};
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ pub fn class_of(status: u16) -> &'static Class {
 pub(super) fn statuses() -> impl Iterator<Item = u16> {
     CLASSES.iter().map(|class| class.status)
 }
+
+/// OpenAI's type and code for what we call a budget: its clients know it, and do not try again.
+const OPENAI_BROKE: &str = "insufficient_quota";
 
 /// Never sent: the status in log and metrics of a request whose caller left (nginx's number).
 pub(super) const CALLER_LEFT: u16 = 499;
@@ -145,15 +149,19 @@ impl Problem {
     #[must_use]
     pub fn complaint(&self, dialect: Dialect, request_id: &str) -> Complaint {
         let class = class_of(self.status);
+        let is_openai =
+            matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses);
+        let broke = is_openai && self.code.as_deref() == Some(BUDGET_EXCEEDED);
         Complaint {
             status: self.status,
             kind: match dialect {
+                _ if broke => OPENAI_BROKE,
                 Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => class.openai,
                 Dialect::Anthropic => class.anthropic,
                 Dialect::Ollama | Dialect::OllamaGenerate | Dialect::Gemini | Dialect::Hapax => class.hapax,
             },
             message: self.message.clone(),
-            code: self.code.clone(),
+            code: if broke { Some(OPENAI_BROKE.to_owned()) } else { self.code.clone() },
             param: self.param.clone(),
             request_id: request_id.to_owned(),
             retry_after: self.retry_after.map(seconds_up),

@@ -70,7 +70,7 @@ pub(super) fn serve(state: &State, query: Option<&str>) -> Told {
 }
 
 /// One parameter of a query, decoded (URL standard, section 5.1).
-fn parameter(query: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
     let mut decoded = Vec::with_capacity(value.len());
     let mut bytes = value.bytes();

@@ -11,10 +11,13 @@ mod live;
 mod models;
 mod ollama;
 mod openapi;
+mod pass;
 mod pulse;
+mod sources;
 mod status;
 mod table;
 mod told;
+pub mod usage;
 mod wish;
 
 pub use door::Network;
@@ -22,15 +25,17 @@ use errors::{CALLER_LEFT, Problem, class_of};
 pub use explain::{Candidate, Explanation, explain};
 pub use live::WATCHERS_MAX;
 pub use pulse::Pulse;
+pub use sources::Sources;
 
 use crate::clock::Clock;
 use crate::domain::event::{Event, Record};
 use crate::domain::key::{Key, Keyring};
+use crate::domain::price::Prices;
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::{Cached, Caller, Observer, Trail};
-use crate::server::{Exchange, Handler, Head, Lane, Refusal, Request, Response};
+use crate::server::{Exchange, Handler, Head, Lane, Pass, Refusal, Request, Response};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -43,6 +48,8 @@ use told::{Asked, Told};
 pub struct State {
     /// Who is asked.
     pub gateway: Arc<Gateway>,
+    /// What tokens cost.
+    pub prices: Arc<Prices>,
     /// How often each may ask.
     pub meter: Meter,
     /// Who may ask.
@@ -57,12 +64,11 @@ pub struct State {
 
 /// The handler behind the front door.
 pub struct Api {
-    /// The state in service; replaced as a whole, read once per request.
-    state: RwLock<Arc<State>>,
+    /// The state in service and how many were before it; replaced as a whole.
+    state: RwLock<(u32, Arc<State>)>,
     pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
-    /// Writes the metrics in Prometheus' text format.
-    exposition: Box<dyn Fn() -> String + Send + Sync>,
+    sources: Sources,
     ids: door::Ids,
     draining: AtomicBool,
     started: SystemTime,
@@ -74,18 +80,13 @@ pub struct Api {
 
 impl Api {
     /// Joins what the endpoints need.
-    pub fn new(
-        state: State,
-        pulse: Arc<Pulse>,
-        clock: Arc<dyn Clock>,
-        exposition: Box<dyn Fn() -> String + Send + Sync>,
-    ) -> Self {
+    pub fn new(state: State, pulse: Arc<Pulse>, clock: Arc<dyn Clock>, sources: Sources) -> Self {
         Self {
-            state: RwLock::new(Arc::new(state)),
+            state: RwLock::new((0, Arc::new(state))),
             pulse,
             started: clock.today(),
             clock,
-            exposition,
+            sources,
             ids: door::Ids::new(),
             draining: AtomicBool::new(false),
             configuration: Mutex::default(),
@@ -96,13 +97,15 @@ impl Api {
 
     /// Puts another state in service; requests under way keep the one they began with.
     pub fn replace(&self, state: State) -> Arc<State> {
-        std::mem::replace(&mut *self.state.write(), Arc::new(state))
+        let mut present = self.state.write();
+        present.0 = present.0.wrapping_add(1);
+        std::mem::replace(&mut present.1, Arc::new(state))
     }
 
     /// The state in service.
     #[must_use]
     pub fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read())
+        Arc::clone(&self.state.read().1)
     }
 
     /// From now on `/health/ready` says 503.
@@ -132,11 +135,14 @@ impl Api {
             Endpoint::Live => health::live(),
             Endpoint::Ready => health::ready(self),
             Endpoint::ProviderHealth => health::one(state, asked.argument),
-            Endpoint::Metrics => {
-                Told::text(200, "text/plain; version=0.0.4; charset=utf-8", (self.exposition)().into_bytes())
-            }
+            Endpoint::Metrics => Told::text(
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                (self.sources.exposition)().into_bytes(),
+            ),
             Endpoint::Status => status::json(self, state, asked.key),
             Endpoint::Explain => explain::serve(state, asked.query),
+            Endpoint::Usage => usage::serve(self, state, asked),
             Endpoint::Watch => {
                 let mut headers = vec![
                     ("Content-Type", "text/event-stream".to_owned()),
@@ -151,19 +157,21 @@ impl Api {
         }
     }
 
-    /// Finds row and caller, or the reason why there is none.
+    /// Finds row and caller, or the reason why there is none. `known`: the caller's key is the one at this place.
     fn admit<'a>(
         &self,
         state: &'a State,
         (method, path): (&str, &str),
         headers: &crate::server::Headers,
         peer: IpAddr,
+        known: Option<usize>,
     ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
         match table::find(method, path) {
             Found::Row(row) if row.guarded => {
                 let address = || door::address(peer, headers, &state.trusted_proxies);
                 let refused = |problem| door::slowed(problem, &state.meter, address, self.clock.now());
-                let key = door::caller(&state.keyring, headers, self.clock.today()).map_err(refused)?;
+                let today = || self.clock.today();
+                let key = door::caller(&state.keyring, headers, known, today).map_err(refused)?;
                 door::allowed(key, path, row.label)?;
                 Ok((row, key))
             }
@@ -247,12 +255,16 @@ impl Handler for Api {
     }
 
     /// Refuses before the body is read: no byte of an unknown caller's body is worth having.
-    fn screen(&self, head: &Head) -> Option<Response> {
+    fn screen(&self, head: &Head) -> Result<Pass, Response> {
         if &*head.method == "OPTIONS" {
-            return None;
+            return Ok(Pass::default());
         }
-        let state = self.state();
-        let problem = self.admit(&state, (&head.method, &head.path), &head.headers, head.peer).err()?;
+        let (number, state) = self.state.read().clone();
+        let asked = (&*head.method, &*head.path);
+        let problem = match self.admit(&state, asked, &head.headers, head.peer, None) {
+            Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
+            Err(problem) => problem,
+        };
         let request_id = self.ids.of(&head.headers);
         let facts = Facts {
             method: &head.method,
@@ -268,16 +280,16 @@ impl Handler for Api {
         response.headers.extend(cors::fields(&state, &head.headers));
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
         self.record(&facts, Told::problem(problem, dialect), &sent, None);
-        Some(response)
+        Err(response)
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
-        let state = self.state();
+        let (number, state) = self.state.read().clone();
         if &*request.method == "OPTIONS" {
             exchange.send(cors::preflight(&state, &request));
             return;
         }
-        let Request { method, path, query, headers, body, peer, received } = request;
+        let Request { method, path, query, headers, body, peer, received, pass } = request;
         let request_id = self.ids.of(&headers);
         let facts = Facts {
             method: &method,
@@ -288,7 +300,8 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
-        let admitted = self.admit(&state, (&method, &path), &headers, peer);
+        let known = pass::place(pass, number);
+        let admitted = self.admit(&state, (&method, &path), &headers, peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
         self.pulse.observe(&Event::Arrived { endpoint: label });

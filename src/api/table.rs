@@ -37,6 +37,8 @@ pub enum Endpoint {
     Watch,
     /// `GET /openapi.json`.
     Document,
+    /// `GET /v1/usage`.
+    Usage,
     /// `GET /`.
     Page,
 }
@@ -118,6 +120,7 @@ pub const TABLE: &[Row] = &[
     Row { guarded: true, ..open(Endpoint::Explain, "/v1/status/explain") },
     row(Endpoint::Watch, "GET", "/v1/status/live", Dialect::Hapax),
     open(Endpoint::Document, "/openapi.json"),
+    row(Endpoint::Usage, "GET", "/v1/usage", Dialect::Hapax),
     open(Endpoint::Page, "/"),
 ];
 

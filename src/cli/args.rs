@@ -1,6 +1,7 @@
 //! The command line as typed, made into one command.
 
 use super::Failed;
+use super::usage::Wish;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub(super) enum Command {
     Completions { shell: String },
     Drill { config: Option<PathBuf>, place: Option<Place>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
+    Usage(Wish),
     Health { url: Option<String>, providers: bool, json: bool },
     NewKey { name: String, json: bool },
     Import { file: PathBuf, json: bool },
@@ -58,6 +60,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "explain",
     "simulate",
     "health",
+    "usage",
     "keys",
     "import",
     "completions",
@@ -73,6 +76,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
+        "usage" => &["--config", "--by", "--since", "--format"],
         "health" => &["--url", "--providers", "--json"],
         "keys" | "import" => &["--json"],
         _ => &[],
@@ -95,6 +99,9 @@ struct Options {
     json: bool,
     model: Option<String>,
     key: Option<String>,
+    by: Option<String>,
+    since: Option<String>,
+    format: Option<String>,
     given: Vec<&'static str>,
     words: Vec<String>,
 }
@@ -139,6 +146,15 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("key") => {
                 options.given.push("--key");
                 options.key = Some(text(&mut parser)?);
+            }
+            Long(name @ ("by" | "since" | "format")) => {
+                let (given, place) = match name {
+                    "by" => ("--by", &mut options.by),
+                    "since" => ("--since", &mut options.since),
+                    _ => ("--format", &mut options.format),
+                };
+                options.given.push(given);
+                *place = Some(text(&mut parser)?);
             }
             Long("json") => flag(&mut options.json, &mut options.given, "--json"),
             Long("print-config") => flag(&mut options.print_config, &mut options.given, "--print-config"),
@@ -209,6 +225,12 @@ fn command(options: Options) -> Result<Command, Failed> {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })
         }
+        ["usage"] => Ok(Command::Usage(Wish {
+            config: options.config,
+            by: options.by,
+            since: options.since,
+            format: options.format,
+        })),
         ["health"] => {
             Ok(Command::Health { url: options.url, providers: options.providers, json: options.json })
         }

@@ -1,6 +1,7 @@
 //! The one place where the rooms are wired together: settings in, a house in service out.
 
-use crate::api::{self, Api, Network, Pulse, State};
+use super::{books, exposition};
+use crate::api::{self, Api, Network, Pulse, Sources, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::domain::key::{Hash, Key, Keyring};
@@ -10,6 +11,7 @@ use crate::domain::{breaker, health};
 use crate::gateway::meter::{self, Meter};
 use crate::gateway::ports::{Observer, Provider};
 use crate::gateway::{self, Gateway, SlotSettings};
+use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::server::{Limits, Server};
 use crate::telemetry::{self, Metrics, Telemetry};
@@ -30,6 +32,7 @@ pub struct House {
     server: Server,
     parts: Parts,
     log: telemetry::Writer,
+    ledger: Arc<Ledger>,
     /// Guards the providers in service, and makes one reload wait for the other.
     made: Mutex<Vec<Made>>,
     /// Guards the thread that ends the checks of the gateway before and begins those of the present one.
@@ -67,18 +70,23 @@ impl House {
         let sink = logging.sink.clone();
         let metrics = Arc::new(Metrics::new(&settings.hash).map_err(|error| error.to_string())?);
         let telemetry = Telemetry::new(Arc::clone(&metrics), logging, Arc::clone(&clock));
-        let pulse = Arc::new(Pulse::new(Arc::new(telemetry)));
+        let (ledger, kept) = books::open(settings, &clock, Arc::new(telemetry))?;
+        let pulse = Arc::new(Pulse::new(Arc::clone(&ledger) as Arc<dyn Observer>));
         let observer = Arc::clone(&pulse) as Arc<dyn Observer>;
         let memory = Memory::new(settings.server.memory_max);
         let parts = Parts { metrics: Arc::clone(&metrics), observer, clock: Arc::clone(&clock), memory };
         let mut made = Vec::new();
         let state = parts.state(settings, &mut made, None)?;
+        books::recall(&state, &kept, &*clock);
         let gauges = Arc::new(std::sync::OnceLock::new());
         let api = Arc::new_cyclic(|api: &std::sync::Weak<Api>| {
-            let (api, gauges) = (api.clone(), Arc::clone(&gauges));
-            let exposition = Box::new(move || exposition(&metrics, &api, gauges.get(), &sink));
-            Api::new(state, pulse, Arc::clone(&clock), exposition)
+            let (api, gauges, theirs) = (api.clone(), Arc::clone(&gauges), Arc::clone(&ledger));
+            let exposition =
+                Box::new(move || exposition::text(&metrics, &api, (gauges.get(), &theirs), &sink));
+            let sources = Sources { exposition, usage: books::rows(&ledger) };
+            Api::new(state, pulse, Arc::clone(&clock), sources)
         });
+        books::remember(&ledger, &api, &clock);
         let server = Server::start(
             listener,
             limits(settings, Arc::clone(&parts.memory)),
@@ -91,7 +99,7 @@ impl House {
         api.configured(&settings.hash);
         api.state().gateway.start_checks().map_err(|error| format!("checks cannot be started: {error}"))?;
         let (made, changing_guard) = (Mutex::new(made), Mutex::default());
-        Ok(Self { api, server, parts, log, made, changing_guard })
+        Ok(Self { api, server, parts, log, ledger, made, changing_guard })
     }
 
     /// Where it listens.
@@ -114,6 +122,8 @@ impl House {
     pub fn reload(&self, settings: &Settings) -> Result<(), String> {
         let mut made = lock(&self.made);
         let old = self.api.state();
+        let opened =
+            books::other(&self.ledger, settings).inspect_err(|_| self.parts.metrics.reloaded(None))?;
         let state = self
             .parts
             .state(settings, &mut made, Some(&old))
@@ -122,6 +132,7 @@ impl House {
         self.api.replace(state);
         self.parts.metrics.reloaded(Some(&settings.hash));
         self.api.configured(&settings.hash);
+        books::change(&self.ledger, opened)?;
         self.change_guard(old, gateway)
     }
 
@@ -169,6 +180,7 @@ impl House {
             let _ = changing.join();
         }
         self.api.state().gateway.stop();
+        self.ledger.close();
         self.log.close();
         finished
     }
@@ -224,6 +236,7 @@ fn in_service(
     Ok(State {
         gateway: Arc::new(gateway),
         meter,
+        prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
         cors_origins: settings.cors_origins.clone(),
@@ -238,6 +251,7 @@ fn counted(settings: &Settings) -> meter::Settings {
         routes: settings.routes.iter().map(|route| (route.path.clone(), route.limits)).collect(),
         per_address: settings.per_address,
         wrong_keys_per_minute: settings.wrong_keys_per_minute.into(),
+        prices: Arc::new(settings.prices()),
     }
 }
 
@@ -356,36 +370,4 @@ pub(super) fn raise_descriptors() {
 /// What is guarded here is replaced as a whole, so a panic leaves it right.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The text of `/metrics`: what was counted, and what is read off the rooms now.
-fn exposition(
-    metrics: &Metrics,
-    api: &std::sync::Weak<Api>,
-    door: Option<&Arc<crate::server::Gauges>>,
-    sink: &telemetry::Sink,
-) -> String {
-    let mut gauges = telemetry::Gauges { log_dropped: sink.dropped(), ..telemetry::Gauges::default() };
-    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-    let mut kept = 0;
-    if let Some(api) = api.upgrade() {
-        let gateway = Arc::clone(&api.state().gateway);
-        gauges.healthy = gateway.snapshot().into_iter().map(|slot| (slot.name, slot.healthy)).collect();
-        gauges.circuits = gateway.circuits();
-        let (answers, bytes) = gateway.kept();
-        gauges.cache_entries = number(answers);
-        kept = bytes;
-    }
-    if let Some(door) = door {
-        gauges.connections = number(door.connections.load(Ordering::Relaxed));
-        gauges.queue_depth = number(door.queue_depth.load(Ordering::Relaxed));
-        gauges.workers_busy = number(door.workers_busy.load(Ordering::Relaxed));
-        gauges.memory = vec![
-            ("requests", number(door.memory_bytes.load(Ordering::Relaxed))),
-            ("calls", number(door.memory_of_others().saturating_sub(kept))),
-            ("cache", number(kept)),
-        ];
-        gauges.rejected = door.rejections().collect();
-    }
-    metrics.render(&gauges)
 }

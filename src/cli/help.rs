@@ -13,6 +13,7 @@ Commands:
   explain   which providers a request would try now, in which order, and why each other one is left out
   simulate  a provider that speaks every upstream dialect and misbehaves on request
   health    exit 0 when the gateway serves: a container's health check
+  usage     what was used, by whom, of which model, on which day, and what it cost
   keys new  print a new caller's key once, and the line with its hash for the configuration
   import litellm  write a configuration of LiteLLM again as one of ours
   completions  complete commands and options in bash, zsh or fish
@@ -124,6 +125,20 @@ Examples:
   hapax health --url http://127.0.0.1:9000 --providers
 ";
 
+const USAGE: &str = "\
+Usage: hapax usage [--by LIST] [--since WHEN] [--format table|csv|json] [--config FILE]
+
+What was used and what it cost, from the ledger at usage.path, whether the gateway runs or not. A running one is at most
+a second ahead of its file. Days and hours are UTC; what is older than two days is known to the hour.
+  --by LIST      key (the default), model, provider, endpoint, day, or several with commas
+  --since WHEN   7d (the default), 12h, 90m, 2w, or a day such as 2026-11-01
+  --format WORD  table (the default), csv, json
+
+Examples:
+  hapax usage --by key,model --since 30d
+  hapax usage --by day --since 2026-11-01 --format csv > november.csv
+";
+
 const KEYS: &str = "\
 Usage: hapax keys new NAME [--json]
 
@@ -156,6 +171,7 @@ pub(super) fn of(topic: Option<&str>) -> &'static str {
         Some("completions") => COMPLETIONS,
         Some("simulate") => SIMULATE,
         Some("health") => HEALTH,
+        Some("usage") => USAGE,
         Some("import") => IMPORT,
         Some("keys") => KEYS,
         _ => GENERAL,

@@ -2,6 +2,7 @@
 
 mod args;
 pub mod assemble;
+mod books;
 mod check;
 mod completions;
 mod container;
@@ -9,6 +10,7 @@ mod demo;
 pub mod drill;
 mod duty;
 mod explain;
+mod exposition;
 mod health;
 mod help;
 mod import;
@@ -17,6 +19,7 @@ mod reload;
 mod serve;
 mod simulate;
 mod systemd;
+mod usage;
 mod watch;
 
 use args::Command;
@@ -48,6 +51,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             drill::run(&drill::Wish { config: config.as_deref(), place, json, print_config })
         }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
+        Command::Usage(wish) => usage::run(&wish),
         Command::Health { url, providers, json } => health::run(url.as_deref(), providers, json),
         Command::NewKey { name, json } => keys::new(&name, json),
         Command::Import { file, json } => import::litellm(&file, json),

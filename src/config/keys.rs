@@ -11,8 +11,6 @@ use super::{quirks, value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Used,
-    /// Loads, checked, but nothing reads it in this version.
-    NotYet,
     /// A key of the Go original, or of its documentation, that has no effect; why, or what to use instead.
     Gone(&'static str),
 }
@@ -51,10 +49,6 @@ const fn used(path: &'static str, kind: Kind, default: &'static str) -> Row {
     Row { path, kind, default, effect: Effect::Used }
 }
 
-const fn later(path: &'static str, kind: Kind, default: &'static str) -> Row {
-    Row { path, kind, default, effect: Effect::NotYet }
-}
-
 const fn gone(path: &'static str, default: &'static str, why: &'static str) -> Row {
     Row { path, kind: Any, default, effect: Effect::Gone(why) }
 }
@@ -80,7 +74,7 @@ pub(super) static ROWS: &[Row] = &[
     used("server.listen", Text(listen), "127.0.0.1:8080"),
     used("server.host", Text(host), ""),
     used("server.port", Count(0, 65535), ""),
-    used("server.workers", Count(1, 65_536), "256"),
+    used("server.workers", Count(1, 65_536), "512"),
     used("server.queue", Count(1, 1_000_000), "512"),
     used("server.connections_max", Count(1, 1_000_000), "4096"),
     used("server.connections_per_address_max", Count(1, 1_000_000), "1024"),
@@ -211,7 +205,8 @@ pub(super) static ROWS: &[Row] = &[
     used("prices.*.cache_write", Amount, ""),
     used("prices.*.output", Amount, ""),
     used("usage", Section, ""),
-    later("usage.path", Text(any_text), ""),
+    used("usage.path", Text(any_text), ""),
+    used("usage.keep", Duration(86_400_000), "400d"),
     used("system_prompt", Text(any_text), ""),
     used("logging", Section, ""),
     used("logging.level", Choice(&["error", "warn", "info", "debug", "trace"]), "info"),

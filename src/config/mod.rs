@@ -73,6 +73,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// The operator's own prices by model or pattern.
     pub own_prices: Vec<(String, Price)>,
+    /// Where usage is kept, and for how long.
+    pub usage: Usage,
     /// Put first on Hapax's own endpoint when the caller gives no instructions.
     pub system_prompt: Option<String>,
     /// Origins allowed by CORS; `*` is any.
@@ -283,6 +285,15 @@ impl Settings {
     pub fn prices(&self) -> Prices {
         callers::known_prices(&self.providers, &self.own_prices)
     }
+}
+
+/// Where usage is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// The ledger's file; `None`: in memory.
+    pub path: Option<PathBuf>,
+    /// Older usage is forgotten.
+    pub keep: Duration,
 }
 
 /// Logging.

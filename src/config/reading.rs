@@ -108,22 +108,7 @@ impl<'e> Reading<'e> {
                 self.problem(at, &path, why);
                 node.value = Value::Wrong;
             }
-            Ok(parsed) if row.effect == Effect::NotYet => self.not_yet(node, row, path, &parsed),
             Ok(_) => self.inside(node, row, path),
-        }
-    }
-
-    /// A key for a later version: named unless it says what happens anyway.
-    fn not_yet(&mut self, node: &Node, row: &Row, path: &str, parsed: &Parsed) {
-        let empty = match &node.value {
-            Value::Map(entries) => entries.is_empty(),
-            Value::List(items) => items.is_empty(),
-            _ => false,
-        };
-        if !empty
-            && (*parsed == Parsed::Nothing || row.kind.parse_default(row.default).as_ref() != Ok(parsed))
-        {
-            self.warn(node.at, path, "has no effect yet");
         }
     }
 

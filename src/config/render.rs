@@ -66,6 +66,11 @@ pub fn effective(settings: &Settings) -> String {
     page.close();
     page.close();
     governed(&mut page, settings);
+    page.open("usage");
+    let path = settings.usage.path.as_ref().map(|path| quote(&path.display().to_string()));
+    page.line("path", path.unwrap_or_else(|| "null".to_owned()));
+    page.duration("keep", settings.usage.keep);
+    page.close();
     page.line("system_prompt", settings.system_prompt.as_deref().map_or("null".to_owned(), quote));
     page.open("logging");
     page.line("level", level(settings.logging.level));

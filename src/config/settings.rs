@@ -9,10 +9,11 @@ use super::providers::{self, Found};
 use super::reading::{Reading, Section};
 use super::value;
 use super::{
-    Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy,
+    Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, Usage,
     VirtualModel,
 };
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// Reads everything from a checked tree. The settings count only when the reading has no problem afterwards.
 pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> Settings {
@@ -58,6 +59,10 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         wrong_keys_per_minute: root.section("auth").small("wrong_keys_per_minute"),
         routes,
         own_prices: prices,
+        usage: Usage {
+            path: root.section("usage").text("path").map(PathBuf::from),
+            keep: root.section("usage").duration("keep"),
+        },
         system_prompt: root.text("system_prompt").or_else(|| root.section("llm").text("system_prompt")),
         cors_origins,
         logging,

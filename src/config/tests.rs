@@ -601,12 +601,14 @@ fn own_prices_go_before_the_table_and_what_has_none_is_named_beside_a_budget() {
 }
 
 #[test]
-fn keys_of_later_versions_are_silent_until_they_ask_for_something() {
-    let quiet = "routing: {strategy: preference}\ncache: {enabled: false, ttl: 10m, bytes_max: 32MiB}\nprices: {}\nusage: {path: null}";
+fn every_section_can_be_written_without_a_warning() {
+    let quiet = "routing: {strategy: preference}\ncache: {enabled: true, ttl: 10m, bytes_max: 32MiB}\nprices: {}\nusage: {path: usage.db, keep: 30d}";
     assert!(good(quiet).warnings.is_empty(), "{:?}", good(quiet).warnings);
-    let loud = "usage: {path: /x}";
-    assert_eq!(good(loud).warnings.len(), 1, "{:?}", good(loud).warnings);
+    let usage = good(quiet).usage;
+    assert_eq!((usage.path, usage.keep.as_secs()), (Some("usage.db".into()), 30 * 86_400));
+    assert_eq!((good("").usage.path, good("").usage.keep.as_secs()), (None, 400 * 86_400));
     assert_eq!(bad("routing: {strategy: random}").len(), 1);
+    assert_eq!(bad("usage: {keep: 23h}").len(), 1);
 }
 
 // ---- the original's files ----

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Longest duration a file may ask for; anything longer is a slip.
-pub(super) const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+pub(super) const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Characters in a name of the operator's; names become metric labels and header values.
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -42,7 +42,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Err(wrong());
     }
     if whole > DURATION_MAX {
-        return Err("must be at most a year".to_owned());
+        return Err("must be at most ten years".to_owned());
     }
     // What was meant as 100ms must not come out as 100.000001ms.
     Ok(Duration::from_micros(u64::try_from(whole.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)))

@@ -1,10 +1,11 @@
 //! Vectors for texts: OpenAI's `/v1/embeddings` and Ollama's `/api/embed`, callers and providers of both.
 //!
-//! Source: platform.openai.com/docs/api-reference/embeddings; Ollama's `docs/api.md`, "Generate Embeddings". Anthropic
-//! has none. Same dialect: the caller's bytes with `model` replaced, and the provider's bytes back.
+//! Source: platform.openai.com/docs/api-reference/embeddings; Ollama's `docs/api.md`, "Generate Embeddings". Gemini's
+//! are [`gemini`]'s business, Anthropic has none. Same dialect: the caller's bytes with `model` replaced, and the
+//! provider's bytes back.
 
 use super::openai::untranslatable;
-use super::{Body, Invalid, Outgoing, Wording, judged, raw};
+use super::{Body, Invalid, Outgoing, Wording, gemini, judged, raw};
 use crate::domain::chat::{Answer, Content, Usage};
 use crate::domain::embedding::{Embedding, Vector};
 use crate::domain::failure::{Failure, Fault};
@@ -58,23 +59,29 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     Ok((gist, Words { dialect, body: Arc::new(body), marks }))
 }
 
-/// How many texts an `input` has. Tokens are numbers: a list of them is one text.
+/// How many texts an `input` has. Tokens are numbers: a list of them is one text. Some of each is nothing.
 fn count(input: &RawValue) -> Result<usize, Invalid> {
     if raw::is_string(input) {
         return Ok(1);
     }
-    let (mut count, mut tokens) = (0, false);
+    let (mut texts, mut tokens, mut lists) = (0, 0, 0);
     raw::items(input.get(), |_, item| {
-        count += 1;
-        tokens |= !(raw::is_string(item) || item.get().starts_with('['));
+        match item.get().as_bytes().first() {
+            Some(b'"') => texts += 1,
+            Some(b'0'..=b'9') => tokens += 1,
+            Some(b'[') => lists += 1,
+            _ => return Err(raw::invalid("", INPUT)),
+        }
         Ok(())
     })
     .map_err(|_| raw::invalid("input", INPUT))?;
-    match count {
-        0 => Err(raw::invalid("input", INPUT)),
-        _ if tokens => Ok(1),
-        count if count > TEXTS_MAX => Err(raw::invalid("input", "must have at most 2048 entries")),
-        count => Ok(count),
+    match (texts, tokens, lists) {
+        (0, 1.., 0) => Ok(1),
+        (count @ 1.., 0, 0) | (0, 0, count @ 1..) if count > TEXTS_MAX => {
+            Err(raw::invalid("input", "must have at most 2048 entries"))
+        }
+        (count @ 1.., 0, 0) | (0, 0, count @ 1..) => Ok(count),
+        _ => Err(raw::invalid("input", INPUT)),
     }
 }
 
@@ -112,6 +119,7 @@ pub fn ask(target: Dialect, words: &Words, model: &str) -> Result<Outgoing, Fail
     let path = match target {
         Dialect::OpenAiChat => "/embeddings",
         Dialect::Ollama => "/api/embed",
+        Dialect::Gemini => return gemini::ask_vectors(decode(words)?, model),
         _ => return Err(Failure::new(Fault::Untranslatable, "the provider has no embeddings")),
     };
     if target == words.dialect {
@@ -143,6 +151,7 @@ pub fn read_answer(target: Dialect, words: &Words, body: Vec<u8>) -> Result<Answ
     let expected = expected(words)?;
     let (model, input, vectors) = match target {
         Dialect::Ollama => of_ollama(&body)?,
+        Dialect::Gemini => (String::new(), None, gemini::read_vectors(&body)?),
         _ => of_openai(&body)?,
     };
     let usage = input.map(|input| Usage { input, ..Usage::default() });
@@ -326,6 +335,10 @@ mod tests {
             (r#"{"model":"m","input":[]}"#, "input"),
             (r#"{"model":"m","input":null}"#, "input"),
             (r#"{"model":"m","input":{"a":1}}"#, "input"),
+            (r#"{"model":"m","input":["a",1]}"#, "input"),
+            (r#"{"model":"m","input":[[1],2]}"#, "input"),
+            (r#"{"model":"m","input":[{}]}"#, "input"),
+            (r#"{"model":"m","input":[-1]}"#, "input"),
             (r#"{"input":"x"}"#, "model"),
             (r#"{"model":"","input":"x"}"#, "model"),
             (r#"{"model":"m","input":"x","encoding_format":"int8"}"#, "encoding_format"),
@@ -364,6 +377,29 @@ mod tests {
                 .expect("it is translated");
         let expected = r#"{"model":"m","input":["a","b"],"encoding_format":"float"}"#;
         assert_eq!((sent.as_str(), dropped), (expected, vec!["truncate".to_owned()]));
+    }
+
+    #[test]
+    fn gemini_gets_a_request_per_text_and_gives_a_vector_each() {
+        let body = r#"{"model":"x","input":["a","b"],"dimensions":2,"user":"u"}"#;
+        let outgoing = ask(Dialect::Gemini, &opened(OPENAI, body).1, "text-embedding").expect("asked");
+        assert_eq!(
+            (&*outgoing.path, String::from_utf8(outgoing.body.into_vec()).expect("text").as_str()),
+            (
+                "/models/text-embedding:batchEmbedContents",
+                r#"{"requests":[{"model":"models/text-embedding","content":{"parts":[{"text":"a"}]},"outputDimensionality":2},{"model":"models/text-embedding","content":{"parts":[{"text":"b"}]},"outputDimensionality":2}]}"#
+            )
+        );
+        assert_eq!(outgoing.dropped, ["user"]);
+        let reply = r#"{"embeddings":[{"values":[1,0.5]},{"values":[2,0]}]}"#;
+        let answer = read(Dialect::Gemini, OPENAI, body, reply).expect("it is read");
+        assert_eq!(answer.content, Content::Vectors(vec![vec![1.0, 0.5], vec![2.0, 0.0]]));
+        let refused = [(r#"{"error":{"code":400}}"#, Fault::ErrorInBody), ("{}", Fault::Garbage)];
+        for (reply, fault) in refused {
+            assert_eq!(read(Dialect::Gemini, OPENAI, body, reply).expect_err(reply).fault, fault);
+        }
+        let climbing = ask(Dialect::Gemini, &opened(OPENAI, body).1, "a/../../b");
+        assert_eq!(climbing.expect_err("no such place").fault, Fault::UnknownModel);
     }
 
     #[test]

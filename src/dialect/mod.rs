@@ -15,6 +15,7 @@ mod lookup;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;
+mod place;
 mod raw;
 mod reader;
 pub mod responses;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use body::Body;
 pub use lookup::{estimate, weigh_answer, weigh_question};
+pub use place::{Slashes, place};
 pub use reader::Reader;
 pub use shape::{for_model, yielding};
 pub use writer::Writer;
@@ -213,6 +215,10 @@ fn translate(
     defaults: &Defaults,
 ) -> Result<Outgoing, Failure> {
     let mut chat = decode(words)?;
+    if chat.messages.iter().all(|message| message.parts.is_empty()) {
+        // To some vendors nothing is a question of another kind: whether the model is there.
+        return Err(Invalid::new(Some("messages"), "messages must say something").into());
+    }
     if words.dialect == Dialect::Hapax {
         hapax::instruct(&mut chat, defaults.system_prompt.as_deref());
     }

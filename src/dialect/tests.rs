@@ -288,6 +288,16 @@ fn an_openai_stream_is_worded_for_every_caller_and_ends_once() {
 }
 
 #[test]
+fn a_conversation_of_nothing_reaches_no_vendor_as_another_question() {
+    let body = br#"{"max_tokens":5,"messages":[{"role":"user","content":[]}]}"#.to_vec();
+    let (gist, words) = open(Dialect::Anthropic, body).expect("the door looks no deeper");
+    for target in [Dialect::OpenAiChat, Dialect::Ollama, Dialect::Gemini] {
+        let failure = ask(target, (&gist, &words), "m", None, &Defaults::default()).expect_err("nothing");
+        assert_eq!((failure.fault, failure.param.as_deref()), (Fault::BadRequest, Some("messages")));
+    }
+}
+
+#[test]
 fn a_request_reaches_every_vendor() {
     let body = r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}],"max_tokens":5,"logit_bias":{}}"#;
     let (gist, words) = open(Dialect::OpenAiChat, body.as_bytes().to_vec()).expect("good");

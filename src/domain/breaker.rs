@@ -201,6 +201,23 @@ impl Breaker {
         }
     }
 
+    /// What a restart needs to know of a breaker that is not closed: how long it refuses still, and its present wait.
+    #[must_use]
+    pub fn trouble(&self, now: Instant) -> Option<(Duration, Duration)> {
+        match self.state {
+            State::Closed { .. } => None,
+            State::Open { until, .. } => Some((until.saturating_duration_since(now), self.wait)),
+            State::HalfOpen { .. } => Some((Duration::ZERO, self.wait)),
+        }
+    }
+
+    /// Opens it as it was before a restart: refusing for so long, at most [`OPEN_MAX`] or the configured timeout.
+    pub fn resume(&mut self, (refusing, wait): (Duration, Duration), now: Instant) {
+        let most = OPEN_MAX.max(self.settings.timeout);
+        self.wait = wait.clamp(self.settings.timeout, most);
+        self.enter(State::Open { since: now, until: now + refusing.min(most) });
+    }
+
     /// Where it stands. One whose wait is over counts as half-open: the next request is a trial.
     #[must_use]
     pub fn state(&self, now: Instant) -> Circuit {
@@ -270,6 +287,24 @@ mod tests {
         assert_eq!(breaker.state(now), Circuit::Open);
         assert_eq!(breaker.state(until), Circuit::HalfOpen);
         assert!(breaker.admit(until).expect("a trial").began_trial());
+    }
+
+    #[test]
+    fn after_a_restart_it_goes_on_refusing_where_it_stopped_and_no_longer_than_ever() {
+        let now = Instant::now();
+        let mut before = opened(now);
+        assert_eq!(Breaker::new(settings(), now).trouble(now), None);
+        let later = now + 4 * SECOND;
+        let trouble = before.trouble(later).expect("it is open");
+        assert_eq!(trouble, (6 * SECOND, 10 * SECOND));
+        let mut after = Breaker::new(settings(), later);
+        after.resume(trouble, later);
+        assert_eq!(after.admit(later).unwrap_err(), Refused { until: now + 10 * SECOND });
+        assert!(after.admit(now + 10 * SECOND).expect("a trial").began_trial());
+        let _trial = before.admit(now + 10 * SECOND).expect("a trial");
+        assert_eq!(before.trouble(now + 10 * SECOND), Some((Duration::ZERO, 10 * SECOND)));
+        after.resume((9_000 * SECOND, 9_000 * SECOND), now);
+        assert_eq!(after.admit(now).unwrap_err(), Refused { until: now + OPEN_MAX });
     }
 
     #[test]
@@ -391,16 +426,20 @@ mod tests {
         failures: Vec<Instant>,
         cleared: Instant,
         opened: Instant,
+        until: Instant,
         wait: Duration,
         trials: Vec<(usize, Instant)>,
         era: usize,
     }
 
+    /// Who was let in, in which era, and whether by force.
+    type Ticket = (usize, usize, bool);
+
     impl Naive {
         fn admit(&mut self, ticket: usize, now: Instant) -> bool {
             match self.circuit {
                 Circuit::Closed => true,
-                Circuit::Open if now < self.opened + self.wait => false,
+                Circuit::Open if now < self.until => false,
                 Circuit::Open => {
                     (self.circuit, self.era) = (Circuit::HalfOpen, self.era + 1);
                     self.trials = vec![(ticket, now)];
@@ -417,7 +456,19 @@ mod tests {
             }
         }
 
-        fn settle(&mut self, (ticket, era): (usize, usize), outcome: Outcome, now: Instant) {
+        fn relent(&mut self, now: Instant) {
+            self.wait = self.settings.timeout;
+            if self.circuit == Circuit::Open {
+                self.until = self.until.min((self.opened + self.wait).max(now));
+            }
+        }
+
+        fn open(&mut self, now: Instant) {
+            (self.circuit, self.era) = (Circuit::Open, self.era + 1);
+            (self.opened, self.until) = (now, now + self.wait);
+        }
+
+        fn settle(&mut self, (ticket, era, forced): Ticket, outcome: Outcome, now: Instant) {
             if era != self.era {
                 return;
             }
@@ -431,7 +482,7 @@ mod tests {
                     }
                     self.failures.push(now);
                     if self.failures.len() == self.settings.failure_threshold as usize {
-                        (self.circuit, self.era, self.opened) = (Circuit::Open, self.era + 1, now);
+                        self.open(now);
                     }
                 }
                 (_, Outcome::Good) => {
@@ -439,9 +490,10 @@ mod tests {
                     self.wait = self.settings.timeout;
                     self.failures.clear();
                 }
+                (_, Outcome::Bad) if forced => {}
                 (_, Outcome::Bad) => {
                     self.wait = (self.wait * 2).min(OPEN_MAX);
-                    (self.circuit, self.era, self.opened) = (Circuit::Open, self.era + 1, now);
+                    self.open(now);
                 }
             }
         }
@@ -471,19 +523,26 @@ mod tests {
                 failures: Vec::new(),
                 cleared: now,
                 opened: now,
+                until: now,
                 wait: settings.timeout,
                 trials: Vec::new(),
                 era: 0,
             };
-            let mut out: Vec<(Permit, (usize, usize))> = Vec::new();
+            let mut out: Vec<(Permit, Ticket)> = Vec::new();
             for step in 0..60 {
                 now += Duration::from_millis(random(9_000) * random(2));
-                if random(2) == 0 || out.is_empty() {
+                if random(12) == 0 {
+                    breaker.relent(now);
+                    naive.relent(now);
+                } else if random(12) == 0 {
+                    let forced = naive.circuit != Circuit::Closed;
+                    out.push((breaker.admit_anyway(), (step, naive.era, forced)));
+                } else if random(2) == 0 || out.is_empty() {
                     let refuses = breaker.refuses(now).is_some();
                     let admitted = breaker.admit(now);
                     assert_eq!(admitted.is_err(), refuses);
                     assert_eq!(admitted.is_ok(), naive.admit(step, now), "history {history}, step {step}");
-                    out.extend(admitted.ok().map(|permit| (permit, (step, naive.era))));
+                    out.extend(admitted.ok().map(|permit| (permit, (step, naive.era, false))));
                 } else {
                     let at = usize::try_from(random(out.len() as u64)).expect("small");
                     let (permit, ticket) = out.swap_remove(at);

@@ -130,6 +130,11 @@ impl Budget {
         self.spent = self.spent.saturating_add(used);
     }
 
+    /// Hands a reservation back of which nothing was used.
+    pub fn give_back(&mut self, reserved: u64) {
+        self.reserved = self.reserved.saturating_sub(reserved);
+    }
+
     fn ends_in(&self, today: SystemTime) -> Duration {
         let end = UNIX_EPOCH + Duration::from_secs(self.period.1);
         end.duration_since(today).unwrap_or(SETTLED_SOON)

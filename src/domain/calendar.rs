@@ -1,6 +1,5 @@
 //! Seconds since 1970 as people write them: RFC 3339, in UTC.
 
-use super::digits::push_padded;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `2026-11-23T12:27:05.123Z`. Times before 1970 are written as 1970.
@@ -9,18 +8,50 @@ pub fn rfc3339(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
-    push_padded::<4>(&mut text, year);
-    for (mark, number) in
-        [('-', month), ('-', day), ('T', second / 3600), (':', second / 60 % 60), (':', second % 60)]
-    {
-        text.push(mark);
-        push_padded::<2>(&mut text, number);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put(&mut text[..4], year);
+    put(&mut text[5..7], month);
+    put(&mut text[8..10], day);
+    put(&mut text[11..13], second / 3600);
+    put(&mut text[14..16], second / 60 % 60);
+    put(&mut text[17..19], second % 60);
+    put(&mut text[20..23], u64::from(since.subsec_millis()));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The last digits of a number, as many as there is room for.
+fn put(room: &mut [u8], mut number: u64) {
+    for place in room.iter_mut().rev() {
+        *place = b"0123456789"[(number % 10) as usize];
+        number /= 10;
     }
-    text.push('.');
-    push_padded::<3>(&mut text, u64::from(since.subsec_millis()));
-    text.push('Z');
-    text
+}
+
+/// `2026-11-23`, for a day counted from 1970-01-01.
+#[must_use]
+pub fn date(day: u64) -> String {
+    let (year, month, day) = civil(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The day, counted from 1970-01-01, of a text like `2026-11-23`; `None` for anything else, and for days no calendar has.
+#[must_use]
+pub fn day_of(text: &str) -> Option<u64> {
+    let number = |part: &str| part.parse::<u64>().ok();
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    // Howard Hinnant's `days_from_civil`: the year begins in March.
+    let (shifted, month_from_march) = (if month > 2 { year } else { year - 1 }, (month + 9) % 12);
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = days.checked_sub(719_468)?;
+    // Back again, for days no month has, and for numbers with a sign or too few digits.
+    (date(days) == text).then_some(days)
 }
 
 /// Year, month and day of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
@@ -58,6 +89,25 @@ pub fn month_around(day: u64) -> (u64, u64) {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_day_is_read_as_it_is_written_and_nothing_else_is() {
+        for day in [0, 59, 60, 11_016, 11_017, 20_780, 100_000] {
+            assert_eq!(day_of(&date(day)), Some(day));
+        }
+        for wrong in [
+            "2026-02-29",
+            "2026-00-10",
+            "2026-13-01",
+            "2026-1-01",
+            "2026-01-0",
+            "1969-12-31",
+            "x",
+            "+2026-01-01",
+        ] {
+            assert_eq!(day_of(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn writes_dates_on_both_sides_of_leap_days() {

@@ -189,6 +189,18 @@ pub enum Event<'a> {
         /// The key's name, or `address`.
         client: &'a str,
     },
+    /// A budget did not suffice, or no longer.
+    OverBudget {
+        /// The key's name.
+        key: &'a str,
+    },
+    /// A key with a budget asks for what nobody knows the price of: no budget counts it.
+    Unpriced {
+        /// The provider.
+        provider: &'a str,
+        /// The model: configured name, or `other`.
+        model: &'a str,
+    },
     /// An attempt used tokens. A request has one for each provider that took part in its answer, and a follower of
     /// a flight has none: its leader's key is accounted.
     Used {
@@ -205,4 +217,13 @@ pub enum Event<'a> {
         /// How many.
         usage: Usage,
     },
+    /// The ledger's file cannot be written at present: what was used is kept in memory.
+    LedgerFailed {
+        /// What the machine said, in words.
+        why: &'a str,
+        /// Whether it worked until now.
+        first: bool,
+    },
+    /// The ledger's file is written again, and nothing is missing in it.
+    LedgerRecovered,
 }

@@ -63,6 +63,8 @@ pub enum Fault {
     StaleConnection,
     /// The caller left; nobody waits for the answer.
     CallerLeft,
+    /// The budget of the caller's key does not suffice.
+    OverBudget,
     /// What the caller asks for has no equivalent at this provider.
     Untranslatable,
     /// We failed: a panic, or a leader that vanished.
@@ -131,7 +133,9 @@ impl Fault {
     #[must_use]
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::BadRequest | Self::NotFound | Self::TooLarge | Self::ContentPolicy => Verdict::Caller,
+            Self::BadRequest | Self::NotFound | Self::TooLarge | Self::ContentPolicy | Self::OverBudget => {
+                Verdict::Caller
+            }
             Self::ContextLength => Verdict::Capacity,
             Self::UnknownModel => Verdict::UnknownModel,
             Self::KeyRefused | Self::PaymentRequired => Verdict::OurKey,
@@ -191,6 +195,7 @@ impl Fault {
             | Self::NoMemory
             | Self::StaleConnection
             | Self::CallerLeft
+            | Self::OverBudget
             | Self::Untranslatable
             | Self::Internal => Blame::Nobody,
         }
@@ -229,6 +234,7 @@ impl Fault {
             Self::TotalTimeout => "total_timeout",
             Self::StaleConnection => "stale_connection",
             Self::CallerLeft => "caller_left",
+            Self::OverBudget => "over_budget",
             Self::Untranslatable => "untranslatable",
             Self::Internal => "internal",
         }

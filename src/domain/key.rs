@@ -197,10 +197,26 @@ impl Keyring {
     ///
     /// # Errors
     /// Why it opens nothing.
-    pub fn recognise(&self, secret: &str, today: SystemTime) -> Result<&Key, Unrecognised> {
-        let owner = self.owners.get(&Hash::of(secret)).and_then(|place| self.keys.get(*place));
-        let key = owner.ok_or(Unrecognised::Unknown)?;
-        if key.expires.is_some_and(|end| end <= today) { Err(Unrecognised::Expired) } else { Ok(key) }
+    pub fn recognise(&self, secret: &str, today: impl FnOnce() -> SystemTime) -> Result<&Key, Unrecognised> {
+        self.at(*self.owners.get(&Hash::of(secret)).ok_or(Unrecognised::Unknown)?, today)
+    }
+
+    /// The key at a place of this ring, as [`Keyring::place`] told it.
+    ///
+    /// # Errors
+    /// Why it opens nothing.
+    pub fn at(&self, place: usize, today: impl FnOnce() -> SystemTime) -> Result<&Key, Unrecognised> {
+        let key = self.keys.get(place).ok_or(Unrecognised::Unknown)?;
+        if key.expires.is_some_and(|end| end <= today()) { Err(Unrecognised::Expired) } else { Ok(key) }
+    }
+
+    /// Where in this ring a key of it stands.
+    #[must_use]
+    pub fn place(&self, key: &Key) -> Option<usize> {
+        // There may be thousands: its address says where it lies, if it is one of them.
+        let from_first = (std::ptr::from_ref(key) as usize).checked_sub(self.keys.as_ptr() as usize)?;
+        let place = from_first / size_of::<Key>();
+        self.keys.get(place).filter(|mine| std::ptr::eq(*mine, key)).map(|_| place)
     }
 }
 
@@ -222,6 +238,19 @@ mod tests {
             may_pin: false,
             admin: false,
         }
+    }
+
+    #[test]
+    fn a_key_has_its_place_in_its_own_ring_only() {
+        let now = SystemTime::UNIX_EPOCH;
+        let ring = Keyring::new((0..100).map(|number| key("k", &format!("sk-{number}"))).collect());
+        for place in [0, 1, 99] {
+            let found = ring.recognise(&format!("sk-{place}"), || now).expect("it is in the ring");
+            assert_eq!(ring.place(found), Some(place));
+            assert!(std::ptr::eq(ring.at(place, || now).expect("it is there"), found));
+        }
+        assert_eq!(ring.place(&key("k", "sk-1")), None);
+        assert!(ring.at(100, || now).is_err());
     }
 
     #[test]
@@ -261,12 +290,12 @@ mod tests {
         let mut old = key("old", "sk-old");
         old.expires = Some(now);
         let ring = Keyring::new(vec![key("one", "sk-1"), old, key("two", "sk-2")]);
-        assert_eq!(ring.recognise("sk-2", now).map(|key| key.name.as_str()), Ok("two"));
-        assert_eq!(ring.recognise("sk-3", now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("", now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("sk-old", now).map(|key| key.name.as_str()), Err(Unrecognised::Expired));
+        assert_eq!(ring.recognise("sk-2", || now).map(|key| key.name.as_str()), Ok("two"));
+        assert_eq!(ring.recognise("sk-3", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("sk-old", || now).map(|key| key.name.as_str()), Err(Unrecognised::Expired));
         let before = now - Duration::from_nanos(1);
-        assert_eq!(ring.recognise("sk-old", before).map(|key| key.name.as_str()), Ok("old"));
+        assert_eq!(ring.recognise("sk-old", || before).map(|key| key.name.as_str()), Ok("old"));
     }
 
     #[test]
@@ -284,9 +313,9 @@ mod tests {
         let ring = Keyring::new(vec![turning, key("other", "sk-2")]);
         let now = SystemTime::UNIX_EPOCH;
         for secret in ["sk-old", "sk-new"] {
-            assert_eq!(ring.recognise(secret, now).map(|key| key.name.as_str()), Ok("bot"));
+            assert_eq!(ring.recognise(secret, || now).map(|key| key.name.as_str()), Ok("bot"));
         }
-        assert_eq!(ring.recognise("sk-2", now).map(|key| key.name.as_str()), Ok("other"));
+        assert_eq!(ring.recognise("sk-2", || now).map(|key| key.name.as_str()), Ok("other"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod health;
+pub mod keepsake;
 pub mod key;
 pub mod limit;
 pub mod pattern;

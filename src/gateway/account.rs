@@ -58,6 +58,11 @@ impl Tokens {
         self.last = self.reported.is_some();
     }
 
+    /// Tokens of output so far: by the length of what was heard, or the provider's own count if that is more.
+    pub(super) fn output_so_far(&self) -> u64 {
+        tokens_of(self.said).max(self.reported.map_or(0, |usage| usage.output))
+    }
+
     /// What was heard, where the provider has not had the last word.
     fn heard(&self) -> Usage {
         Usage {

@@ -397,6 +397,7 @@ pub(super) fn question(body: &str) -> Question {
             marks: Marks::default(),
         },
         pinned: None,
+        purse: None,
         deduplicate: true,
         wish: super::cache::Wish::default(),
         request_id: "r".to_owned(),

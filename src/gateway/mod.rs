@@ -15,7 +15,9 @@ mod checker;
 mod flight;
 mod house;
 mod inherit;
+mod keepsakes;
 pub mod meter;
+mod pay;
 pub mod ports;
 mod relay;
 mod resort;
@@ -49,6 +51,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use flight::{FLIGHTS_MAX, FOLLOWERS_MAX, REPLAY_BYTES_MAX, REPLAY_TOTAL_BYTES_MAX};
+pub use pay::BUDGET_EXCEEDED;
 pub use slot::{BUSY_MAX, MODEL_BREAKERS_MAX};
 
 /// What the gateway is told. Nothing here is optional: defaults are the configuration's business.

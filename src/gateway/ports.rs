@@ -3,6 +3,7 @@
 pub use super::cache::Cached;
 use super::cache::Wish;
 use super::cancel::Cancel;
+use super::meter::Purse;
 use crate::domain::chat::{Answer, SharedFrame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
@@ -26,6 +27,8 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// What pays for it, when the caller's key has a budget.
+    pub purse: Option<Purse>,
     /// What the caller wants of the cache, when there is one.
     pub wish: Wish,
     /// Travels upstream as `X-Request-ID`.

@@ -32,6 +32,7 @@ impl<'a> Run<'a> {
             match frames.next() {
                 Ok(Some(frame)) => {
                     stint.tokens.note(&frame);
+                    self.afford(stint, &frame)?;
                     self.pass(frame, &mut splice).map_err(gone)?;
                 }
                 Ok(None) => more = false,
@@ -70,6 +71,7 @@ impl<'a> Run<'a> {
                 };
             };
             stint.tokens.note(&frame);
+            self.afford(stint, &frame)?;
             let content = frame.deltas.iter().any(Delta::is_content);
             held.push(frame);
             if content {

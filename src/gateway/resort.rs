@@ -84,3 +84,13 @@ impl<'a> Run<'a> {
         self.remember(Failure { retry_after, ..Failure::new(Fault::Saturated, "every provider is busy") });
     }
 }
+
+/// When there was nobody to pass over.
+pub(super) fn nobody(none_at_all: bool) -> Failure {
+    if none_at_all {
+        Failure::new(Fault::Refused, "no provider is configured")
+    } else {
+        let words = "no provider of that name serves this model";
+        Failure { code: Some("unknown_provider".to_owned()), ..Failure::new(Fault::BadRequest, words) }
+    }
+}

@@ -7,7 +7,9 @@ use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
+use super::meter::Tab;
 use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
+use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
@@ -51,6 +53,7 @@ pub(super) struct Stint<'a> {
     /// How long a stream's first content took.
     pub(super) first_token: Option<Duration>,
     pub(super) tokens: Tokens,
+    pub(super) tab: Option<Tab>,
     /// Whether the provider was asked at all.
     pub(super) asked: bool,
     /// Bytes of a broken stream's text that the question carried besides.
@@ -154,7 +157,11 @@ impl<'a> Run<'a> {
         let patience = self.gateway.settings.retry_wait_max;
         let mut tally = Tally::default();
         loop {
-            let (failure, heard) = match self.attempt(slot, model, entry) {
+            let tab = match self.open_tab(slot, model) {
+                Ok(tab) => tab,
+                Err(failure) => return Visit::End(failure),
+            };
+            let (failure, heard) = match self.attempt(slot, model, (entry, tab)) {
                 Ok(outcome) => return Visit::Served(outcome),
                 Err(failed) => failed,
             };
@@ -215,7 +222,10 @@ impl<'a> Run<'a> {
         self.asked = 0;
         self.cause = Some(failure.clone());
         let resumable = self.told.as_ref().is_some_and(Told::resumable);
-        if failure.verdict() == Verdict::CallerLeft || !resumable {
+        if matches!(failure.verdict(), Verdict::CallerLeft)
+            || failure.fault == Fault::OverBudget
+            || !resumable
+        {
             return Visit::End(failure);
         }
         // The first token came in time; the one who goes on has as long as the first had.
@@ -228,7 +238,7 @@ impl<'a> Run<'a> {
         &mut self,
         slot: &'a Slot,
         model: &'a str,
-        mut entry: Entry<'a>,
+        (mut entry, tab): (Entry<'a>, Option<Tab>),
     ) -> Result<Outcome, (Failure, bool)> {
         let house = &self.gateway.house;
         let began = house.now();
@@ -241,6 +251,7 @@ impl<'a> Run<'a> {
             heard: false,
             first_token: None,
             tokens: Tokens::default(),
+            tab,
             asked: call.cancel.fired().is_none(),
             carried: so_far.map_or(0, str::len),
         };
@@ -275,7 +286,7 @@ impl<'a> Run<'a> {
     /// Tells everyone how an attempt ended: breakers, trail, observers.
     fn close(
         &mut self,
-        stint: Stint<'a>,
+        mut stint: Stint<'a>,
         entry: Entry<'a>,
         result: Result<Outcome, Failure>,
     ) -> Result<Outcome, (Failure, bool)> {
@@ -313,6 +324,9 @@ impl<'a> Run<'a> {
             }),
         );
         self.account(&stint, used);
+        if let Some(tab) = stint.tab.take() {
+            tab.settle(used, house.today());
+        }
         match result {
             Ok(outcome) => {
                 if !stint.heard {
@@ -380,13 +394,4 @@ pub(super) fn left(reason: Reason) -> Failure {
         Reason::Shutdown => "Hapax is shutting down",
     };
     Failure::new(Fault::CallerLeft, words)
-}
-
-fn nobody(none_at_all: bool) -> Failure {
-    if none_at_all {
-        Failure::new(Fault::Refused, "no provider is configured")
-    } else {
-        let words = "no provider of that name serves this model";
-        Failure { code: Some("unknown_provider".to_owned()), ..Failure::new(Fault::BadRequest, words) }
-    }
 }

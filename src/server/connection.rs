@@ -13,7 +13,7 @@
 use super::body::{Decoder, Framing};
 use super::head::{Parsed, Scan, Understood, parse};
 use super::limits::Limits;
-use super::message::{Head, Manner, Request};
+use super::message::{Head, Manner, Pass, Request};
 use super::refusal::Refusal;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub struct Connection {
     /// Bytes that are not used yet: of a head, or following a request that is out.
     buffer: Vec<u8>,
     incoming: Option<Incoming>,
+    /// What the screening of the present request said.
+    pass: Pass,
     /// What was understood of a head that was refused.
     refused: Understood,
 }
@@ -96,6 +98,7 @@ impl Connection {
             scan: Scan::default(),
             buffer: Vec::new(),
             incoming: None,
+            pass: Pass::default(),
             refused: Understood::default(),
         }
     }
@@ -136,6 +139,11 @@ impl Connection {
             let untouched = incoming.body.is_empty() && !incoming.complete && incoming.broken.is_none();
             incoming.parsed.expects_continue && untouched
         })
+    }
+
+    /// The head passes the screening with this.
+    pub fn passes(&mut self, pass: Pass) {
+        self.pass = pass;
     }
 
     /// The head passed the screening.
@@ -308,7 +316,8 @@ impl Connection {
             self.buffer = Vec::new();
         }
         let Head { method, path, query, headers, peer, .. } = head;
-        let request = Request { method, path, query, headers, body, peer, received: now };
+        let pass = std::mem::take(&mut self.pass);
+        let request = Request { method, path, query, headers, body, peer, received: now, pass };
         Step::Request(Box::new(Ready { request, manner }))
     }
 

@@ -65,10 +65,12 @@ impl DateCache {
             let begin = out.len();
             out.extend_from_slice(value.as_bytes());
             // A line break in a value would begin a field of somebody else's making.
-            out[begin..]
-                .iter_mut()
-                .filter(|byte| **byte < b' ' && **byte != b'\t')
-                .for_each(|byte| *byte = b' ');
+            if out[begin..].iter().fold(false, |any, byte| any | (*byte < b' ')) {
+                out[begin..]
+                    .iter_mut()
+                    .filter(|byte| **byte < b' ' && **byte != b'\t')
+                    .for_each(|byte| *byte = b' ');
+            }
             out.extend_from_slice(b"\r\n");
         }
         match extent {

@@ -140,7 +140,7 @@ pub struct Parsed {
 /// What the answer to a refused head needs to know of it.
 #[derive(Debug, Default)]
 pub struct Understood {
-    /// The target's path in its normal form.
+    /// The target's path in its normal form, or as it came when it has none.
     pub path: Option<String>,
     /// HEAD: the answer has no body.
     pub head_only: bool,
@@ -166,7 +166,10 @@ pub fn parse(
     }
     let method = request.method.unwrap_or_default();
     understood.head_only = method == "HEAD";
-    let target = normal_form(method, request.path.unwrap_or_default().as_bytes())?;
+    let raw = request.path.unwrap_or_default();
+    let target = normal_form(method, raw.as_bytes()).inspect_err(|_| {
+        understood.path = raw.split('?').next().map(str::to_owned);
+    })?;
     let old = request.version == Some(0);
     let (facts, framing, headers) = match fields(bytes, request.headers, old, limits) {
         Ok(fields) => fields,

@@ -177,12 +177,15 @@ impl Hub {
     /// Asks the handler about a complete head.
     fn screen(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some((head, manner)) = work.connection.head() else { return Err(After::Remove) };
-        let response = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
-            .unwrap_or_else(|_| Some(self.word(Refusal::Panicked, Some(&head.path))));
-        if let Some(response) = response {
-            // With a body still to come, or come and not looked at, the connection cannot go on.
-            let keep_alive = manner.keep_alive && head.content_length == Some(0);
-            return self.reply(line, work, &response, Manner { keep_alive, ..manner });
+        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
+            .unwrap_or_else(|_| Err(self.word(Refusal::Panicked, Some(&head.path))));
+        match screened {
+            Ok(pass) => work.connection.passes(pass),
+            Err(response) => {
+                // With a body still to come, or come and not looked at, the connection cannot go on.
+                let keep_alive = manner.keep_alive && head.content_length == Some(0);
+                return self.reply(line, work, &response, Manner { keep_alive, ..manner });
+            }
         }
         if work.connection.wants_continue() {
             self.send_once(line, b"HTTP/1.1 100 Continue\r\n\r\n")?;

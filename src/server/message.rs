@@ -122,6 +122,10 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
     }
 }
 
+/// What the screening of a head found out, for the handler of the request: means nothing to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pass(pub u64);
+
 /// A request whose head is complete and whose body is not asked for yet.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -156,6 +160,8 @@ pub struct Request {
     pub peer: IpAddr,
     /// When the last byte was there.
     pub received: Instant,
+    /// What the screening said.
+    pub pass: Pass,
 }
 
 /// An answer that is known as a whole. `Content-Length`, `Date` and `Connection` are added by the server.

@@ -33,7 +33,7 @@ pub use connection::{Connection, Ready, Step};
 pub use exchange::{Exchange, Gone};
 pub use gauges::Gauges;
 pub use limits::{HEADERS_CEILING, Limits};
-pub use message::{Head, Headers, Manner, Method, Request, Response};
+pub use message::{Head, Headers, Manner, Method, Pass, Request, Response};
 pub use refusal::{REASONS, Refusal};
 pub use reminder::{MakeOpening, Opening};
 pub use target::{Target, normal_form};
@@ -70,11 +70,14 @@ pub trait Handler: Send + Sync + 'static {
     /// Which lane a request belongs to, by its method and the normal form of its path.
     fn lane(&self, method: &str, path: &str) -> Lane;
 
-    /// Asked when a head is complete, before the rest of the body is waited for and before `100 Continue`: `Some`
-    /// answers at once; the connection closes unless there is no body.
-    fn screen(&self, head: &Head) -> Option<Response> {
+    /// Asked when a head is complete, before the rest of the body is waited for and before `100 Continue`. What it
+    /// passes with comes back with the request.
+    ///
+    /// # Errors
+    /// The answer, given at once; the connection closes unless there is no body.
+    fn screen(&self, head: &Head) -> Result<Pass, Response> {
         let _ = head;
-        None
+        Ok(Pass::default())
     }
 
     /// Answers a request, on a worker of its lane. An end without an answer counts as a panic.

@@ -36,11 +36,12 @@ impl Handler for Scripted {
         if path.starts_with("/health") { Lane::Control } else { Lane::Work }
     }
 
-    fn screen(&self, head: &Head) -> Option<Response> {
-        match head.headers.get("X-Key")? {
-            "wrong" => Some(text(401, "no")),
-            "nothing" => Some(text(204, "not sent")),
-            _ => None,
+    fn screen(&self, head: &Head) -> Result<Pass, Response> {
+        match head.headers.get("X-Key") {
+            Some("wrong") => Err(text(401, "no")),
+            Some("nothing") => Err(text(204, "not sent")),
+            Some(key) => Ok(Pass(key.len() as u64)),
+            None => Ok(Pass::default()),
         }
     }
 
@@ -51,6 +52,7 @@ impl Handler for Scripted {
                 let _ = self.release.recv();
                 exchange.send(text(200, "released"));
             }
+            "/pass" => exchange.send(text(200, &request.pass.0.to_string())),
             "/watch" => {
                 let (left, leaving) = unbounded();
                 exchange.on_leave(Box::new(move || {
@@ -275,6 +277,16 @@ fn head_tells_the_length_and_sends_no_body() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{head}");
     assert!(head.contains("Content-Length: 8\r\n"), "{head}");
     assert_eq!(caller.answer().1, "GET /y ");
+}
+
+#[test]
+fn what_the_screening_said_comes_with_its_request_and_no_other() {
+    let rig = rig(Limits::default());
+    let mut caller = rig.call();
+    for (key, said) in [("X-Key: four\r\n", "4"), ("", "0"), ("X-Key: seventeen-letters\r\n", "17")] {
+        caller.say(&format!("GET /pass HTTP/1.1\r\nHost: x\r\n{key}\r\n"));
+        assert_eq!(caller.answer().1, said, "{key}");
+    }
 }
 
 #[test]

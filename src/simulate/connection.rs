@@ -11,6 +11,7 @@ use super::line::{Broken, Line};
 use super::ollama;
 use super::openai;
 use super::perform::Turn;
+use super::pictures::pictures;
 use super::referee;
 use super::route::{Endpoint, Named, Vendor, admit, named, route};
 use super::talk::{Question, Role};
@@ -181,22 +182,32 @@ fn understand(
     if let (Vendor::Azure, Some(deployment), Value::Object(members)) = (vendor, &model, &mut body) {
         members.insert("model".to_owned(), deployment.as_str().into());
     }
-    let completion = |question, generate| Asked::Completion { question: Box::new(question), generate };
+    let completion = |question: Question, generate| {
+        let question = Box::new(Question { pictures: pictures(&body), ..question });
+        Asked::Completion { question, generate }
+    };
     let chat = |question: Question| {
         referee::judge(vendor, &body, &question.model)?;
         let parameters = referee::parameters(&body);
         Ok::<Asked, Complaint>(completion(Question { parameters, ..question }, false))
     };
     let embeddings = |question, body| Asked::Embeddings { question: Box::new(question), body };
+    if endpoint == Endpoint::Embeddings {
+        referee::judge_vectors(vendor, &body)?;
+    }
     Ok(match (vendor, endpoint) {
         (Vendor::OpenAi | Vendor::Azure, Endpoint::Embeddings) => {
             let question = Question::to(openai::model(&body)?);
-            let vectors = openai::embeddings(&body, &question.model)?;
+            let vectors = openai::embeddings(&body, &question.model);
             embeddings(question, vectors)
+        }
+        (Vendor::Gemini, Endpoint::Embeddings) => {
+            let question = Question::to(&model.unwrap_or_default());
+            embeddings(question, gemini::embed(&body))
         }
         (_, Endpoint::Embeddings) => {
             let question = Question::to(ollama::model(&body)?);
-            let vectors = ollama::embed(&body, &question.model)?;
+            let vectors = ollama::embed(&body, &question.model);
             embeddings(question, vectors)
         }
         (_, Endpoint::CountTokens) => {
@@ -207,7 +218,10 @@ fn understand(
             ollama::model(&body)?;
             Asked::Check { body: ollama::show(&shared.calendar()) }
         }
-        (_, Endpoint::Generate) => completion(ollama::read_generate(&body)?, true),
+        (_, Endpoint::Generate) => {
+            referee::judge_prompt(&body)?;
+            completion(ollama::read_generate(&body)?, true)
+        }
         (Vendor::OpenAi | Vendor::Azure, _) => chat(openai::read_chat(&body)?)?,
         (Vendor::Anthropic, _) => chat(anthropic::read_messages(&body, false)?)?,
         (Vendor::Ollama, _) => chat(ollama::read_chat(&body)?)?,

@@ -3,6 +3,7 @@
 
 use super::complaint::Complaint;
 use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, ToolChoice, text_of};
+use super::vectors::{dimensions, vector};
 use super::voice::Voice;
 use serde_json::{Map, Value, json};
 
@@ -64,6 +65,16 @@ fn plain(schema: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
         other => other.clone(),
     }
+}
+
+/// Answers a `batchEmbedContents` request.
+pub(super) fn embed(body: &Value) -> String {
+    let one = |request: &Value| {
+        let text = text_of(&request["content"]["parts"]);
+        json!({"values": vector(&text, dimensions(&request["outputDimensionality"]))})
+    };
+    let vectors: Vec<Value> = body["requests"].as_array().into_iter().flatten().map(one).collect();
+    json!({ "embeddings": vectors }).to_string()
 }
 
 /// The list of models.

@@ -3,7 +3,7 @@
 
 use super::complaint::{Complaint, quoted};
 use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, text_of};
-use super::vectors::vector;
+use super::vectors::{dimensions, texts, vector};
 use super::voice::Voice;
 use serde_json::{Value, json};
 
@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 pub(super) const VERSION: &str = r#"{"version":"0.12.6"}"#;
 /// What `GET /` tells.
 pub(super) const ROOT: &str = "Ollama is running";
-/// Numbers in one vector.
-const DIMENSIONS: usize = 8;
 
 /// Understands a chat request. No messages are legal: they ask to load the model.
 pub(super) fn read_chat(body: &Value) -> Result<Question, Complaint> {
@@ -73,19 +71,16 @@ pub(super) fn model(body: &Value) -> Result<&str, Complaint> {
 }
 
 /// Answers an embed request.
-pub(super) fn embed(body: &Value, model: &str) -> Result<String, Complaint> {
-    let inputs: Vec<&str> = match &body["input"] {
-        Value::String(text) => vec![text],
-        Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap_or_default()).collect(),
-        _ => return Err(Complaint::invalid("invalid input type", None, None)),
-    };
-    let vectors: Vec<Vec<f32>> = inputs.iter().map(|text| vector(text, DIMENSIONS)).collect();
+pub(super) fn embed(body: &Value, model: &str) -> String {
+    let inputs = texts(&body["input"]);
+    let dimensions = dimensions(&body["dimensions"]);
+    let vectors: Vec<Vec<f32>> = inputs.iter().map(|text| vector(text, dimensions)).collect();
     let words: usize = inputs.iter().map(|text| text.split_whitespace().count()).sum();
-    Ok(json!({
+    json!({
         "model": model, "embeddings": vectors, "total_duration": 14_143_917, "load_duration": 1_019_500,
         "prompt_eval_count": words,
     })
-    .to_string())
+    .to_string()
 }
 
 fn details() -> Value {

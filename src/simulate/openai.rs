@@ -3,14 +3,9 @@
 
 use super::complaint::{Complaint, quoted};
 use super::talk::{Answer, Delta, Finish, Message, Question, Role, Tool, ToolChoice, text_of};
-use super::vectors::vector;
+use super::vectors::{dimensions, texts, vector};
 use super::voice::Voice;
 use serde_json::{Value, json};
-
-/// Numbers in one vector.
-const DIMENSIONS: usize = 8;
-/// The most numbers in one vector.
-const DIMENSIONS_MAX: usize = 4096;
 
 /// Understands a chat completion request.
 pub(super) fn read_chat(body: &Value) -> Result<Question, Complaint> {
@@ -82,14 +77,9 @@ fn missing(param: &str) -> Complaint {
 }
 
 /// Answers an embeddings request.
-pub(super) fn embeddings(body: &Value, model: &str) -> Result<String, Complaint> {
-    let inputs: Vec<&str> = match &body["input"] {
-        Value::String(text) => vec![text],
-        Value::Array(texts) => texts.iter().map(|text| text.as_str().unwrap_or_default()).collect(),
-        _ => return Err(missing("input")),
-    };
-    let dimensions = body["dimensions"].as_u64().and_then(|count| usize::try_from(count).ok());
-    let dimensions = dimensions.unwrap_or(DIMENSIONS).min(DIMENSIONS_MAX);
+pub(super) fn embeddings(body: &Value, model: &str) -> String {
+    let inputs = texts(&body["input"]);
+    let dimensions = dimensions(&body["dimensions"]);
     let base64 = body["encoding_format"].as_str() == Some("base64");
     let data: Vec<Value> = inputs
         .iter()
@@ -102,7 +92,7 @@ pub(super) fn embeddings(body: &Value, model: &str) -> Result<String, Complaint>
         .collect();
     let words: usize = inputs.iter().map(|text| text.split_whitespace().count()).sum();
     let usage = json!({"prompt_tokens": words, "total_tokens": words});
-    Ok(json!({"object": "list", "data": data, "model": model, "usage": usage}).to_string())
+    json!({"object": "list", "data": data, "model": model, "usage": usage}).to_string()
 }
 
 /// Little-endian floats in base64 (RFC 4648), as the official clients ask for.

@@ -129,6 +129,7 @@ fn beside(request: &Request, path: &str) -> (Vendor, Result<Endpoint, Complaint>
     if path.starts_with("/v1beta/") {
         let endpoint = match (request.method.as_str(), path.rsplit_once(':').map(|(_, method)| method)) {
             ("POST", Some("generateContent")) => Endpoint::Chat,
+            ("POST", Some("batchEmbedContents")) => Endpoint::Embeddings,
             ("POST", Some("streamGenerateContent")) if query.contains("alt=sse") => Endpoint::Chat,
             ("GET", None) if path == "/v1beta/models" => Endpoint::Models,
             _ => return (Vendor::Gemini, Err(Complaint::Status(404))),
@@ -167,7 +168,8 @@ pub(super) fn admit(vendor: Vendor, request: &Request, key: Option<&str>) -> Res
             }
         }
         Vendor::Gemini => {
-            let in_query = request.path.contains("key=");
+            let query = request.path.split_once('?').map_or("", |(_, query)| query);
+            let in_query = query.split('&').any(|part| part.starts_with("key="));
             if in_query
                 || request.goog_api_key.is_none()
                 || key.is_some_and(|key| Some(key) != request.goog_api_key.as_deref())

@@ -7,6 +7,7 @@ use crate::domain::calendar::rfc3339;
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record, Tried};
 use std::io::Write as _;
+use std::net::IpAddr;
 
 /// Writes the line an event deserves, if any.
 pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
@@ -26,6 +27,13 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         Event::StreamAborted { provider, fault } => {
             log::warn!("a stream of {provider} could not be saved: {}", fault.word());
         }
+        Event::LedgerFailed { why, first: true } => {
+            log::error!("the ledger cannot be written ({why}); what is used is kept in memory until it can");
+        }
+        Event::LedgerFailed { why, first: false } => {
+            log::debug!("the ledger still cannot be written ({why})")
+        }
+        Event::LedgerRecovered => log::info!("the ledger is written again"),
         Event::Attempted { .. }
         | Event::FirstToken { .. }
         | Event::BreakerFailed { .. }
@@ -33,6 +41,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::Looked { .. }
         | Event::Evicted { .. }
         | Event::Limited { .. }
+        | Event::OverBudget { .. }
+        | Event::Unpriced { .. }
         | Event::Used { .. }
         | Event::Arrived { .. } => {}
     }
@@ -106,8 +116,7 @@ impl Line {
         self.number(",\"bytes_out\":", record.bytes_out);
         self.known(",\"key\":", record.key);
         if let Some(client) = record.client {
-            // An address is digits, dots, colons and letters.
-            let _ = write!(self.0, ",\"client\":\"{client}\"");
+            self.address(",\"client\":\"", client);
         }
     }
 
@@ -135,13 +144,34 @@ impl Line {
     }
 
     fn text(&mut self, value: &str) {
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer(&mut self.0, value);
+        let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        if value.bytes().fold(false, |any, byte| any | is_special(byte)) {
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(&mut self.0, value);
+            return;
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(value.as_bytes());
+        self.0.push(b'"');
     }
 
     fn number(&mut self, name: &str, value: u64) {
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(decimal(value, &mut [0; DECIMAL_BYTES]).as_bytes());
+    }
+
+    /// Digits, dots, colons and letters.
+    fn address(&mut self, name: &str, address: IpAddr) {
+        match address {
+            IpAddr::V4(v4) => {
+                let [first, rest @ ..] = v4.octets();
+                self.number(name, first.into());
+                rest.into_iter().for_each(|octet| self.number(".", octet.into()));
+            }
+            // Writing to memory cannot fail.
+            IpAddr::V6(v6) => drop(write!(self.0, "{name}{v6}")),
+        }
+        self.0.push(b'"');
     }
 
     fn truth(&mut self, name: &str, value: bool) {

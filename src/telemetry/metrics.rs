@@ -1,11 +1,13 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
+use super::children::Often;
 use super::{names, process};
 use crate::domain::event::{Circuit, Event, Record};
 use parking_lot::{Mutex, RwLock};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -30,7 +32,10 @@ pub struct Metrics {
     looked: IntCounterVec,
     evicted: IntCounter,
     limited: IntCounterVec,
-    tokens: IntCounterVec,
+    broke: IntCounterVec,
+    unpriced: IntCounterVec,
+    tokens: Often<IntCounter>,
+    ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
     config: IntGaugeVec,
@@ -41,9 +46,9 @@ pub struct Metrics {
 
 /// What callers see.
 struct Http {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    active: IntGaugeVec,
+    requests: Often<IntCounter>,
+    durations: Often<Histogram>,
+    active: Often<IntGauge>,
     errors: IntCounterVec,
     rejected: IntCounterVec,
     overhead: prometheus::Histogram,
@@ -51,8 +56,8 @@ struct Http {
 
 /// What providers do.
 struct Upstream {
-    requests: IntCounterVec,
-    latency: HistogramVec,
+    requests: Often<IntCounter>,
+    latency: Often<Histogram>,
     first_token: HistogramVec,
     failovers: IntCounterVec,
     retries: IntCounterVec,
@@ -95,6 +100,8 @@ pub struct Gauges {
     pub circuits: Vec<(String, Circuit)>,
     /// Log lines dropped since the start.
     pub log_dropped: u64,
+    /// Sums that are not in the ledger's file.
+    pub ledger_pending: i64,
 }
 
 impl Metrics {
@@ -114,7 +121,10 @@ impl Metrics {
             looked: make.counters("hapax_cache_requests_total")?,
             evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
-            tokens: make.counters("hapax_tokens_total")?,
+            broke: make.counters("hapax_budget_stops_total")?,
+            unpriced: make.counters("hapax_unpriced_requests_total")?,
+            tokens: make.counters("hapax_tokens_total")?.into(),
+            ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
             config: make.gauges("hapax_config_info")?,
@@ -146,19 +156,24 @@ impl Metrics {
         *self.breakers.models.write() = models;
     }
 
+    /// Whether it was never told before that nobody knows what this costs.
+    pub(super) fn never_unpriced(&self, provider: &str, model: &str) -> bool {
+        self.unpriced.with_label_values(&[provider, model]).get() == 0
+    }
+
     /// Counts one event.
     pub(super) fn count(&self, event: &Event<'_>) {
         match event {
-            Event::Arrived { endpoint } => self.http.active.with_label_values(&[endpoint]).inc(),
+            Event::Arrived { endpoint } => self.http.active.with(&[endpoint], |active| active.inc()),
             Event::Answered(record) => {
-                self.http.active.with_label_values(&[record.endpoint]).dec();
+                self.http.active.with(&[record.endpoint], |active| active.dec());
                 self.answered(record);
             }
             Event::Refused(record) => self.answered(record),
             Event::Attempted { provider, fault, took, stream: _ } => {
                 let outcome = fault.map_or("success", |fault| fault.word());
-                self.upstream.requests.with_label_values(&[provider, outcome]).inc();
-                self.upstream.latency.with_label_values(&[provider]).observe(took.as_secs_f64());
+                self.upstream.requests.with(&[provider, outcome], |requests| requests.inc());
+                self.upstream.latency.with(&[provider], |latency| latency.observe(took.as_secs_f64()));
             }
             Event::FirstToken { provider, after } => {
                 self.upstream.first_token.with_label_values(&[provider]).observe(after.as_secs_f64());
@@ -188,16 +203,20 @@ impl Metrics {
                     self.checks.errors.with_label_values(&[provider]).inc();
                 }
             }
+            Event::LedgerFailed { .. } => self.ledger_errors.inc(),
+            Event::LedgerRecovered => {}
             Event::Deduplicated => self.deduplicated.inc(),
             Event::Looked { hit } => {
                 self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
             }
             Event::Evicted { answers } => self.evicted.inc_by(*answers as u64),
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
+            Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
+            Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
             Event::Used { key, model, known, usage, .. } => {
                 let model = if *known { model } else { "other" };
-                self.tokens.with_label_values(&[key, model, "input"]).inc_by(usage.input);
-                self.tokens.with_label_values(&[key, model, "output"]).inc_by(usage.output);
+                self.tokens.with(&[key, model, "input"], |tokens| tokens.inc_by(usage.input));
+                self.tokens.with(&[key, model, "output"], |tokens| tokens.inc_by(usage.output));
             }
         }
     }
@@ -205,8 +224,10 @@ impl Metrics {
     fn answered(&self, record: &Record<'_>) {
         let mut digits = [0; 5];
         let status = decimal(record.status, &mut digits);
-        self.http.requests.with_label_values(&[record.endpoint, status]).inc();
-        self.http.durations.with_label_values(&[record.endpoint]).observe(record.took.as_secs_f64());
+        self.http.requests.with(&[record.endpoint, status], |requests| requests.inc());
+        self.http
+            .durations
+            .with(&[record.endpoint], |durations| durations.observe(record.took.as_secs_f64()));
         if let Some(error) = record.error {
             self.http.errors.with_label_values(&[error]).inc();
         }
@@ -228,6 +249,7 @@ impl Metrics {
         names::append(&mut out, "hapax_queue_depth", gauges.queue_depth);
         names::append(&mut out, "hapax_cache_entries", gauges.cache_entries);
         names::append(&mut out, "hapax_workers_busy", gauges.workers_busy);
+        names::append(&mut out, "hapax_ledger_pending", gauges.ledger_pending);
         process::append(&mut out);
         out
     }
@@ -261,9 +283,9 @@ impl Metrics {
 impl Http {
     fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            requests: make.counters("hapax_http_requests_total")?,
-            durations: make.histograms("hapax_http_request_duration_seconds")?,
-            active: make.gauges("hapax_http_active_requests")?,
+            requests: make.counters("hapax_http_requests_total")?.into(),
+            durations: make.histograms("hapax_http_request_duration_seconds")?.into(),
+            active: make.gauges("hapax_http_active_requests")?.into(),
             errors: make.counters("hapax_errors_total")?,
             rejected: make.counters("hapax_rejected_total")?,
             overhead: make.histogram("hapax_overhead_seconds", OVERHEAD)?,
@@ -274,8 +296,8 @@ impl Http {
 impl Upstream {
     fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            requests: make.counters("hapax_provider_requests_total")?,
-            latency: make.histograms("hapax_request_latency_seconds")?,
+            requests: make.counters("hapax_provider_requests_total")?.into(),
+            latency: make.histograms("hapax_request_latency_seconds")?.into(),
             first_token: make.histograms("hapax_time_to_first_token_seconds")?,
             failovers: make.counters("hapax_failovers_total")?,
             retries: make.counters("hapax_retries_total")?,
@@ -458,6 +480,8 @@ mod tests {
             Event::Looked { hit: true },
             Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },
+            Event::OverBudget { key: "bot" },
+            Event::Unpriced { provider: "a", model: "m" },
             Event::Used {
                 key: "none",
                 provider: "a",
@@ -471,6 +495,14 @@ mod tests {
             metrics.count(&event);
         }
         metrics.reloaded(Some("def"));
+    }
+
+    #[test]
+    fn what_has_no_price_is_new_once() {
+        let metrics = Metrics::new("abc").expect("names are valid");
+        assert!(metrics.never_unpriced("a", "m"));
+        metrics.count(&Event::Unpriced { provider: "a", model: "m" });
+        assert!(!metrics.never_unpriced("a", "m") && metrics.never_unpriced("a", "n"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What happened, worded for machines: metrics for Prometheus and one log line per request. Observing never blocks.
 
+mod children;
 mod journal;
 mod logger;
 mod metrics;
@@ -34,6 +35,11 @@ impl Telemetry {
 
 impl Observer for Telemetry {
     fn observe(&self, event: &Event<'_>) {
+        if let Event::Unpriced { provider, model } = event
+            && self.metrics.never_unpriced(provider, model)
+        {
+            log::warn!("what {model} at {provider} costs is not known, so no budget counts it: see prices");
+        }
         self.metrics.count(event);
         journal::tell(event, &self.logging, &*self.clock);
     }

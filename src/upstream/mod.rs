@@ -161,18 +161,21 @@ impl Upstream {
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
         let uri = self.requests.uri(&outgoing.path, asked.model);
-        let uri = uri.ok_or_else(|| self.failure(Fault::Internal))?;
+        let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
+        let now = self.clock.now();
+        let mut asked_before = false;
         let attempt = |key: Option<&HeaderValue>| {
             // Anew for every key: a refused one took its time.
-            let until = self.clock.now() + asked.head_within;
+            let begun = if std::mem::replace(&mut asked_before, true) { self.clock.now() } else { now };
+            let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let request = self.requests.post(&uri, key, said, &outgoing.body);
             let incoming = http::send(&self.way, &self.clock, &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, last).map(|incoming| (incoming, head))
         };
-        self.keys.try_each(self.clock.now(), attempt).map_err(|refused| match refused {
+        self.keys.try_each(now, attempt).map_err(|refused| match refused {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })

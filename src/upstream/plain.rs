@@ -129,8 +129,9 @@ impl Plain {
 
     /// A connection that rested, or a new one.
     fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
-        while let Some(mut wire) = self.shelf.take(self.clock.now()) {
-            if wire.serve(Arc::clone(line)) {
+        let now = self.clock.now();
+        while let Some(mut wire) = self.shelf.take(now) {
+            if wire.serve(Arc::clone(line), now) {
                 return Ok(wire);
             }
         }
@@ -355,8 +356,9 @@ impl Body {
     fn end(&mut self) {
         self.framing = Framing::Over;
         let Some(mut wire) = self.wire.take() else { return };
-        if self.keeps && wire.input().is_empty() && wire.rest() {
-            self.plain.shelf.put(wire, self.plain.clock.now());
+        let now = self.plain.clock.now();
+        if self.keeps && wire.input().is_empty() && wire.rest(now) {
+            self.plain.shelf.put(wire, now);
         }
     }
 }

@@ -10,7 +10,7 @@
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
-use crate::dialect::Body;
+use crate::dialect::{Body, Slashes, place};
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
@@ -24,6 +24,9 @@ use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
 /// Headers that are HTTP's business, not the configuration's.
 const FORBIDDEN: [&str; 6] =
     ["accept-encoding", "connection", "content-length", "expect", "transfer-encoding", "upgrade"];
+
+/// Headers that a request may have of its own, and that then go before what is configured.
+const OWN: [&str; 4] = ["x-request-id", "traceparent", "anthropic-beta", "anthropic-version"];
 
 /// How Azure's older API is addressed: by deployments, with a version.
 struct Azure {
@@ -43,7 +46,9 @@ pub(super) struct Requests {
     key_header: HeaderName,
     /// On every request, as ureq takes it.
     headers: HeaderMap,
-    /// The same as our own plain HTTP writes it: names in lower case, each with its whole line.
+    /// The same as our own plain HTTP writes it: what stands in every request of a question,
+    fixed: Vec<u8>,
+    /// and what may have to stand back, each with its whole line.
     lines: Vec<(HeaderName, Vec<u8>)>,
 }
 
@@ -103,8 +108,11 @@ impl Requests {
         let line = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.clone(), [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat())
         };
-        let lines = headers.iter().map(line).collect();
-        let mut requests = Self { root, azure, known: Vec::new(), key_header, headers, lines };
+        let (yielding, fixed): (Vec<_>, Vec<_>) =
+            headers.iter().map(line).partition(|(name, _)| *name == key_header || yields(name));
+        let fixed = fixed.into_iter().flat_map(|(_, line)| line).collect();
+        let mut requests =
+            Self { root, azure, known: Vec::new(), key_header, headers, fixed, lines: yielding };
         if requests.azure.is_none() {
             let asked = ["/chat/completions", "/messages", "/api/chat"];
             requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
@@ -124,10 +132,12 @@ impl Requests {
         keys.iter().map(value).collect()
     }
 
-    /// The address of a path below the API's root. `model`, in the provider's own words, is part of some.
+    /// The address of a path below the API's root. `model`, in the provider's own words, is part of some; `None` when
+    /// it cannot be.
     pub(super) fn uri(&self, path: &str, model: &str) -> Option<Uri> {
         if let Some(Azure { query }) = &self.azure {
-            return self.parsed(&format!("/deployments/{model}{path}{query}"));
+            let deployment = place(model, Slashes::Escaped)?;
+            return self.parsed(&format!("/deployments/{deployment}{path}{query}"));
         }
         let known = self.known.iter().find(|(known, _)| *known == path);
         known.map(|(_, uri)| uri.clone()).or_else(|| self.parsed(path))
@@ -203,10 +213,11 @@ impl Sending<'_> {
         out.extend_from_slice(self.uri.authority().map_or("", Authority::as_str).as_bytes());
         out.extend_from_slice(b"\r\n");
         let key = self.key.map(|key| (&self.requests.key_header, key));
+        out.extend_from_slice(&self.requests.fixed);
         for (name, line) in &self.requests.lines {
             let stands_back = key.is_some_and(|(key, _)| key == name)
                 || self.own().any(|(own, _)| own == name.as_str())
-                || (name == CONTENT_TYPE && self.body.is_none());
+                || (*name == CONTENT_TYPE && self.body.is_none());
             if !stands_back {
                 out.extend_from_slice(line);
             }
@@ -233,6 +244,11 @@ impl Sending<'_> {
         let fits = |value: &str| value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
         request_id.into_iter().chain(trace).chain(passed).filter(move |(_, value)| fits(value))
     }
+}
+
+/// Whether a configured header may have to stand back.
+fn yields(name: &HeaderName) -> bool {
+    *name == CONTENT_TYPE || OWN.contains(&name.as_str())
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -150,19 +150,19 @@ impl Wire {
     }
 
     /// From serving to rest: whether it is fit for another call.
-    pub(super) fn rest(&mut self) -> bool {
+    pub(super) fn rest(&mut self, now: Instant) -> bool {
         let Some(line) = self.line.take() else { return false };
-        self.rested_since = self.clock.now();
+        self.rested_since = now;
         self.pages.give_back();
         line.release() && !self.deaf && self.pages.gathered().is_empty()
     }
 
     /// From rest to serving a call: whether it can.
-    pub(super) fn serve(&mut self, line: Arc<Line>) -> bool {
+    pub(super) fn serve(&mut self, line: Arc<Line>, now: Instant) -> bool {
         if !line.takes_reused() {
             return false;
         }
-        let rested = self.clock.now().saturating_duration_since(self.rested_since);
+        let rested = now.saturating_duration_since(self.rested_since);
         if rested >= TRUSTED_FOR && !self.lives() {
             return false;
         }
@@ -236,7 +236,12 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        if self.line.is_some() { self.rest() } else { Line::calling().is_some_and(|line| self.serve(line)) }
+        let now = self.clock.now();
+        if self.line.is_some() {
+            self.rest(now)
+        } else {
+            Line::calling().is_some_and(|line| self.serve(line, now))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::rig::Rig;
 use hapax::simulate::Simulator;
 use serde_json::json;
 
-const KINDS: [&str; 3] = ["openai_compatible", "anthropic", "ollama"];
+const KINDS: [&str; 5] = ["openai_compatible", "anthropic", "ollama", "gemini", "azure"];
 
 #[test]
 fn responses_and_generate_answer_through_every_dialect() {
@@ -62,6 +62,47 @@ fn vectors_fail_over_to_those_who_have_the_same_model_and_to_nobody_else() {
     let before = rig.asked(2).len();
     let answer = rig.post("/v1/embeddings", r#"{"model":"a-embed","input":"one"}"#);
     assert_eq!((answer.status, rig.asked(2).len()), (502, before));
+}
+
+#[test]
+fn every_vendor_that_has_vectors_gives_the_same_to_every_front() {
+    let vector = |answer: &serde_json::Value, at: &str| answer.pointer(at).cloned().expect("a vector");
+    let mut seen = Vec::new();
+    for kind in ["openai_compatible", "ollama", "gemini", "azure"] {
+        let rig = Rig::new(&[kind]);
+        let body = r#"{"model":"a-embed","input":["one","two"],"dimensions":3}"#;
+        let answer = rig.post("/v1/embeddings", body).json();
+        let of_openai = [vector(&answer, "/data/0/embedding"), vector(&answer, "/data/1/embedding")];
+        let answer = rig.post("/api/embed", body).json();
+        assert_eq!(of_openai, [vector(&answer, "/embeddings/0"), vector(&answer, "/embeddings/1")], "{kind}");
+        assert_eq!(of_openai[0].as_array().map(Vec::len), Some(3), "{kind}");
+        seen.push(of_openai);
+    }
+    assert!(seen.iter().all(|vectors| *vectors == seen[0] && vectors[0] != vectors[1]), "{seen:?}");
+}
+
+#[test]
+fn a_callers_model_leads_to_no_other_place_at_a_provider() {
+    for each in ["", ", api_version: '2024-10-21'"] {
+        for kind in ["azure", "gemini"] {
+            if kind == "gemini" && !each.is_empty() {
+                continue;
+            }
+            let rig = Rig::built(&[kind], each, "");
+            for model in ["..", "a-x/../../../secret", "a-x?key=stolen", "a-x#", "a-x/%2e%2e"] {
+                for (path, field) in [("/v1/embeddings", "input"), ("/v1/chat/completions", "messages")] {
+                    let body = json!({"model": model, field: if field == "input" { json!("x") } else { json!([{"role": "user", "content": "Hello"}]) }});
+                    let status = rig.post(path, &body.to_string()).status;
+                    assert!(matches!(status, 200 | 400 | 404), "{kind} {path} {model}: {status}");
+                }
+            }
+            for seen in rig.asked(0) {
+                let bare = seen.path.split('?').next().unwrap_or_default();
+                assert!(!bare.split('/').any(|segment| segment == ".."), "{kind}: {}", seen.path);
+                assert!(seen.path.contains("stolen") == bare.contains("stolen"), "{kind}: {}", seen.path);
+            }
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod access;
 mod backs;
+mod budget;
 mod cache;
 mod contract;
 mod contract_streams;
@@ -20,3 +21,4 @@ mod secrets;
 mod story;
 mod tidy;
 mod translation;
+mod usage;

@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["domain", "gateway", "clock", "config"],
         &["prometheus", "log", "simplelog", "serde", "serde_json", "parking_lot"],
     ),
+    ("ledger", &["domain", "gateway", "clock"], &["rusqlite", "parking_lot"]),
     ("api", &["domain", "dialect", "gateway", "server", "clock"], &["serde", "serde_json", "parking_lot"]),
     ("simulate", &["clock"], &["serde", "serde_json", "httparse", "rustix", "parking_lot"]),
     ("drill", &["clock", "simulate"], &["serde", "serde_json", "parking_lot"]),
@@ -38,6 +39,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "config",
             "upstream",
             "telemetry",
+            "ledger",
             "api",
             "simulate",
             "drill",
@@ -52,6 +54,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
 const PARTS: &[(&str, &str, &[&str])] = &[
     ("upstream", "gateway", &["gateway::ports", "gateway::cancel"]),
     ("telemetry", "gateway", &["gateway::ports"]),
+    ("ledger", "gateway", &["gateway::ports"]),
 ];
 
 const CRATES: &[&str] = &[
@@ -72,6 +75,7 @@ const CRATES: &[&str] = &[
     "signal_hook",
     "listenfd",
     "tikv_jemallocator",
+    "rusqlite",
 ];
 
 /// Lines of a source file, its tests not counted.

@@ -4,17 +4,15 @@ import hashlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
+from house import KINDS, provider, serve, simulate, stop
+
 HERE = pathlib.Path(__file__).parent
-HAPAX = os.environ["HAPAX"]
 ROOM = pathlib.Path(os.environ["SDK_ROOM"])
-KINDS = {"oa": "openai_compatible", "an": "anthropic", "ol": "ollama"}
 # Each fault is a provider of its own, so that a busy or broken one takes no other check with it.
 FAULTS = {
     "badrequest": "bad_request",
@@ -26,49 +24,13 @@ FAULTS = {
     "cut": "cut_after=3",
     "refused": "status=401",
 }
-PATIENCE = 20.0
-children = []
-
-
-def start(*command, config=None):
-    """Starts one process of ours and waits for the address it says it listens at."""
-    process = subprocess.Popen(
-        [HAPAX, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
-    children.append(process)
-    found, said = threading.Event(), []
-    address = []
-
-    def read():
-        for line in process.stdout:
-            said.append(line)
-            if not address:
-                for word in line.replace(",", " ").replace('"', " ").split():
-                    bare = word.removeprefix("http://").rstrip(":")
-                    if bare.startswith("127.0.0.1:") and not bare.endswith(":0"):
-                        address.append(bare)
-                        found.set()
-                        break
-
-    threading.Thread(target=read, daemon=True).start()
-    if not found.wait(PATIENCE):
-        sys.exit(f"hapax {' '.join(command)} did not say where it listens:\n{''.join(said)}")
-    return f"http://{address[0]}"
-
-
-def provider(kind, url, model, extra=""):
-    models = json.dumps([f"{kind}-*", "claude-*"] if kind == "an" else [f"{kind}-*"])
-    return (
-        f"{{type: {KINDS[kind]}, base_url: '{url}', api_key: sk-test, retries: 0, "
-        f"model: {json.dumps(model)}, models: {models}{extra}}}"
-    )
 
 
 def healthy(urls):
     lines = ["server: {listen: '127.0.0.1:0'}", "providers:"]
     for kind, url in urls.items():
         lines.append(f"  {kind}: {provider(kind, url, f'{kind}-m')}")
-    lines += ["provider_preference: [oa, an, ol]", "deduplicate: always"]
+    lines += [f"provider_preference: [{', '.join(urls)}]", "deduplicate: always"]
     return "\n".join(lines) + "\n"
 
 
@@ -92,27 +54,8 @@ def faulty(urls):
 
 
 def tight(urls):
-    return healthy({"oa": urls["oa"]}).replace(
-        "provider_preference: [oa, an, ol]\n", "provider_preference: [oa]\n"
-    ).replace("server: {listen: '127.0.0.1:0'}", "server: {listen: '127.0.0.1:0', workers: 1, queue: 1}")
-
-
-def serve(folder, name, text):
-    path = folder / f"{name}.yaml"
-    path.write_text(text)
-    return start("serve", "--config", str(path))
-
-
-def stop():
-    for process in children:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    limit = time.monotonic() + 5
-    for process in children:
-        try:
-            process.wait(max(0.1, limit - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
+    one = "server: {listen: '127.0.0.1:0', workers: 1, queue: 1}"
+    return healthy({"oa": urls["oa"]}).replace("server: {listen: '127.0.0.1:0'}", one)
 
 
 def main():
@@ -122,7 +65,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=ROOM) as folder:
         folder = pathlib.Path(folder)
         try:
-            urls = {kind: start("simulate", "--listen", "127.0.0.1:0") for kind in KINDS}
+            urls = {kind: simulate() for kind in KINDS}
             environment = dict(
                 os.environ,
                 HAPAX_HEALTHY=serve(folder, "healthy", healthy(urls)),

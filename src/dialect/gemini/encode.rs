@@ -3,14 +3,13 @@
 use super::contents::{Conversation, Piece, Turn, arrange};
 use super::models::{self, Model, Thought};
 use super::schema;
-use crate::dialect::{Defaults, Outgoing, raw};
+use crate::dialect::{Defaults, Outgoing, Slashes, place, raw};
 use crate::domain::chat::{Chat, Format, ToolChoice};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Gist;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// The vendor refuses more stops.
 const STOPS_MAX: usize = 5;
@@ -141,23 +140,21 @@ pub fn encode(
     }
     let mut body = Vec::new();
     raw::write(&mut body, &request);
-    Ok(Outgoing { path: path(model, gist.stream), body: body.into(), dropped, unwrap_tool: None })
+    Ok(Outgoing { path: path(model, gist.stream)?, body: body.into(), dropped, unwrap_tool: None })
 }
 
-/// Below the API's root. A model's name is a path there; whatever else is in it is escaped (RFC 3986, section 2.3).
-fn path(model: &str, stream: bool) -> Cow<'static, str> {
+/// A model's place below the API's root: its name is a path there.
+pub(super) fn named(model: &str) -> Result<String, Failure> {
     let model = model.trim_start_matches('/');
-    let mut path = String::from(if model.contains('/') { "/" } else { "/models/" });
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/!,=@".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Writing to memory does not fail.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path.push_str(if stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" });
-    Cow::Owned(path)
+    let name = place(model, Slashes::Kept);
+    let name = name.ok_or_else(|| Failure::new(Fault::UnknownModel, "no model has such a name"))?;
+    Ok(format!("/{}{name}", if model.contains('/') { "" } else { "models/" }))
+}
+
+/// Where its answers come from.
+fn path(model: &str, stream: bool) -> Result<Cow<'static, str>, Failure> {
+    let method = if stream { ":streamGenerateContent?alt=sse" } else { ":generateContent" };
+    Ok(Cow::Owned(named(model)? + method))
 }
 
 fn declarations(chat: &Chat) -> Result<Vec<Declaration<'_>>, Failure> {

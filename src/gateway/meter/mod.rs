@@ -6,10 +6,13 @@
 
 mod addresses;
 mod hold;
+mod purse;
 mod saved;
 
 pub use addresses::ADDRESSES_MAX;
 pub use hold::Hold;
+pub use purse::Purse;
+pub(super) use purse::{Broke, Output, Tab, WHOLE_TOKENS};
 pub use saved::{Saved, Scope, Spent};
 
 use super::ports::{Caller, Observer};
@@ -17,6 +20,7 @@ use crate::domain::budget::{Allowance, Budget};
 use crate::domain::event::Event;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
+use crate::domain::price::Prices;
 use crate::domain::rule::{Refusal, Rule, Standing};
 use addresses::Addresses;
 use parking_lot::{Mutex, MutexGuard};
@@ -36,6 +40,8 @@ pub struct Settings {
     pub per_address: Limits,
     /// Wrong keys from one address in a minute.
     pub wrong_keys_per_minute: u64,
+    /// What tokens cost.
+    pub prices: Arc<Prices>,
 }
 
 /// One request, as the meter sees it.
@@ -70,6 +76,7 @@ pub struct Meter {
     addresses: Option<Arc<Mutex<Addresses>>>,
     /// Guards which addresses have shown wrong keys.
     strangers: Arc<Mutex<Addresses>>,
+    prices: Arc<Prices>,
     observer: Arc<dyn Observer>,
 }
 
@@ -110,6 +117,7 @@ impl Meter {
             routes: settings.routes.iter().map(route).collect(),
             addresses: per_address.any().then(|| Arc::new(Mutex::new(Addresses::new(per_address)))),
             strangers: Arc::new(Mutex::new(Addresses::new(strangers))),
+            prices: Arc::clone(&settings.prices),
             observer,
         };
         meter.order_routes();
@@ -192,6 +200,15 @@ impl Meter {
                 Err(limited)
             }
         }
+    }
+
+    /// The money of a caller whose key has a budget; `input` says how many tokens his question cannot exceed.
+    pub fn purse(&self, caller: &Caller, input: impl FnOnce() -> u64) -> Option<Purse> {
+        let account = self.keys.get(caller.key_name()?)?;
+        if account.budget.lock().is_none() {
+            return None;
+        }
+        Some(Purse { account: Arc::clone(account), prices: Arc::clone(&self.prices), input: input() })
     }
 
     /// Somebody at this address showed a key that nobody has. After how much time another one is worth looking at;

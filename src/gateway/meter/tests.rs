@@ -41,6 +41,7 @@ fn settings() -> Settings {
         routes: Vec::new(),
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 2,
+        ..Settings::default()
     }
 }
 
@@ -239,6 +240,7 @@ fn a_restart_changes_nothing_for_anybody() {
         routes: vec![("/v1/*".to_owned(), limits(20, 0, 0))],
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 1,
+        ..Settings::default()
     };
     let (_, old) = meter(&told);
     let (now, today) = (Instant::now(), UNIX_EPOCH + Duration::from_secs(1_000));

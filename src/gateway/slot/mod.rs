@@ -4,6 +4,9 @@
 //! model at it. A request needs leave from both breakers, and hands both permits back with its [`Entry`].
 
 mod entry;
+mod lock;
+#[cfg(test)]
+mod tests;
 
 pub(super) use entry::{Ended, Entry, Pace};
 
@@ -16,6 +19,7 @@ use crate::domain::breaker::{Breaker, Permit, Refused, Settings};
 use crate::domain::event::{Circuit, Event};
 use crate::domain::failure::Failure;
 use crate::domain::health::Health;
+use lock::Lock;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +49,7 @@ pub(super) struct Slot {
     pub(super) max_concurrency: usize,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Guards what the checking thread waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
@@ -84,6 +88,9 @@ struct ModelBreaker {
     breaker: Breaker,
 }
 
+/// How long a breaker refuses still, and its present wait.
+type Trouble = (Duration, Duration);
+
 /// Something a breaker did: `None`, it counted a failure.
 type Moves = Vec<(Arc<str>, Option<Circuit>)>;
 
@@ -116,7 +123,7 @@ impl Slot {
             weight: told.weight,
             max_concurrency: told.max_concurrency.max(1),
             breaker,
-            state: Mutex::new(state),
+            state: Lock::new(state),
             bell: Mutex::default(),
             rung: Condvar::new(),
         }
@@ -279,6 +286,33 @@ impl Slot {
         if state.busy_until.is_some_and(|busy| busy <= until) {
             state.busy_until = None;
         }
+    }
+
+    /// What is worth knowing after a restart: circuits that are not closed, by name, and how long it is busy.
+    pub(super) fn trouble(&self, now: Instant) -> (Vec<(String, Trouble)>, Option<Duration>) {
+        let state = self.state.lock();
+        let own = state.breaker.trouble(now).map(|trouble| (self.name.to_string(), trouble));
+        let of_model = |known: &ModelBreaker| Some((known.label.to_string(), known.breaker.trouble(now)?));
+        let circuits = own.into_iter().chain(state.models.iter().filter_map(of_model)).collect();
+        let busy = state.busy_until.filter(|until| now < *until).map(|until| until - now);
+        (circuits, busy)
+    }
+
+    /// Opens its circuit, or a model's, as it was before a restart.
+    pub(super) fn resume(&self, model: Option<&str>, trouble: Trouble, now: Instant) {
+        let mut state = self.state.lock();
+        match model {
+            None => state.breaker.resume(trouble, now),
+            Some(model) => {
+                let place = state.place_for(self, model, now);
+                state.models[place].breaker.resume(trouble, now);
+            }
+        }
+    }
+
+    /// It asked for patience before a restart.
+    pub(super) fn resume_busy(&self, until: Instant) {
+        self.state.lock().busy_until = Some(until);
     }
 
     /// Where everything stands.

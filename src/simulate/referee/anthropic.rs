@@ -2,6 +2,7 @@
 
 use super::super::anthropic::SIGNATURE;
 use super::super::complaint::Complaint;
+use super::types::{Kind, of_anthropic};
 use super::{items, stranger, wrong};
 use serde_json::Value;
 
@@ -30,12 +31,30 @@ const KNOWN: [&str; 22] = [
     "inference_geo",
     "speed",
 ];
+/// What they are.
+const TYPES: [(&str, Kind); 11] = [
+    ("max_tokens", Kind::Whole),
+    ("stream", Kind::Truth),
+    ("tools", Kind::List),
+    ("tool_choice", Kind::Object),
+    ("temperature", Kind::Number),
+    ("top_p", Kind::Number),
+    ("top_k", Kind::Whole),
+    ("stop_sequences", Kind::List),
+    ("metadata", Kind::Object),
+    ("thinking", Kind::Object),
+    ("output_config", Kind::Object),
+];
 /// Tokens.
 const BUDGET_MIN: u64 = 1024;
 
 pub(super) fn judge(body: &Value) -> Result<(), Complaint> {
     if let Some(name) = stranger(body, &KNOWN) {
         return Err(wrong(format!("{name}: Extra inputs are not permitted")));
+    }
+    of_anthropic(body, &TYPES)?;
+    if !matches!(&body["system"], Value::Null | Value::String(_) | Value::Array(_)) {
+        return Err(wrong("system: Input should be a valid string or list"));
     }
     for name in ["temperature", "top_p"] {
         if body[name].as_f64().is_some_and(|number| !(0.0..=1.0).contains(&number)) {

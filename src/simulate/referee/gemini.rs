@@ -2,6 +2,7 @@
 
 use super::super::complaint::Complaint;
 use super::super::gemini::SIGNATURE;
+use super::types::{Kind, of_gemini};
 use super::{items, stranger, wrong};
 use serde_json::Value;
 
@@ -44,6 +45,18 @@ const GENERATION: [&str; 16] = [
     "speechConfig",
     "thinkingConfig",
 ];
+const TYPES: [(&str, Kind); 10] = [
+    ("stopSequences", Kind::List),
+    ("responseMimeType", Kind::Text),
+    ("candidateCount", Kind::Whole),
+    ("maxOutputTokens", Kind::Whole),
+    ("temperature", Kind::Number),
+    ("topP", Kind::Number),
+    ("topK", Kind::Number),
+    ("seed", Kind::Whole),
+    ("presencePenalty", Kind::Number),
+    ("frequencyPenalty", Kind::Number),
+];
 const SCHEMA: [&str; 21] = [
     "type",
     "format",
@@ -74,6 +87,7 @@ pub(super) fn judge(body: &Value, model: &str) -> Result<(), Complaint> {
     known(&body["systemInstruction"], &["role", "parts"], "system_instruction")?;
     let config = &body["generationConfig"];
     known(config, &GENERATION, "generation_config")?;
+    of_gemini(config, &TYPES, "generation_config.")?;
     if items(&config["stopSequences"]).len() > 5 {
         return Err(wrong("Too many stop sequences: at most 5 are allowed."));
     }

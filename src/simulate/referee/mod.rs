@@ -4,6 +4,8 @@ mod anthropic;
 mod gemini;
 mod ollama;
 mod openai;
+mod types;
+mod vectors;
 
 use super::complaint::Complaint;
 use super::route::Vendor;
@@ -17,6 +19,16 @@ pub(super) fn judge(vendor: Vendor, body: &Value, model: &str) -> Result<(), Com
         Vendor::Ollama => ollama::judge(body),
         Vendor::Gemini => gemini::judge(body, model),
     }
+}
+
+/// Judges a request for vectors as its vendor does.
+pub(super) fn judge_vectors(vendor: Vendor, body: &Value) -> Result<(), Complaint> {
+    vectors::judge(vendor, body)
+}
+
+/// Judges Ollama's completion of a prompt as it does.
+pub(super) fn judge_prompt(body: &Value) -> Result<(), Complaint> {
+    ollama::judge_prompt(body)
 }
 
 /// The refusal of a parameter that this model does not take.

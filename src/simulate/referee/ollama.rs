@@ -1,10 +1,12 @@
-//! What Ollama refuses of a chat request: what does not fit its Go structs.
+//! What Ollama refuses of a chat request and of a prompt: what does not fit its Go structs.
 
 use super::super::complaint::Complaint;
+use super::types::{Kind, of_ollama, unfit};
 use super::{items, wrong};
 use serde_json::Value;
 
 pub(super) fn judge(body: &Value) -> Result<(), Complaint> {
+    of_ollama(body, &[("stream", Kind::Truth), ("tools", Kind::List), ("options", Kind::Object)])?;
     for message in items(&body["messages"]) {
         if !message["content"].is_string() && !message["content"].is_null() {
             return Err(unfit(&message["content"], "messages.content", "string"));
@@ -16,14 +18,36 @@ pub(super) fn judge(body: &Value) -> Result<(), Complaint> {
                 return Err(unfit(arguments, field, "api.ToolCallFunctionArguments"));
             }
         }
-        for image in items(&message["images"]) {
-            let text = image.as_str().unwrap_or_default();
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-            if let Some(at) = text.bytes().position(|byte| !fits(byte)) {
-                return Err(wrong(format!("illegal base64 data at input byte {at}")));
-            }
+        pictures(&message["images"])?;
+    }
+    common(body)
+}
+
+pub(super) fn judge_prompt(body: &Value) -> Result<(), Complaint> {
+    const TEXT: Kind = Kind::Text;
+    let texts = [("prompt", TEXT), ("system", TEXT), ("suffix", TEXT), ("template", TEXT)];
+    of_ollama(body, &texts)?;
+    of_ollama(body, &[("stream", Kind::Truth), ("raw", Kind::Truth), ("options", Kind::Object)])?;
+    pictures(&body["images"])?;
+    common(body)
+}
+
+/// Each the base64 of its bytes (RFC 4648, section 4).
+fn pictures(images: &Value) -> Result<(), Complaint> {
+    if !images.is_null() && !images.is_array() {
+        return Err(unfit(images, "images", "[]api.ImageData"));
+    }
+    for image in items(images) {
+        let Some(text) = image.as_str() else { return Err(unfit(image, "images", "api.ImageData")) };
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+        if let Some(at) = text.bytes().position(|byte| !fits(byte)) {
+            return Err(wrong(format!("illegal base64 data at input byte {at}")));
         }
     }
+    Ok(())
+}
+
+fn common(body: &Value) -> Result<(), Complaint> {
     let options = &body["options"];
     for name in ["temperature", "top_p", "presence_penalty", "frequency_penalty"] {
         if !options[name].is_null() && !options[name].is_number() {
@@ -47,20 +71,14 @@ pub(super) fn judge(body: &Value) -> Result<(), Complaint> {
             )));
         }
     }
+    if !matches!(&body["think"], Value::Null | Value::Bool(_) | Value::String(_)) {
+        return Err(wrong(
+            "think must be a boolean or string (\"high\", \"medium\", \"low\", true, or false)",
+        ));
+    }
     match &body["keep_alive"] {
         Value::Null | Value::Number(_) => Ok(()),
         Value::String(text) if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => Ok(()),
         other => Err(wrong(format!("time: missing unit in duration {other}"))),
     }
-}
-
-fn unfit(value: &Value, field: &str, kind: &str) -> Complaint {
-    let found = match value {
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::String(_) | Value::Null => "string",
-    };
-    wrong(format!("json: cannot unmarshal {found} into Go struct field ChatRequest.{field} of type {kind}"))
 }

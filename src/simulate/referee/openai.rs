@@ -1,6 +1,7 @@
 //! What OpenAI refuses of a chat request.
 
 use super::super::complaint::Complaint;
+use super::types::{Kind, of_openai};
 use super::{items, not_taken};
 use crate::simulate::route::Vendor;
 use serde_json::Value;
@@ -9,9 +10,34 @@ use serde_json::Value;
 const STOPS_MAX: usize = 4;
 /// Letters in the id of a tool call.
 const CALL_ID_MAX: usize = 40;
+/// What its parameters are.
+const TYPES: [(&str, Kind); 17] = [
+    ("stream", Kind::Truth),
+    ("stream_options", Kind::Object),
+    ("max_tokens", Kind::Whole),
+    ("max_completion_tokens", Kind::Whole),
+    ("n", Kind::Whole),
+    ("seed", Kind::Whole),
+    ("user", Kind::Text),
+    ("logprobs", Kind::Truth),
+    ("top_logprobs", Kind::Whole),
+    ("logit_bias", Kind::Object),
+    ("tools", Kind::List),
+    ("parallel_tool_calls", Kind::Truth),
+    ("response_format", Kind::Object),
+    ("reasoning_effort", Kind::Text),
+    ("metadata", Kind::Object),
+    ("store", Kind::Truth),
+    ("service_tier", Kind::Text),
+];
 
 pub(super) fn judge(body: &Value, model: &str) -> Result<(), Complaint> {
+    of_openai(body, &TYPES)?;
     conversation(items(&body["messages"]))?;
+    if !matches!(&body["stop"], Value::Null | Value::String(_) | Value::Array(_)) {
+        let words = "Invalid type for 'stop': expected one of an array of strings or a string.";
+        return Err(Complaint::invalid(words, Some("stop"), Some("invalid_type")));
+    }
     let stops = items(&body["stop"]).len();
     if stops > STOPS_MAX {
         let words = format!(

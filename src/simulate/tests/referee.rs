@@ -274,3 +274,71 @@ fn gemini_and_azure_have_doors_of_their_own() {
         "PROHIBITED_CONTENT"
     );
 }
+
+#[test]
+fn parameters_of_another_type_are_refused_by_every_vendor() {
+    let names = ["n", "seed", "user", "logprobs", "tools", "response_format", "stop", "temperature"];
+    let rows = names.map(|name| (json!({ name: false }), format!("Invalid type for '{name}'")));
+    let mut rows: Vec<_> = rows.iter().map(|(changes, words)| (changes.clone(), words.as_str())).collect();
+    rows[3].0 = json!({"logprobs": 1});
+    refused(OPENAI, "/error/message", &rows);
+    refused(
+        ANTHROPIC,
+        "/error/message",
+        &[
+            (json!({"temperature": "x"}), "temperature: Input should be a valid number"),
+            (json!({"system": 3}), "system: Input should be a valid string or list"),
+            (json!({"top_k": 1.5}), "top_k: Input should be a valid integer"),
+            (json!({"metadata": []}), "metadata: Input should be a valid dictionary"),
+        ],
+    );
+    refused(
+        OLLAMA,
+        "/error",
+        &[
+            (json!({"tools": {}}), "cannot unmarshal object into Go struct field ChatRequest.tools"),
+            (json!({"think": 3}), "think must be a boolean or string"),
+            (json!({"keep_alive": true}), "time: missing unit"),
+            (json!({"options": []}), "ChatRequest.options"),
+        ],
+    );
+    refused(
+        GEMINI,
+        "/error/message",
+        &[(json!({"generationConfig": {"topK": "x"}}), "Invalid value at 'generation_config.topK'")],
+    );
+}
+
+#[test]
+fn a_prompt_and_a_request_for_vectors_are_judged_too() {
+    let simulator = simulator();
+    let vertex = "/v1beta/models/e:batchEmbedContents";
+    let one = |more: Value| {
+        let mut one = json!({"model": "models/e", "content": {"parts": [{"text": "a"}]}});
+        one.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        json!({"requests": [one]})
+    };
+    for (path, body, status) in [
+        ("/api/generate", json!({"model": "m", "prompt": "x", "stream": false}), 200),
+        ("/api/generate", json!({"model": "m", "prompt": "x", "images": 3}), 400),
+        ("/api/generate", json!({"model": "m", "prompt": "x", "images": ["a b"]}), 400),
+        ("/api/generate", json!({"model": "m", "prompt": "x", "raw": "yes"}), 400),
+        ("/api/embed", json!({"model": "m", "input": ["a"], "truncate": true}), 200),
+        ("/api/embed", json!({"model": "m", "input": ["a", 1]}), 400),
+        ("/api/embed", json!({"model": "m", "input": "a", "dimensions": "x"}), 400),
+        ("/v1/embeddings", json!({"model": "m", "input": [[1, 2], [3]]}), 200),
+        ("/v1/embeddings", json!({"model": "m", "input": [1, 2]}), 200),
+        ("/v1/embeddings", json!({"model": "m", "input": ["a", 2]}), 400),
+        ("/v1/embeddings", json!({"model": "m", "input": "a", "dimensions": 0}), 400),
+        ("/v1/embeddings", json!({"model": "m", "input": "a", "encoding_format": "int8"}), 400),
+        (vertex, one(json!({"outputDimensionality": 2})), 200),
+        (vertex, one(json!({"dimensions": 2})), 400),
+        (vertex, one(json!({"content": {}})), 400),
+        (vertex, json!({"requests": []}), 400),
+    ] {
+        let mut client = Client::to(&simulator);
+        client.ask("POST", path, "x-goog-api-key: k\r\n", &body.to_string());
+        let answer = client.answer();
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
+    }
+}

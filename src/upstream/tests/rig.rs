@@ -303,6 +303,7 @@ pub(super) fn question() -> Question {
         gist: Gist::default(),
         words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
         pinned: None,
+        purse: None,
         deduplicate: true,
         wish: Default::default(),
         request_id: "req-1".to_owned(),

@@ -1,7 +1,7 @@
 //! A server that tells what it was asked, in its answers and in a log.
 
 use hapax::clock::Clock;
-use hapax::server::{Exchange, Handler, Head, Lane, Limits, Refusal, Request, Response, Server};
+use hapax::server::{Exchange, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
@@ -41,8 +41,8 @@ impl Handler for Echo {
         Lane::Work
     }
 
-    fn screen(&self, head: &Head) -> Option<Response> {
-        screen(head).map(|status| text(status, "no".to_owned()))
+    fn screen(&self, head: &Head) -> Result<Pass, Response> {
+        screen(head).map_or(Ok(Pass::default()), |status| Err(text(status, "no".to_owned())))
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {

@@ -32,10 +32,10 @@ pub fn expect_listed(method: &str, path: &str, answer: &Answer) {
     }
     let media = answer.header("content-type").unwrap_or_default();
     let essence = media.split(';').next().unwrap_or(media).trim();
-    let schema = &response["content"][essence]["schema"];
-    assert!(schema.is_object(), "{method} {path} {}: {media} is not in the document", answer.status);
+    let content = &response["content"][essence];
+    assert!(content.is_object(), "{method} {path} {}: {media} is not in the document", answer.status);
     if essence == "application/json"
-        && let Err(wrong) = fits(&answer.json(), schema, 0)
+        && let Err(wrong) = fits(&answer.json(), &content["schema"], 0)
     {
         panic!("{method} {path} {}: {wrong} in {}", answer.status, answer.text());
     }
