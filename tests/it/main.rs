@@ -12,6 +12,8 @@ mod endpoints;
 mod failover;
 mod flights;
 mod fronts;
+mod golden;
+mod limits;
 mod memory;
 mod operate;
 mod page;
