@@ -1,5 +1,6 @@
 //! Endpoints: who is asking, for what, and what he reads. The table says which; one file owns every status.
 
+mod active;
 mod chat;
 mod cors;
 mod door;
@@ -22,12 +23,13 @@ mod transcript;
 pub mod usage;
 mod wish;
 
+use active::Active;
 pub use door::Network;
 use errors::{CALLER_LEFT, Problem};
 pub use explain::{Candidate, Explanation, explain};
 pub use live::WATCHERS_MAX;
 pub use pulse::Pulse;
-use record::{Active, Facts, Sent};
+use record::{Facts, Sent};
 pub use sources::Sources;
 
 use crate::clock::Clock;

@@ -272,7 +272,8 @@ fn known_or_new(
     (clock, memory, observer): (&Arc<dyn Clock>, &Arc<Memory>, &Arc<dyn Observer>),
 ) -> Result<Arc<dyn Provider>, String> {
     let same = |made: &&Made| {
-        made.settings == *settings
+        // Its limits are counted by the gateway: other ones need no other provider.
+        config::Provider { limits: settings.limits, ..made.settings.clone() } == *settings
             && made.system_prompt == all.system_prompt
             && made.redaction == all.redaction
             && settings.ca_file.is_none()
@@ -301,6 +302,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
         model: provider.model.clone(),
         models: provider.models.clone(),
         max_concurrency: provider.max_concurrency,
+        limits: provider.limits,
         retries: provider.retries,
         weight: provider.weight,
     }

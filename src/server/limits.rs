@@ -15,7 +15,7 @@ pub struct Limits {
     pub control_workers: usize,
     /// Complete requests waiting for a worker of the control lane.
     pub control_queue: usize,
-    /// Open connections; never more than half of the process's descriptors.
+    /// Open connections; never more than half of the process's descriptors, less those of the house.
     pub connections_max: usize,
     /// Open connections of one address.
     pub connections_per_address_max: usize,
@@ -85,7 +85,9 @@ impl Default for Limits {
             queue_wait_max: Duration::from_secs(1),
             linger_timeout: Duration::from_secs(1),
             linger_bytes_max: 64 << 10,
-            stack_bytes: 256 << 10,
+            // Of address space. The C library keeps 40 MiB of stacks of threads that have ended, 24 KiB of each in use:
+            // of large ones it keeps fewer.
+            stack_bytes: 1 << 20,
             worker_idle: Duration::from_secs(10),
         }
     }

@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         ],
         &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),
-    ("main", &["cli"], &[]),
+    ("main", &["cli"], &["tikv_jemallocator"]),
     ("lib", &[], &[]),
 ];
 
@@ -76,6 +76,7 @@ const CRATES: &[&str] = &[
     "listenfd",
     "regex_automata",
     "regex_syntax",
+    "tikv_jemallocator",
     "rusqlite",
 ];
 
