@@ -247,7 +247,7 @@ struct Standing {
 impl Standing {
     fn new((key, allowance, spent): (String, Allowance, u64)) -> Self {
         // As exact as a float is, and as `/v1/usage` says it.
-        let dollars = |nano: u64| usd(nano.into()).parse().unwrap_or_default();
+        let dollars = |nano: u64| usd(nano).parse().unwrap_or_default();
         Self { key, spent_usd: dollars(spent), usd: dollars(allowance.nano_usd), per: allowance.per.word() }
     }
 }
