@@ -231,7 +231,7 @@ impl Ledger {
 impl Observer for Ledger {
     fn observe(&self, event: &Event<'_>) {
         let shared = &self.shared;
-        if let Event::Used { key, provider, model, known, endpoint, usage } = event {
+        if let Event::Used { key, provider, model, known, endpoint, usage, .. } = event {
             let minute = minute_of(shared.clock.today());
             shared.sums.lock().add(Entry { minute, key, provider, model, endpoint }, *known, *usage);
         }

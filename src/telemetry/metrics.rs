@@ -3,11 +3,12 @@
 use super::children::Often;
 use super::{names, process};
 use crate::domain::event::{Circuit, Event, Record};
+use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -35,6 +36,7 @@ pub struct Metrics {
     broke: IntCounterVec,
     unpriced: IntCounterVec,
     tokens: Often<IntCounter>,
+    cost: Often<Counter>,
     ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
@@ -124,6 +126,7 @@ impl Metrics {
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?.into(),
+            cost: make.sums("hapax_cost_usd_total")?.into(),
             ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -213,10 +216,13 @@ impl Metrics {
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
             Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
-            Event::Used { key, model, known, usage, .. } => {
+            Event::Used { key, model, known, usage, nano_usd, .. } => {
                 let model = if *known { model } else { "other" };
                 self.tokens.with(&[key, model, "input"], |tokens| tokens.inc_by(usage.input));
                 self.tokens.with(&[key, model, "output"], |tokens| tokens.inc_by(usage.output));
+                if let Some(nano) = nano_usd {
+                    self.cost.with(&[key, model], |cost| cost.inc_by(*nano as f64 / NANO_USD as f64));
+                }
             }
         }
     }
@@ -363,6 +369,11 @@ impl Maker {
         self.registered(IntCounterVec::new(options, labels)?)
     }
 
+    fn sums(&self, name: &str) -> prometheus::Result<CounterVec> {
+        let (options, labels) = described(name)?;
+        self.registered(CounterVec::new(options, labels)?)
+    }
+
     fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {
         self.registered(IntCounter::with_opts(described(name)?.0)?)
     }
@@ -457,6 +468,7 @@ mod tests {
             served: None,
             attempts: &[],
             usage: Some(usage),
+            nano_usd: None,
             stream: false,
             deduplicated: false,
             cached: None,
@@ -489,6 +501,7 @@ mod tests {
                 known: true,
                 endpoint: "/v1/chat/completions",
                 usage,
+                nano_usd: Some(1_500),
             },
             Event::Answered(record),
         ] {
