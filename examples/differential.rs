@@ -1,7 +1,8 @@
 //! Mutated requests against our front door, nginx and HAProxy: whatever we accept, we see as they do.
 //!
 //! `scripts/differential [COUNT] [SEED]`. Each of the three stands before somebody who tells, in a header field of his
-//! answer, what he was asked: method, target and body. Targets are compared in their normal form. A case is made from
+//! answer, what he was asked: method, target and body. Targets are compared in our normal form, and
+//! paths in that of each front door that tells its own (nginx). A case is made from
 //! seed and number alone, so `COUNT` cases are the same ones every time.
 
 #[path = "differential/fronts.rs"]
@@ -44,7 +45,7 @@ enum Verdict {
 
 impl Verdict {
     fn of(ours: &Story, theirs: &Story) -> Self {
-        if ours.seen.iter().zip(&theirs.seen).any(|(our, their)| our != their) {
+        if ours.seen.iter().zip(&theirs.seen).any(|(our, their)| !our.agrees(their)) {
             Self::Differs
         } else if ours.seen.len() == theirs.seen.len() {
             match (ours.refused, theirs.refused) {
@@ -81,7 +82,7 @@ struct Tally {
 }
 
 fn tell(story: &Story) -> String {
-    let line = |seen: &Seen| format!("{} {} {}", seen.method, seen.target, seen.body);
+    let line = |seen: &Seen| format!("{} {} {} {:?}", seen.method, seen.target, seen.body, seen.place);
     let seen: Vec<_> = story.seen.iter().map(line).collect();
     format!("{seen:?} then {:?}", story.refused)
 }

@@ -18,6 +18,17 @@ pub struct Seen {
     pub target: String,
     /// In hexadecimal digits.
     pub body: String,
+    /// The path as the front door itself routes by it, `%XX` decoded; `None` where it does not tell.
+    pub place: Option<String>,
+}
+
+impl Seen {
+    /// Whether both saw the same; each by its own normal form of the path, and both by ours.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let places = self.place.as_ref().zip(other.place.as_ref());
+        (&self.method, &self.target, &self.body) == (&other.method, &other.target, &other.body)
+            && places.is_none_or(|(ours, theirs)| ours == theirs)
+    }
 }
 
 /// What became of one case at one front door.
@@ -40,6 +51,8 @@ pub struct Fronts {
 
 /// The field in which a receiver tells what he saw.
 const SAW: &str = "X-Saw";
+/// The field in which nginx tells its own normal form of the path.
+const PLACE: &str = "X-Place";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After this long without an answer none will come.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -105,7 +118,7 @@ impl Fronts {
             let _ = say(&mut stream);
             let _ = stream.read_to_end(&mut heard);
         }
-        story(&heard)
+        story(name, &heard)
     }
 
     fn nginx(&mut self, backend: SocketAddr) -> io::Result<()> {
@@ -116,7 +129,7 @@ impl Fronts {
              http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
              fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n\
              server {{ listen 127.0.0.1:{port}; client_max_body_size 16m; proxy_ignore_client_abort on;\n\
-             location / {{ proxy_pass http://{backend}; }} }} }}\n"
+             location / {{ add_header {PLACE} $uri always; proxy_pass http://{backend}; }} }} }}\n"
         );
         let file = self.folder.join("nginx.conf");
         std::fs::write(&file, text)?;
@@ -170,21 +183,23 @@ fn free_port() -> io::Result<u16> {
 }
 
 /// Reads answers until the front door speaks for itself.
-fn story(mut heard: &[u8]) -> Story {
+fn story(name: &str, mut heard: &[u8]) -> Story {
     let mut story = Story::default();
     while let Some(end) = heard.windows(4).position(|window| window == b"\r\n\r\n") {
-        let head = String::from_utf8_lossy(&heard[..end]).into_owned();
+        let head: String = heard[..end].iter().map(|byte| char::from(*byte)).collect();
         heard = &heard[end + 4..];
         let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
         if status == 100 {
             continue;
         }
         story.closes = head.to_ascii_lowercase().contains("\r\nconnection: close");
-        let told = head.lines().find_map(|line| {
-            let (name, told) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case(SAW).then_some(told)
-        });
-        let Some(told) = told else {
+        let field = |wanted: &str| {
+            head.split("\r\n").find_map(|line| {
+                let (name, told) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case(wanted).then(|| told.to_owned())
+            })
+        };
+        let Some(told) = field(SAW) else {
             story.refused = Some(status);
             break;
         };
@@ -192,7 +207,10 @@ fn story(mut heard: &[u8]) -> Story {
         let mut part = || parts.next().unwrap_or_default();
         let (method, target, body) = (part(), part(), part());
         let target = normal(&method, &target);
-        story.seen.push(Seen { method, target, body });
+        // Ours tells none: what it routes by is what it saw.
+        let ours = || (name == "hapax").then(|| decoded(target.split('?').next().unwrap_or_default()));
+        let place = field(PLACE).or_else(ours);
+        story.seen.push(Seen { method, target, body, place });
     }
     story
 }
@@ -203,6 +221,18 @@ fn normal(method: &str, target: &str) -> String {
         Ok(server::Target { path, query: None }) => path,
         Err(_) => target.to_owned(),
     }
+}
+
+/// A path with every `%XX` decoded, a character for each byte.
+fn decoded(path: &str) -> String {
+    let mut bytes = path.bytes();
+    let mut decoded = String::new();
+    while let Some(byte) = bytes.next() {
+        let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0);
+        let byte = if byte == b'%' { (digit() * 16 + digit()) as u8 } else { byte };
+        decoded.push(char::from(byte));
+    }
+    decoded
 }
 
 /// Somebody behind nginx and HAProxy: reads what they send, by the letter, and tells it.

@@ -108,11 +108,6 @@ impl Api {
         Arc::clone(&self.state.read().1)
     }
 
-    /// The state in service, with its number.
-    fn numbered(&self) -> (u32, Arc<State>) {
-        self.state.read().clone()
-    }
-
     /// From now on `/health/ready` says 503.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
@@ -265,7 +260,7 @@ impl Handler for Api {
         if &*head.method == "OPTIONS" {
             return Ok(Pass::default());
         }
-        let (number, state) = self.numbered();
+        let (number, state) = self.state.read().clone();
         let asked = (&*head.method, &*head.path);
         let problem = match self.admit(&state, asked, &head.headers, head.peer, None) {
             Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
@@ -290,7 +285,7 @@ impl Handler for Api {
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
-        let (number, state) = self.numbered();
+        let (number, state) = self.state.read().clone();
         if &*request.method == "OPTIONS" {
             exchange.send(cors::preflight(&state, &request));
             return;

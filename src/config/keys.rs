@@ -74,7 +74,7 @@ pub(super) static ROWS: &[Row] = &[
     used("server.listen", Text(listen), "127.0.0.1:8080"),
     used("server.host", Text(host), ""),
     used("server.port", Count(0, 65535), ""),
-    used("server.workers", Count(1, 65_536), "256"),
+    used("server.workers", Count(1, 65_536), "512"),
     used("server.queue", Count(1, 1_000_000), "512"),
     used("server.connections_max", Count(1, 1_000_000), "4096"),
     used("server.connections_per_address_max", Count(1, 1_000_000), "1024"),

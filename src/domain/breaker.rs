@@ -426,16 +426,20 @@ mod tests {
         failures: Vec<Instant>,
         cleared: Instant,
         opened: Instant,
+        until: Instant,
         wait: Duration,
         trials: Vec<(usize, Instant)>,
         era: usize,
     }
 
+    /// Who was let in, in which era, and whether by force.
+    type Ticket = (usize, usize, bool);
+
     impl Naive {
         fn admit(&mut self, ticket: usize, now: Instant) -> bool {
             match self.circuit {
                 Circuit::Closed => true,
-                Circuit::Open if now < self.opened + self.wait => false,
+                Circuit::Open if now < self.until => false,
                 Circuit::Open => {
                     (self.circuit, self.era) = (Circuit::HalfOpen, self.era + 1);
                     self.trials = vec![(ticket, now)];
@@ -452,7 +456,19 @@ mod tests {
             }
         }
 
-        fn settle(&mut self, (ticket, era): (usize, usize), outcome: Outcome, now: Instant) {
+        fn relent(&mut self, now: Instant) {
+            self.wait = self.settings.timeout;
+            if self.circuit == Circuit::Open {
+                self.until = self.until.min((self.opened + self.wait).max(now));
+            }
+        }
+
+        fn open(&mut self, now: Instant) {
+            (self.circuit, self.era) = (Circuit::Open, self.era + 1);
+            (self.opened, self.until) = (now, now + self.wait);
+        }
+
+        fn settle(&mut self, (ticket, era, forced): Ticket, outcome: Outcome, now: Instant) {
             if era != self.era {
                 return;
             }
@@ -466,7 +482,7 @@ mod tests {
                     }
                     self.failures.push(now);
                     if self.failures.len() == self.settings.failure_threshold as usize {
-                        (self.circuit, self.era, self.opened) = (Circuit::Open, self.era + 1, now);
+                        self.open(now);
                     }
                 }
                 (_, Outcome::Good) => {
@@ -474,9 +490,10 @@ mod tests {
                     self.wait = self.settings.timeout;
                     self.failures.clear();
                 }
+                (_, Outcome::Bad) if forced => {}
                 (_, Outcome::Bad) => {
                     self.wait = (self.wait * 2).min(OPEN_MAX);
-                    (self.circuit, self.era, self.opened) = (Circuit::Open, self.era + 1, now);
+                    self.open(now);
                 }
             }
         }
@@ -506,19 +523,26 @@ mod tests {
                 failures: Vec::new(),
                 cleared: now,
                 opened: now,
+                until: now,
                 wait: settings.timeout,
                 trials: Vec::new(),
                 era: 0,
             };
-            let mut out: Vec<(Permit, (usize, usize))> = Vec::new();
+            let mut out: Vec<(Permit, Ticket)> = Vec::new();
             for step in 0..60 {
                 now += Duration::from_millis(random(9_000) * random(2));
-                if random(2) == 0 || out.is_empty() {
+                if random(12) == 0 {
+                    breaker.relent(now);
+                    naive.relent(now);
+                } else if random(12) == 0 {
+                    let forced = naive.circuit != Circuit::Closed;
+                    out.push((breaker.admit_anyway(), (step, naive.era, forced)));
+                } else if random(2) == 0 || out.is_empty() {
                     let refuses = breaker.refuses(now).is_some();
                     let admitted = breaker.admit(now);
                     assert_eq!(admitted.is_err(), refuses);
                     assert_eq!(admitted.is_ok(), naive.admit(step, now), "history {history}, step {step}");
-                    out.extend(admitted.ok().map(|permit| (permit, (step, naive.era))));
+                    out.extend(admitted.ok().map(|permit| (permit, (step, naive.era, false))));
                 } else {
                     let at = usize::try_from(random(out.len() as u64)).expect("small");
                     let (permit, ticket) = out.swap_remove(at);

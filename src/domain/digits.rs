@@ -6,6 +6,12 @@ pub const DECIMAL_BYTES: usize = 20;
 /// A number in decimal.
 #[must_use]
 pub fn decimal(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &str {
+    std::str::from_utf8(decimal_bytes(number, room)).unwrap_or_default()
+}
+
+/// The same as bytes, for where bytes are written.
+#[must_use]
+pub fn decimal_bytes(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &[u8] {
     let mut start = room.len();
     let mut rest = number;
     while start > 0 {
@@ -16,7 +22,7 @@ pub fn decimal(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &str {
             break;
         }
     }
-    std::str::from_utf8(&room[start..]).unwrap_or_default()
+    &room[start..]
 }
 
 /// Appends a number in decimal.

@@ -225,6 +225,61 @@ mod tests {
         );
     }
 
+    /// The rule, with both texts at hand: the longest repetition is dropped, else everything is new.
+    fn plainly(delivered: &str, second: &str) -> String {
+        let trimmed = delivered.len() - delivered.trim_start().len();
+        let may_begin = |at: &usize| *at == 0 || *at == trimmed || long_enough(&delivered[*at..]);
+        let repeated = cuts(delivered)
+            .filter(|at| *at < delivered.len() && (*at == 0 || *at >= trimmed))
+            .filter(may_begin)
+            .map(|at| delivered.len() - at)
+            .find(|length| second.starts_with(&delivered[delivered.len() - length..]));
+        match repeated {
+            Some(length) => format!("{delivered}{}", &second[length..]),
+            None if long_enough(second) && delivered.starts_with(second) => delivered.to_owned(),
+            None => format!("{delivered}{second}"),
+        }
+    }
+
+    #[test]
+    fn however_it_arrives_it_is_the_plain_rule_for_texts_that_repeat_themselves_at_every_cut() {
+        const WORDS: [&str; 8] = ["again, ", "ask ", "a", "  ", "ねえ", "\n", "again, ask ", "then"];
+        let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = move |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed % below as u64).expect("small")
+        };
+        for _ in 0..300 {
+            let text: String = (0..1 + random(12)).map(|_| WORDS[random(WORDS.len())]).collect();
+            let other: String = (0..random(6)).map(|_| WORDS[random(WORDS.len())]).collect();
+            for cut in cuts(&text) {
+                let delivered = &text[..cut];
+                let inside = cuts(delivered).nth(random(delivered.chars().count() + 1)).unwrap_or(0);
+                // It continues, repeats all, repeats a part and goes on or goes another way, begins otherwise, is mute.
+                let ways = [
+                    text[cut..].to_owned(),
+                    text.clone(),
+                    text[inside..].to_owned(),
+                    format!("{}{other}", &text[inside..cut]),
+                    text[..inside].to_owned(),
+                    other.clone(),
+                    String::new(),
+                ];
+                for (way, second) in ways.iter().enumerate() {
+                    let size = 1 + random(9);
+                    assert_eq!(
+                        spliced(delivered, second, size),
+                        plainly(delivered, second),
+                        "way {way}: {delivered:?} then {second:?} in pieces of {size}"
+                    );
+                }
+                assert_eq!(plainly(delivered, &text), text, "all of it said again is the text itself");
+            }
+        }
+    }
+
     #[test]
     fn a_long_monotonous_text_is_decided_quickly() {
         let delivered = "a".repeat(200_000);

@@ -63,7 +63,7 @@ pub const HEADERS_CEILING: usize = 128;
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            workers: 256,
+            workers: 512,
             queue: 512,
             control_workers: 4,
             control_queue: 64,

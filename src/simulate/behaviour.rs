@@ -104,6 +104,20 @@ pub(super) struct Flap {
     then: Arc<Behaviour>,
 }
 
+/// How an answer goes on that somebody else began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Onward {
+    /// With the word after the last one.
+    #[default]
+    Exactly,
+    /// With the last few words again.
+    Repeating(usize),
+    /// From its beginning.
+    FromTheTop,
+    /// With other words, before it goes on.
+    Astray,
+}
+
 /// A behaviour string, understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Behaviour {
@@ -127,6 +141,8 @@ pub(super) struct Behaviour {
     pub reasoning: usize,
     /// Tokens without end.
     pub endless: bool,
+    /// How an answer goes on that somebody else began.
+    pub onward: Onward,
     /// A conversation that ends with the assistant's words is refused, as newer models do.
     pub no_prefill: bool,
     /// Parameters that are refused.
@@ -176,6 +192,9 @@ impl Behaviour {
             ("hold", None) => self.hold = true,
             ("endless", None) => self.endless = true,
             ("no_prefill", None) => self.no_prefill = true,
+            ("repeats", None) => self.onward = Onward::FromTheTop,
+            ("repeats", Some(value)) => self.onward = Onward::Repeating(number(value)?),
+            ("strays", None) => self.onward = Onward::Astray,
             ("refuses", Some(name)) => self.refuses.push(name.to_owned()),
             ("no_end", None) => self.ending = Ending::NoSentinel,
             ("no_finish", None) => self.ending = Ending::NoFinish,

@@ -22,6 +22,7 @@
 //! | `status=503`, `header=Name:value`, `body=...` | this status with the vendor's error body, headers, a literal body (last item) |
 //! | `context_length`, `unknown_model`, `bad_request`, `content_policy`, `insufficient_quota` | the vendor's own error |
 //! | `refuses=top_k` | 400 for requests with this parameter, as for one the model does not take |
+//! | `repeats`, `repeats=6`, `strays` | a continuation that says everything again, or the last 6 words; or begins with other words |
 //! | `no_prefill` | 400 for a conversation that ends with the assistant's words |
 //! | `down`, `close`, `reset`, `stall`, `garbage_http` | no HTTP at all: closed when accepted, closed, reset, silent, not HTTP |
 //! | `garbage`, `empty`, `empty=content`, `error_200`, `redirect` | HTTP, but no answer |

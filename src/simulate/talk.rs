@@ -1,6 +1,6 @@
 //! What is asked and what is answered, whatever the vendor: one deterministic text, its tokens, tool calls, usage.
 
-use super::behaviour::{Behaviour, Instead};
+use super::behaviour::{Behaviour, Instead, Onward};
 use super::pictures::PICTURE_TOKENS;
 use serde_json::{Map, Value, json};
 
@@ -243,7 +243,7 @@ impl Answer {
         }
         answer.text = match &question.schema {
             Some(schema) => cut(&example(schema, &digest, 0).to_string().replace("\",\"", "\", \"")),
-            None => rest(sentence(&question.model, about, behaviour.tokens), begun),
+            None => rest(sentence(&question.model, about, behaviour.tokens), begun, behaviour.onward),
         };
         if let (None, Some(max)) = (behaviour.tokens, question.output_max)
             && max < answer.text.len()
@@ -315,13 +315,17 @@ pub(super) fn sentence(model: &str, last_user: &str, tokens: Option<usize>) -> V
 }
 
 /// What is left of a text of which a beginning is already there; all of it when that is not its beginning.
-fn rest(tokens: Vec<String>, begun: &str) -> Vec<String> {
-    if begun.is_empty() {
-        return tokens;
-    }
-    match tokens.concat().strip_prefix(begun) {
-        Some(rest) => cut(rest),
-        None => tokens,
+fn rest(tokens: Vec<String>, begun: &str, onward: Onward) -> Vec<String> {
+    let whole = tokens.concat();
+    let Some(rest) = whole.strip_prefix(begun).filter(|_| !begun.is_empty()) else { return tokens };
+    match onward {
+        Onward::Exactly => cut(rest),
+        Onward::Repeating(words) => {
+            let said = cut(begun);
+            cut(&(said[said.len().saturating_sub(words)..].concat() + rest))
+        }
+        Onward::FromTheTop => tokens,
+        Onward::Astray => cut(&format!("On the other hand:{rest}")),
     }
 }
 
@@ -412,6 +416,27 @@ mod tests {
             assert_eq!(cut(text).concat(), text);
         }
         assert_eq!(cut("a  bc d"), ["a", "  bc", " d"]);
+    }
+
+    #[test]
+    fn a_continuation_repeats_or_strays_when_it_is_told_to_and_a_first_answer_does_not() {
+        let whole = sentence("m-1", "hello there", None).concat();
+        let begun = cut(&whole)[..7].concat();
+        let says = |behaviour: &str, messages: &[(Role, &str)]| {
+            let behaviour = Behaviour::parse(behaviour).expect("a behaviour");
+            Answer::to(&question(messages), &behaviour, 1, 0).content()
+        };
+        let rest = &whole[begun.len()..];
+        let twice = cut(&whole)[5..].concat();
+        for (behaviour, expected) in [
+            ("repeats", whole.clone()),
+            ("repeats=2", twice),
+            ("strays", format!("On the other hand:{rest}")),
+        ] {
+            let asked = [(Role::User, "hello there"), (Role::Assistant, begun.as_str())];
+            assert_eq!(says(behaviour, &asked), expected, "{behaviour}");
+            assert_eq!(says(behaviour, &asked[..1]), whole, "{behaviour}");
+        }
     }
 
     #[test]

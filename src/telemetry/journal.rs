@@ -4,7 +4,7 @@ use super::logger::{Logging, word};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::domain::calendar::rfc3339;
-use crate::domain::digits::{DECIMAL_BYTES, decimal};
+use crate::domain::digits::{DECIMAL_BYTES, decimal_bytes};
 use crate::domain::event::{Circuit, Event, Record, Tried};
 use crate::domain::price::NANO_USD;
 use std::io::Write as _;
@@ -161,7 +161,7 @@ impl Line {
 
     fn number(&mut self, name: &str, value: u64) {
         self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(decimal(value, &mut [0; DECIMAL_BYTES]).as_bytes());
+        self.0.extend_from_slice(decimal_bytes(value, &mut [0; DECIMAL_BYTES]));
     }
 
     /// Digits, dots, colons and letters.
@@ -198,7 +198,7 @@ impl Line {
         self.number(name, micros / 1_000);
         let rest = micros % 1_000 + 1_000;
         let at = self.0.len();
-        self.0.extend_from_slice(decimal(rest, &mut [0; DECIMAL_BYTES]).as_bytes());
+        self.0.extend_from_slice(decimal_bytes(rest, &mut [0; DECIMAL_BYTES]));
         // The leading one keeps the zeros behind it; it is where the point belongs.
         self.0[at] = b'.';
     }

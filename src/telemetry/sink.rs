@@ -118,8 +118,8 @@ fn write_all(shared: &Shared, mut out: impl Write) {
             }
         }
         // Nobody is left to tell when the log itself fails; the line is lost, the service is not.
-        let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
         if out.write_all(&batch).and_then(|()| out.flush()).is_err() {
+            let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
             shared.dropped.fetch_add(lines, Ordering::Relaxed);
         }
         batch.clear();

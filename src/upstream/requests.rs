@@ -216,7 +216,7 @@ impl Sending<'_> {
         out.extend_from_slice(&self.requests.fixed);
         for (name, line) in &self.requests.lines {
             let stands_back = key.is_some_and(|(key, _)| key == name)
-                || self.own().any(|(own, _)| own == name.as_str())
+                || self.own().any(|(own, value)| own == name.as_str() && fits(value))
                 || (*name == CONTENT_TYPE && self.body.is_none());
             if !stands_back {
                 out.extend_from_slice(line);
@@ -225,7 +225,7 @@ impl Sending<'_> {
         if let Some((name, value)) = key {
             field(out, name.as_str(), value.as_bytes());
         }
-        for (name, value) in self.own() {
+        for (name, value) in self.own().filter(|(_, value)| fits(value)) {
             field(out, name, value.as_bytes());
         }
         if let Some(body) = self.body {
@@ -234,16 +234,19 @@ impl Sending<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// What this request says besides, and the provider's other requests do not. A value that no header can carry is
-    /// left out.
+    /// What this request says besides, and the provider's other requests do not. A value that does not fit is left out.
     fn own(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let request_id = self.question.map(|question| ("x-request-id", question.request_id.as_str()));
         let trace =
             self.question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
         let passed = self.passed.iter().map(|(name, value)| (*name, value.as_str()));
-        let fits = |value: &str| value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-        request_id.into_iter().chain(trace).chain(passed).filter(move |(_, value)| fits(value))
+        request_id.into_iter().chain(trace).chain(passed)
     }
+}
+
+/// Whether a header can carry a value.
+fn fits(value: &str) -> bool {
+    value.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 /// Whether a configured header may have to stand back.

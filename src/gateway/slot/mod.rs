@@ -4,6 +4,9 @@
 //! model at it. A request needs leave from both breakers, and hands both permits back with its [`Entry`].
 
 mod entry;
+mod lock;
+#[cfg(test)]
+mod tests;
 
 pub(super) use entry::{Ended, Entry, Pace};
 
@@ -16,6 +19,7 @@ use crate::domain::breaker::{Breaker, Permit, Refused, Settings};
 use crate::domain::event::{Circuit, Event};
 use crate::domain::failure::Failure;
 use crate::domain::health::Health;
+use lock::Lock;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +49,7 @@ pub(super) struct Slot {
     pub(super) max_concurrency: usize,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Guards what the checking thread waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
@@ -119,7 +123,7 @@ impl Slot {
             weight: told.weight,
             max_concurrency: told.max_concurrency.max(1),
             breaker,
-            state: Mutex::new(state),
+            state: Lock::new(state),
             bell: Mutex::default(),
             rung: Condvar::new(),
         }
