@@ -394,6 +394,8 @@ fn on_a_small_disk(folder: &Folder, disk: &Path, provider: &Provider) -> Result<
     let filler = disk.join("filler");
     let mut file = std::fs::File::create(&filler)?;
     while file.write_all(&[0; 512]).is_ok() {}
+    // While somebody has it open its room is not given back.
+    drop(file);
     // Not one page is left for the ledger's log either.
     let noticed = wait(&|| {
         ask(2_000);
