@@ -187,7 +187,7 @@ impl Line {
     fn usd(&mut self, name: &str, nano: u64) {
         self.number(name, nano / NANO_USD);
         let at = self.0.len();
-        self.0.extend_from_slice(decimal(nano % NANO_USD + NANO_USD, &mut [0; DECIMAL_BYTES]).as_bytes());
+        self.0.extend_from_slice(decimal_bytes(nano % NANO_USD + NANO_USD, &mut [0; DECIMAL_BYTES]));
         // The leading one keeps the zeros behind it; it is where the point belongs.
         self.0[at] = b'.';
     }
