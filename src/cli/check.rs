@@ -1,6 +1,7 @@
 //! `hapax check`: says whether the configuration is valid, what is in effect, and whom it can reach.
 
 use super::args::Asked;
+use super::paint::{Tone, Waiting, tinted};
 use super::{Failed, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Problem, Settings};
@@ -12,6 +13,9 @@ use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Providers asked at once.
+const AT_ONCE: usize = 16;
+
 pub(super) fn run(config: Option<&Path>, asked: Asked) -> Result<(), Failed> {
     if asked.json {
         return as_json(config, asked);
@@ -20,17 +24,31 @@ pub(super) fn run(config: Option<&Path>, asked: Asked) -> Result<(), Failed> {
     if asked.egress {
         return print(&config::egress(&settings).join("\n"));
     }
-    let warnings: String =
-        settings.warnings.iter().map(|warning| format!("# warning: {warning}\n")).collect();
-    print(&format!("{warnings}{}", config::effective(&settings)))?;
+    let what = config::find(config, &config::process_environment)
+        .map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string());
+    let head = tinted(Tone::Good, &format!("# {what} is valid: configuration {}", settings.hash));
+    let warning = |warning: &String| format!("{}\n", tinted(Tone::Bad, &format!("# warning: {warning}")));
+    let warnings: String = settings.warnings.iter().map(warning).collect();
+    print(&format!("{head}\n{warnings}{}", config::effective(&settings)))?;
     if asked.live {
         let news = ask_each(&settings)?;
-        for one in &news {
-            print(&format!("# {}: {}", one.provider, one.problem.as_deref().unwrap_or("ok")))?;
-        }
+        print(&in_words(&news))?;
         return verdict(&news);
     }
     Ok(())
+}
+
+/// A line for each provider, as comments of the configuration above them.
+fn in_words(news: &[News]) -> String {
+    let wide = news.iter().map(|one| one.provider.len()).max().unwrap_or(0);
+    let line = |one: &News| {
+        let (tone, words) = match &one.problem {
+            None => (Tone::Good, format!("ok, {} ms", one.milliseconds)),
+            Some(problem) => (Tone::Bad, problem.clone()),
+        };
+        format!("# {:<wide$}  {}\n", one.provider, tinted(tone, &words))
+    };
+    news.iter().map(line).collect()
 }
 
 /// Everything `check` has to say, for machines.
@@ -62,6 +80,7 @@ struct Trouble {
 struct News {
     provider: String,
     problem: Option<String>,
+    milliseconds: u128,
 }
 
 fn as_json(config: Option<&Path>, asked: Asked) -> Result<(), Failed> {
@@ -122,15 +141,30 @@ pub(super) fn validate(config: Option<&Path>) -> Result<(), Failed> {
 fn ask_each(settings: &Settings) -> Result<Vec<News>, Failed> {
     let clock = Arc::new(SystemClock);
     let memory = Memory::new(settings.server.memory_max);
+    let names: Vec<&str> = settings.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let _waiting = Waiting::for_what(&format!("asking {}", names.join(", ")));
     let ask = |provider: &config::Provider| {
+        let began = clock.now();
         let upstream = upstream::connect(provider, None, Arc::clone(&clock) as _, Arc::clone(&memory))
             .map_err(Failed::Running)?;
         let call = Call { deadline: clock.now() + settings.health.timeout, cancel: Cancel::new() };
         let failed = upstream.check(&call).err();
         let problem = failed.map(|failure| format!("{}: {}", failure.outcome(), failure.message));
-        Ok(News { provider: provider.name.clone(), problem })
+        let milliseconds = clock.now().saturating_duration_since(began).as_millis();
+        Ok(News { provider: provider.name.clone(), problem, milliseconds })
     };
-    settings.providers.iter().map(ask).collect()
+    // All of a handful at once: whoever does not answer is waited for once, not in turn.
+    let together = |some: &[config::Provider]| -> Result<Vec<News>, Failed> {
+        std::thread::scope(|scope| {
+            let asks: Vec<_> = some.iter().map(|provider| scope.spawn(|| ask(provider))).collect();
+            let join = |ask: std::thread::ScopedJoinHandle<'_, _>| {
+                ask.join().unwrap_or_else(|_| Err(Failed::Running("a check panicked".to_owned())))
+            };
+            asks.into_iter().map(join).collect()
+        })
+    };
+    let news: Result<Vec<Vec<News>>, Failed> = settings.providers.chunks(AT_ONCE).map(together).collect();
+    Ok(news?.into_iter().flatten().collect())
 }
 
 fn verdict(news: &[News]) -> Result<(), Failed> {

@@ -2,6 +2,7 @@
 
 use super::args::Place;
 use super::assemble::House;
+use super::paint::{Tone, tinted};
 use super::{Failed, health, print};
 use crate::clock::SystemClock;
 use crate::config::{self, Settings};
@@ -238,9 +239,9 @@ fn as_table(reports: &[Report], tally: &Tally) -> String {
         for row in section.rows {
             let Some(report) = reports.iter().find(|report| report.name == row.name) else { continue };
             let (mark, so) = match report.outcome {
-                Outcome::Passed => ("ok  ", ""),
-                Outcome::Failed => ("FAIL", "NOT KEPT  "),
-                Outcome::NotPlayed => ("--  ", "NOT PLAYED"),
+                Outcome::Passed => (tinted(Tone::Good, "ok  "), ""),
+                Outcome::Failed => (tinted(Tone::Bad, "FAIL"), "NOT KEPT  "),
+                Outcome::NotPlayed => (tinted(Tone::Dim, "--  "), "NOT PLAYED"),
             };
             text.push_str(&format!("  {mark} {:<24} {}\n", report.name, report.promise));
             if report.outcome != Outcome::NotPlayed {

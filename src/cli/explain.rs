@@ -1,6 +1,7 @@
 //! `hapax explain`: whom a request would be put to, in which order, and why each other provider is left out.
 
 use super::args::Question;
+use super::paint::{Tone, tinted};
 use super::{Failed, assemble, health, print};
 use crate::api::{self, Explanation};
 use crate::clock::{Clock, SystemClock};
@@ -79,22 +80,23 @@ fn in_words(explanation: &Explanation) -> String {
     let (provider, model) = (wide(|one| &one.provider), wide(|one| &one.model));
     let line = |place: &str, one: &api::Candidate, news: &str| {
         let line = format!("  {place:<3}{:<provider$}  {:<model$}  {news}", one.provider, one.model);
-        format!("{}\n", line.trim_end())
+        line.trim_end().to_owned()
     };
     let (chosen, left_out): (Vec<_>, Vec<_>) =
         explanation.providers.iter().partition(|one| one.left_out.is_none());
     for (place, one) in chosen.iter().enumerate() {
         let news = if place == 0 { "first" } else { "if those before it fail" };
-        text.push_str(&line(&format!("{}.", place + 1), one, news));
+        let tone = if place == 0 { Tone::Good } else { Tone::Dim };
+        text.push_str(&format!("{}\n", tinted(tone, &line(&format!("{}.", place + 1), one, news))));
     }
     if chosen.is_empty() {
-        text.push_str("  nobody\n");
+        text.push_str(&format!("{}\n", tinted(Tone::Bad, "  nobody")));
     }
     if !left_out.is_empty() {
         text.push_str("Left out:\n");
     }
     for one in left_out {
-        text.push_str(&line("-", one, one.left_out.as_deref().unwrap_or_default()));
+        text.push_str(&format!("{}\n", line("-", one, one.left_out.as_deref().unwrap_or_default())));
     }
     match (&explanation.key, explanation.allowed) {
         (Some(key), true) => text.push_str(&format!("The key {key} may use it.\n")),

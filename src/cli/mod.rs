@@ -15,6 +15,7 @@ mod health;
 mod help;
 mod import;
 mod keys;
+mod paint;
 mod reload;
 mod serve;
 mod simulate;

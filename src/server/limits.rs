@@ -85,7 +85,9 @@ impl Default for Limits {
             queue_wait_max: Duration::from_secs(1),
             linger_timeout: Duration::from_secs(1),
             linger_bytes_max: 64 << 10,
-            stack_bytes: 256 << 10,
+            // Of address space. The C library keeps 40 MiB of stacks of threads that have ended, 24 KiB of each in use:
+            // of large ones it keeps fewer.
+            stack_bytes: 1 << 20,
             worker_idle: Duration::from_secs(10),
         }
     }

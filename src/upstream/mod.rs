@@ -52,6 +52,8 @@ use ureq::http::{HeaderValue, Uri};
 
 /// A complete answer; a long one with images in base64 is a few MiB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Objects of a request that is put in another dialect's words; braces in texts count. Anthropic takes 100,000 messages.
+const TRANSLATED_OBJECTS_MAX: usize = 128 * 1024;
 /// What is read of an error's or a check's body.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
@@ -323,7 +325,7 @@ impl Upstream {
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
         let no_room = || self.failure(Fault::NoMemory);
-        let mut held = self.memory.hold(appetite(&question.words, self.target)).ok_or_else(no_room)?;
+        let mut held = self.memory.hold(appetite(&question.words, self.target)?).ok_or_else(no_room)?;
         let mut outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
         let model = self.own_word(attempt.model);
         if model != attempt.model {
@@ -352,14 +354,22 @@ impl Upstream {
 
 /// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is nothing worth
 /// counting; a translation takes every object of the body for a message or a part of one.
-fn appetite(words: &Words, target: Dialect) -> usize {
+///
+/// # Errors
+/// `Untranslatable` past [`TRANSLATED_OBJECTS_MAX`]: a provider of the caller's own dialect may still serve it.
+fn appetite(words: &Words, target: Dialect) -> Result<usize, Failure> {
     const OBJECT_BYTES: usize = 512; // a message of one short part, measured at 380
     let length = words.body.len();
     if words.dialect == target {
-        return 0;
+        return Ok(0);
     }
     let objects = words.body.iter().filter(|byte| **byte == b'{').count();
-    objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length)
+    if objects > TRANSLATED_OBJECTS_MAX {
+        let message =
+            "the request has more parts than can be put in the words of the provider that was asked";
+        return Err(Failure::new(Fault::Untranslatable, message));
+    }
+    Ok(objects.saturating_mul(OBJECT_BYTES).saturating_add(2 * length))
 }
 
 impl fmt::Debug for Upstream {

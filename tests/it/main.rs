@@ -12,6 +12,7 @@ mod endpoints;
 mod failover;
 mod flights;
 mod fronts;
+mod golden;
 mod memory;
 mod operate;
 mod page;

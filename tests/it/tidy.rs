@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         ],
         &["lexopt", "signal_hook", "listenfd", "rustix", "log", "serde", "serde_json"],
     ),
-    ("main", &["cli"], &[]),
+    ("main", &["cli"], &["tikv_jemallocator"]),
     ("lib", &[], &[]),
 ];
 
@@ -74,6 +74,7 @@ const CRATES: &[&str] = &[
     "lexopt",
     "signal_hook",
     "listenfd",
+    "tikv_jemallocator",
     "rusqlite",
 ];
 

@@ -281,7 +281,8 @@ fn format(value: &RawValue) -> Result<Option<Format>, Invalid> {
     let shape: Shape<'_> = raw::read(value, "format", "must be an object with a type")?;
     match (&*shape.kind, shape.schema) {
         ("json_schema", Some(schema)) if raw::is_object(schema) => {
-            Ok(Some(Format::JsonSchema { name: None, schema: schema.get().to_owned(), strict: Some(true) }))
+            // OpenAI's strict schemas have no optional fields, Anthropic's may: nothing is promised in its name.
+            Ok(Some(Format::JsonSchema { name: None, schema: schema.get().to_owned(), strict: None }))
         }
         ("text", _) => Ok(None),
         _ => Err(raw::invalid("format", "must be a json_schema with its schema")),

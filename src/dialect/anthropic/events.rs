@@ -32,7 +32,8 @@ pub struct Events {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
-    Call(u32),
+    /// A tool call, and whether its input has begun.
+    Call(u32, bool),
     /// The structured answer, which is text.
     Answer,
     Other,
@@ -120,7 +121,7 @@ impl Events {
                 };
                 self.start_block(index, block, deltas)?;
             }
-            "content_block_stop" => self.open.retain(|(index, _)| Some(*index) != event.index),
+            "content_block_stop" => self.end_block(event.index, deltas),
             "message_start" => {
                 let Some(start) = event.message else { return Err(raw::garbage()) };
                 deltas.push(Delta::Start { id: start.id, model: start.model });
@@ -181,6 +182,14 @@ impl Events {
         Ok(())
     }
 
+    /// A call that was given no input has an empty one: callers parse what they are given as JSON.
+    fn end_block(&mut self, index: Option<u32>, deltas: &mut Vec<Delta>) {
+        let ended = self.open.iter().position(|(open, _)| Some(*open) == index);
+        if let Some((_, Open::Call(call, false))) = ended.map(|at| self.open.swap_remove(at)) {
+            deltas.push(Delta::Arguments { choice: 0, call, fragment: "{}".to_owned() });
+        }
+    }
+
     /// A call begins; compatible servers may give its whole input at once.
     fn start_call(&mut self, block: Block<'_>, deltas: &mut Vec<Delta>) -> Result<Open, Failure> {
         let (Some(id), Some(name)) = (block.id, block.name) else { return Err(raw::garbage()) };
@@ -199,7 +208,7 @@ impl Events {
         if let Some(input) = input {
             deltas.push(Delta::Arguments { choice: 0, call, fragment: input.to_owned() });
         }
-        Ok(Open::Call(call))
+        Ok(Open::Call(call, input.is_some()))
     }
 
     fn change(&mut self, index: u32, change: Change, deltas: &mut Vec<Delta>) {
@@ -208,10 +217,11 @@ impl Events {
             Some(Known::ThinkingDelta) => push_reasoning(change.thinking, None, deltas),
             Some(Known::SignatureDelta) => push_reasoning(None, change.signature, deltas),
             Some(Known::InputJsonDelta) => {
-                let open = self.open.iter().find(|(open, _)| *open == index).map(|(_, open)| *open);
+                let open = self.open.iter_mut().find(|(open, _)| *open == index).map(|(_, open)| open);
                 match (open, change.partial_json) {
-                    (Some(Open::Call(call)), Some(fragment)) if !fragment.is_empty() => {
-                        deltas.push(Delta::Arguments { choice: 0, call, fragment });
+                    (Some(Open::Call(call, begun)), Some(fragment)) if !fragment.is_empty() => {
+                        *begun = true;
+                        deltas.push(Delta::Arguments { choice: 0, call: *call, fragment });
                     }
                     (Some(Open::Answer), text) => push_text(text, deltas),
                     _ => {}

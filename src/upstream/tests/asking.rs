@@ -6,11 +6,12 @@ use crate::config::{Kind, Provider as Settings};
 use crate::dialect::Outgoing;
 use crate::domain::failure::Fault;
 use crate::domain::key::Secret;
+use crate::domain::words::{Dialect, Marks, Words};
 use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Call, Provider};
 use crate::memory::Memory;
 use crate::upstream::line::Bound;
-use crate::upstream::{Asked, Upstream, connect};
+use crate::upstream::{Asked, TRANSLATED_OBJECTS_MAX, Upstream, appetite, connect};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -210,4 +211,20 @@ fn settings_that_cannot_be_sent_are_refused_without_showing_a_secret() {
         assert!(problem.starts_with("providers.models: ") && !problem.contains("hush"), "{problem}");
     }
     server.finish();
+}
+
+#[test]
+fn what_has_too_many_parts_is_not_translated_but_may_go_where_it_is_understood() {
+    let words = |objects: usize, dialect: Dialect| Words {
+        dialect,
+        body: Arc::new("{".repeat(objects).into_bytes()),
+        marks: Marks::default(),
+    };
+    let counted = |objects: usize, dialect: Dialect| {
+        appetite(&words(objects, dialect), Dialect::OpenAiChat).map_err(|failure| failure.fault)
+    };
+    let most = TRANSLATED_OBJECTS_MAX;
+    assert!(counted(most, Dialect::Hapax).is_ok_and(|bytes| bytes >= 512 * most));
+    assert_eq!(counted(most + 1, Dialect::Hapax), Err(Fault::Untranslatable));
+    assert_eq!(counted(most + 1, Dialect::OpenAiChat), Ok(0), "it is sent as it is");
 }
