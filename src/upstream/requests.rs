@@ -195,7 +195,7 @@ impl Sending<'_> {
         if let Some(key) = self.key {
             headers.insert(self.requests.key_header.clone(), key.clone());
         }
-        for (name, value) in self.own() {
+        for (name, value) in self.own().filter(|(_, value)| fits(value)) {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }
