@@ -2,6 +2,7 @@
 
 use super::children::Often;
 use super::{names, process};
+use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record};
 use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
@@ -228,8 +229,8 @@ impl Metrics {
     }
 
     fn answered(&self, record: &Record<'_>) {
-        let mut digits = [0; 5];
-        let status = decimal(record.status, &mut digits);
+        let mut digits = [0; DECIMAL_BYTES];
+        let status = decimal(record.status.into(), &mut digits);
         self.http.requests.with(&[record.endpoint, status], |requests| requests.inc());
         self.http
             .durations
@@ -345,21 +346,6 @@ impl Checks {
     }
 }
 
-/// A status as text, without an allocation.
-fn decimal(status: u16, digits: &mut [u8; 5]) -> &str {
-    let mut start = digits.len();
-    let mut rest = status;
-    while start > 0 {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    std::str::from_utf8(&digits[start..]).unwrap_or("0")
-}
-
 /// Makes and registers a metric of the table in one step.
 struct Maker(Registry);
 
@@ -415,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_status_is_written_in_decimal() {
-        let mut digits = [0; 5];
+        let mut digits = [0; DECIMAL_BYTES];
         assert_eq!(decimal(0, &mut digits), "0");
         assert_eq!(decimal(499, &mut digits), "499");
         assert_eq!(decimal(65_535, &mut digits), "65535");
