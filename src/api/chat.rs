@@ -54,6 +54,7 @@ pub(super) fn serve(
         gist,
         words,
         pinned: asked.headers.get("x-hapax-provider").map(str::to_owned),
+        tokens,
         purse,
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         wish: wish::of(state, asked.headers),

@@ -1,5 +1,6 @@
 //! Endpoints: who is asking, for what, and what he reads. The table says which; one file owns every status.
 
+mod active;
 mod chat;
 mod cors;
 mod door;
@@ -20,6 +21,7 @@ mod told;
 pub mod usage;
 mod wish;
 
+use active::Active;
 pub use door::Network;
 use errors::{CALLER_LEFT, Problem, class_of};
 pub use explain::{Candidate, Explanation, explain};
@@ -34,7 +36,7 @@ use crate::domain::price::Prices;
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
-use crate::gateway::ports::{Cached, Caller, Observer, Trail};
+use crate::gateway::ports::{Cached, Caller, Observer};
 use crate::server::{Exchange, Handler, Head, Lane, Pass, Refusal, Request, Response};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
@@ -355,42 +357,6 @@ impl Api {
         let status = response.status;
         exchange.send(response);
         if left { CALLER_LEFT } else { status }
-    }
-}
-
-/// Takes an arrival back when a panic keeps its record from being written.
-struct Active<'a> {
-    observer: &'a dyn Observer,
-    endpoint: Option<&'static str>,
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        if let Some(endpoint) = self.endpoint {
-            let trail = Trail::default();
-            self.observer.observe(&Event::Answered(Record {
-                request_id: "",
-                trace_id: None,
-                endpoint,
-                routine: false,
-                method: "",
-                status: 500,
-                took: Duration::ZERO,
-                overhead: None,
-                error: Some(class_of(500).hapax),
-                served: None,
-                attempts: &trail.attempts,
-                usage: None,
-                nano_usd: None,
-                stream: false,
-                deduplicated: false,
-                cached: None,
-                bytes_in: 0,
-                bytes_out: 0,
-                key: None,
-                client: None,
-            }));
-        }
     }
 }
 

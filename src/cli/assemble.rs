@@ -264,7 +264,8 @@ fn known_or_new(
     (clock, memory): (&Arc<dyn Clock>, &Arc<Memory>),
 ) -> Result<Arc<dyn Provider>, String> {
     let same = |made: &&Made| {
-        made.settings == *settings
+        // Its limits are counted by the gateway: other ones need no other provider.
+        config::Provider { limits: settings.limits, ..made.settings.clone() } == *settings
             && made.system_prompt.as_deref() == system_prompt
             && settings.ca_file.is_none()
     };
@@ -280,6 +281,7 @@ fn slot(provider: &config::Provider) -> SlotSettings {
         model: provider.model.clone(),
         models: provider.models.clone(),
         max_concurrency: provider.max_concurrency,
+        limits: provider.limits,
         retries: provider.retries,
         weight: provider.weight,
     }

@@ -245,6 +245,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Input and output together.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+
     /// The sum of two calls, as after a splice.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

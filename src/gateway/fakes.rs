@@ -357,6 +357,7 @@ pub(super) fn slot(name: &str) -> SlotSettings {
         model: format!("{name}-own"),
         models: vec![format!("{name}-*")],
         max_concurrency: 1_000,
+        limits: crate::domain::limit::Limits::default(),
         retries: 0,
         weight: 1,
     }
@@ -398,6 +399,7 @@ pub(super) fn question(body: &str) -> Question {
             marks: Marks::default(),
         },
         pinned: None,
+        tokens: 0,
         purse: None,
         deduplicate: true,
         wish: super::cache::Wish::default(),

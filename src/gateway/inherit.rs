@@ -16,6 +16,7 @@ impl Gateway {
         if same_numbers {
             for slot in &mut self.slots {
                 if let Some(known) = old.slots.iter().find(|known| is_same(known, slot)) {
+                    known.resize(&slot.limits, self.house.now());
                     *slot = Arc::clone(known);
                 }
             }

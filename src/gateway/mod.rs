@@ -34,6 +34,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::domain::balance::{self, Strategy};
 use crate::domain::event::Circuit;
+use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
 use crate::domain::price::Prices;
 use crate::domain::route::{Candidate, Offer, Routes, VirtualModel};
@@ -102,6 +103,8 @@ pub struct SlotSettings {
     pub models: Vec<String>,
     /// Calls at once; past it the provider counts as busy. 0 counts as 1.
     pub max_concurrency: usize,
+    /// What it may be asked for in a minute; past it it is passed over.
+    pub limits: Limits,
     /// More tries at the same provider, before the next one.
     pub retries: u32,
     /// Its share of the traffic among equals; 0: only when nobody else is left.
@@ -251,7 +254,7 @@ impl Gateway {
             Explained {
                 provider: slot.name.to_string(),
                 model: candidate.model.to_owned(),
-                left_out: slot.objection(candidate.model, now).map(|skip| worded(skip, now)),
+                left_out: slot.objection((candidate.model, 0), now).map(|skip| worded(skip, now)),
             }
         };
         let ticket = self.tickets.load(Ordering::Relaxed);
@@ -282,6 +285,7 @@ fn worded(skip: Skip, now: Instant) -> String {
         Skip::Unhealthy => "its health checks fail".to_owned(),
         Skip::Open { until } => format!("its circuit is open for {} s more", seconds(until)),
         Skip::Busy { until } => format!("it is busy for {} s more", seconds(until)),
+        Skip::Limited { until } => format!("its own limit is reached for {} s more", seconds(until)),
         Skip::Saturated => "its calls at once are used up".to_owned(),
     }
 }

@@ -27,6 +27,8 @@ pub struct Question {
     pub pinned: Option<String>,
     /// `X-Hapax-Deduplicate: off` makes this false.
     pub deduplicate: bool,
+    /// How many tokens it may come to, before anybody has counted.
+    pub tokens: u64,
     /// What pays for it, when the caller's key has a budget.
     pub purse: Option<Purse>,
     /// What the caller wants of the cache, when there is one.

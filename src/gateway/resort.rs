@@ -15,7 +15,10 @@ const SATURATED_RETRY: Duration = Duration::from_secs(1);
 impl<'a> Run<'a> {
     /// The outcome, if somebody could be asked after all and that decided it.
     pub(super) fn last_resort(&mut self, skipped: &[(Candidate<'a>, Skip)]) -> Option<Outcome> {
-        if skipped.iter().any(|(_, skip)| matches!(skip, Skip::Busy { .. } | Skip::Saturated)) {
+        if skipped
+            .iter()
+            .any(|(_, skip)| matches!(skip, Skip::Busy { .. } | Skip::Limited { .. } | Skip::Saturated))
+        {
             let outcome = self.wait_for_the_busy(skipped);
             if outcome.is_some() || self.asked > 0 {
                 return outcome;
@@ -30,14 +33,14 @@ impl<'a> Run<'a> {
         let recovery = |skip: &Skip| match skip {
             Skip::Open { until } => Some(*until),
             Skip::Unhealthy => Some(house.now() + self.gateway.settings.health.interval),
-            Skip::Busy { .. } | Skip::Saturated => None,
+            Skip::Busy { .. } | Skip::Limited { .. } | Skip::Saturated => None,
         };
         let (_, candidate) = skipped
             .iter()
             .filter_map(|(candidate, skip)| Some((recovery(skip)?, candidate)))
             .min_by_key(|(at, _)| *at)?;
         let slot = &self.gateway.slots[candidate.offer];
-        match slot.admit_anyway(candidate.model, house) {
+        match slot.admit_anyway((candidate.model, self.question.tokens), house) {
             Ok(entry) => self.visit_one(slot, candidate.model, entry),
             Err(_) => {
                 self.all_busy(None);
@@ -54,9 +57,11 @@ impl<'a> Run<'a> {
             let now = house.now();
             let waits = skipped.iter().filter_map(|(candidate, _)| {
                 let slot = &self.gateway.slots[candidate.offer];
-                let wait = match slot.objection(candidate.model, now) {
+                let wait = match slot.objection((candidate.model, self.question.tokens), now) {
                     None => Duration::ZERO,
-                    Some(Skip::Busy { until }) => until.saturating_duration_since(now),
+                    Some(Skip::Busy { until } | Skip::Limited { until }) => {
+                        until.saturating_duration_since(now)
+                    }
                     Some(Skip::Saturated) => house.backoff(round) / 4,
                     Some(Skip::Open { .. } | Skip::Unhealthy) => return None,
                 };
@@ -71,7 +76,7 @@ impl<'a> Run<'a> {
                 return Some(self.fail(left(reason)));
             }
             slot.waited(now + wait);
-            if let Ok(entry) = slot.admit(candidate.model, house) {
+            if let Ok(entry) = slot.admit((candidate.model, self.question.tokens), house) {
                 return self.visit_one(slot, candidate.model, entry);
             }
         }

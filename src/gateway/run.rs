@@ -13,6 +13,7 @@ use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
+use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
@@ -113,7 +114,7 @@ impl<'a> Run<'a> {
         let mut skipped: Vec<(Candidate<'a>, Skip)> = Vec::new();
         for candidate in candidates {
             let slot = &gateway.slots[candidate.offer];
-            match slot.admit(candidate.model, &gateway.house) {
+            match slot.admit((candidate.model, self.question.tokens), &gateway.house) {
                 Err(skip) => skipped.push((*candidate, skip)),
                 Ok(entry) => {
                     if let Some(outcome) = self.visit_one(slot, candidate.model, entry) {
@@ -181,7 +182,7 @@ impl<'a> Run<'a> {
                 }
                 slot.waited(until);
             }
-            match slot.admit(model, house) {
+            match slot.admit((model, self.question.tokens), house) {
                 Ok(admitted) => entry = admitted,
                 Err(_) => return self.go_on(slot, failure),
             }
@@ -287,12 +288,20 @@ impl<'a> Run<'a> {
     fn close(
         &mut self,
         mut stint: Stint<'a>,
-        entry: Entry<'a>,
+        mut entry: Entry<'a>,
         result: Result<Outcome, Failure>,
     ) -> Result<Outcome, (Failure, bool)> {
         let house = &self.gateway.house;
         let took = house.now().saturating_duration_since(stint.began);
         let failure = result.as_ref().err();
+        let used = self.used(
+            &stint,
+            result.as_ref().map(|outcome| match outcome {
+                Outcome::Whole(answer) => Some(&**answer),
+                Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
+            }),
+        );
+        entry.used(used.map_or(0, Usage::total));
         let ended = match failure {
             None => Ended::Well,
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
@@ -316,13 +325,6 @@ impl<'a> Run<'a> {
         if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
-        let used = self.used(
-            &stint,
-            result.as_ref().map(|outcome| match outcome {
-                Outcome::Whole(answer) => Some(&**answer),
-                Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
-            }),
-        );
         self.account(&stint, used);
         if let Some(tab) = stint.tab.take() {
             tab.settle(used, house.today());

@@ -13,6 +13,7 @@ mod failover;
 mod flights;
 mod fronts;
 mod golden;
+mod limits;
 mod memory;
 mod operate;
 mod page;

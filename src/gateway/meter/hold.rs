@@ -22,7 +22,7 @@ impl Hold {
 
     /// The request is over and has used this; `None`: nothing, or somebody else paid.
     pub fn settle(mut self, usage: Option<Usage>) {
-        self.used = usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
+        self.used = usage.map_or(0, Usage::total);
     }
 }
 

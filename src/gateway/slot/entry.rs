@@ -33,6 +33,8 @@ pub(in crate::gateway) struct Entry<'a> {
     pub(super) slot: &'a Slot,
     pub(super) house: &'a House,
     pub(super) model: &'a str,
+    /// Tokens reserved of the provider's own limit, and those used.
+    pub(super) tokens: (u64, u64),
     pub(super) permits: Option<(Permit, Option<(usize, Permit)>)>,
 }
 
@@ -60,6 +62,11 @@ impl Entry<'_> {
             self.permits = Some((state.breaker.admit_anyway(), of_model));
         }
         self.slot.report(self.house, moves);
+    }
+
+    /// So many tokens were used; none, until it is said.
+    pub(in crate::gateway) fn used(&mut self, tokens: u64) {
+        self.tokens.1 = tokens;
     }
 
     /// Ends it: both breakers, the permits and the statistics are told.
@@ -91,6 +98,9 @@ impl Entry<'_> {
             let mut state = self.slot.state.lock();
             let state = &mut *state;
             state.in_flight -= 1;
+            if let Some(rule) = &mut state.rule {
+                rule.settle(self.tokens.0, self.tokens.1);
+            }
             state.note(ended, pace, (now, today));
             if of_provider == Outcome::Bad {
                 moves.push((Arc::clone(&self.slot.name), None));

@@ -3,11 +3,13 @@
 //! Refused, reset, name, TLS and silence count against the provider; error statuses and bad bodies against one
 //! model at it. A request needs leave from both breakers, and hands both permits back with its [`Entry`].
 
+mod bell;
 mod entry;
 mod lock;
 #[cfg(test)]
 mod tests;
 
+use bell::Bell;
 pub(super) use entry::{Ended, Entry, Pace};
 
 use super::SlotSettings;
@@ -19,6 +21,8 @@ use crate::domain::breaker::{Breaker, Permit, Refused, Settings};
 use crate::domain::event::{Circuit, Event};
 use crate::domain::failure::Failure;
 use crate::domain::health::Health;
+use crate::domain::limit::Limits;
+use crate::domain::rule::Rule;
 use lock::Lock;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -33,8 +37,16 @@ pub const BUSY_MAX: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skip {
     Unhealthy,
-    Open { until: Instant },
-    Busy { until: Instant },
+    Open {
+        until: Instant,
+    },
+    Busy {
+        until: Instant,
+    },
+    /// Its own limit per minute is reached.
+    Limited {
+        until: Instant,
+    },
     Saturated,
 }
 
@@ -47,18 +59,14 @@ pub(super) struct Slot {
     /// Its share among equals.
     pub(super) weight: u32,
     pub(super) max_concurrency: usize,
+    /// As told at the beginning; a reload changes the rule, not this.
+    pub(super) limits: Limits,
     breaker: Settings,
     /// Guards everything that changes. Held for a few comparisons, never across a call or an observation.
     state: Lock<State>,
     /// Guards what the checking thread waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
-}
-
-#[derive(Default)]
-struct Bell {
-    ring: bool,
-    stop: bool,
 }
 
 struct State {
@@ -69,6 +77,8 @@ struct State {
     last_check: Option<SystemTime>,
     busy_until: Option<Instant>,
     in_flight: usize,
+    /// What it was asked for in the last minute, where that is limited.
+    rule: Option<Box<Rule>>,
     requests: u64,
     errors: u64,
     /// The last good whole answer's.
@@ -108,6 +118,7 @@ impl Slot {
             last_check: None,
             busy_until: None,
             in_flight: 0,
+            rule: told.limits.any().then(|| Box::new(Rule::new(&told.limits))),
             requests: 0,
             errors: 0,
             latency: None,
@@ -122,6 +133,7 @@ impl Slot {
             retries: told.retries,
             weight: told.weight,
             max_concurrency: told.max_concurrency.max(1),
+            limits: told.limits,
             breaker,
             state: Lock::new(state),
             bell: Mutex::default(),
@@ -135,13 +147,26 @@ impl Slot {
         Load { weight: self.weight, in_flight: state.in_flight, latency: state.pace }
     }
 
-    /// Asks for leave to ask this provider for this model.
-    pub(super) fn admit<'a>(&'a self, model: &'a str, house: &'a House) -> Result<Entry<'a>, Skip> {
+    /// Other limits from now on; what was used stays used.
+    pub(super) fn resize(&self, limits: &Limits, now: Instant) {
+        let mut state = self.state.lock();
+        match &mut state.rule {
+            Some(rule) if limits.any() => rule.resize(limits, now),
+            rule => *rule = limits.any().then(|| Box::new(Rule::new(limits))),
+        }
+    }
+
+    /// Asks for leave to ask this provider for this model, and for so many tokens.
+    pub(super) fn admit<'a>(
+        &'a self,
+        (model, tokens): (&'a str, u64),
+        house: &'a House,
+    ) -> Result<Entry<'a>, Skip> {
         let now = house.now();
         let mut moves = Moves::new();
         let entry = {
             let mut state = self.state.lock();
-            if let Some(skip) = self.hindrance(&state, model, now) {
+            if let Some(skip) = self.hindrance(&mut state, (model, tokens), now) {
                 return Err(skip);
             }
             let open = |refused: Refused| Skip::Open { until: refused.until };
@@ -158,32 +183,39 @@ impl Slot {
                 }
                 of_model = Some((place, permit));
             }
-            self.enter(&mut state, house, model, (provider, of_model))
+            self.enter(&mut state, house, (model, tokens), (provider, of_model))
         };
         self.report(house, moves);
         Ok(entry)
     }
 
     /// Leave although breakers or checks object, for when there is nobody else. Busy and saturated still refuse.
-    pub(super) fn admit_anyway<'a>(&'a self, model: &'a str, house: &'a House) -> Result<Entry<'a>, Skip> {
+    pub(super) fn admit_anyway<'a>(
+        &'a self,
+        (model, tokens): (&'a str, u64),
+        house: &'a House,
+    ) -> Result<Entry<'a>, Skip> {
         let now = house.now();
         let mut state = self.state.lock();
-        match self.hindrance(&state, model, now) {
-            Some(skip @ (Skip::Busy { .. } | Skip::Saturated)) => return Err(skip),
+        match self.hindrance(&mut state, (model, tokens), now) {
+            Some(skip @ (Skip::Busy { .. } | Skip::Limited { .. } | Skip::Saturated)) => return Err(skip),
             _ if state.in_flight >= self.max_concurrency => return Err(Skip::Saturated),
             _ => {}
         }
+        if let Some(skip) = state.limited(tokens, now) {
+            return Err(skip);
+        }
         let provider = state.breaker.admit_anyway();
         let of_model = state.place_of(model).map(|place| (place, state.models[place].breaker.admit_anyway()));
-        Ok(self.enter(&mut state, house, model, (provider, of_model)))
+        Ok(self.enter(&mut state, house, (model, tokens), (provider, of_model)))
     }
 
     /// Why this provider would be passed over now, if it would. Changes nothing.
-    pub(super) fn objection(&self, model: &str, now: Instant) -> Option<Skip> {
-        self.hindrance(&self.state.lock(), model, now)
+    pub(super) fn objection(&self, asked: (&str, u64), now: Instant) -> Option<Skip> {
+        self.hindrance(&mut self.state.lock(), asked, now)
     }
 
-    fn hindrance(&self, state: &State, model: &str, now: Instant) -> Option<Skip> {
+    fn hindrance(&self, state: &mut State, (model, tokens): (&str, u64), now: Instant) -> Option<Skip> {
         let of_model = state.place_of(model).and_then(|place| state.models[place].breaker.refuses(now));
         let refused = match (state.breaker.refuses(now), of_model) {
             (Some(one), Some(other)) => Some(one.until.max(other.until)),
@@ -198,19 +230,25 @@ impl Slot {
         if let Some(until) = state.busy_until.filter(|until| now < *until) {
             return Some(Skip::Busy { until });
         }
-        (state.in_flight >= self.max_concurrency).then_some(Skip::Saturated)
+        if state.in_flight >= self.max_concurrency {
+            return Some(Skip::Saturated);
+        }
+        state.limited(tokens, now)
     }
 
     fn enter<'a>(
         &'a self,
         state: &mut State,
         house: &'a House,
-        model: &'a str,
+        (model, tokens): (&'a str, u64),
         (provider, of_model): (Permit, Option<(usize, Permit)>),
     ) -> Entry<'a> {
+        if let Some(rule) = &mut state.rule {
+            rule.take(tokens);
+        }
         state.in_flight += 1;
         state.requests += 1;
-        Entry { slot: self, house, model, permits: Some((provider, of_model)) }
+        Entry { slot: self, house, model, tokens: (tokens, 0), permits: Some((provider, of_model)) }
     }
 
     /// Tells of what the breakers did, and wakes the checker when one of them opened. Called without the lock.
@@ -251,33 +289,6 @@ impl Slot {
         let state = self.state.lock();
         let open = state.breaker.state(now) != Circuit::Closed;
         open || state.health.consecutive_fails() > 0
-    }
-
-    /// Wakes the checking thread.
-    pub(super) fn ring(&self) {
-        self.bell.lock().ring = true;
-        self.rung.notify_all();
-    }
-
-    /// Ends the checking thread's waiting for good.
-    pub(super) fn stop(&self) {
-        self.bell.lock().stop = true;
-        self.rung.notify_all();
-    }
-
-    /// Waits for the bell, at most this long. Returns whether to go on.
-    pub(super) fn wait_for_bell(&self, at_most: Duration) -> bool {
-        let mut bell = self.bell.lock();
-        if !bell.ring && !bell.stop {
-            let _ = self.rung.wait_while_for(&mut bell, |bell| !bell.ring && !bell.stop, at_most);
-        }
-        bell.ring = false;
-        !bell.stop
-    }
-
-    /// Lets the checking thread go on again after [`Slot::stop`].
-    pub(super) fn unstop(&self) {
-        self.bell.lock().stop = false;
     }
 
     /// Somebody waited until then, as the provider asked: it is busy no longer, unless it said so again.
@@ -347,6 +358,12 @@ impl Slot {
 }
 
 impl State {
+    /// Whether its own limit refuses a request of so many tokens, and until when.
+    fn limited(&mut self, tokens: u64, now: Instant) -> Option<Skip> {
+        let (_, wait) = self.rule.as_mut()?.refuses(tokens, now)?;
+        Some(Skip::Limited { until: now + wait })
+    }
+
     /// Where this model's breaker is, if it has ever failed; everybody else's once the list is full.
     fn place_of(&self, model: &str) -> Option<usize> {
         self.models

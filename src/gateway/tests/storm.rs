@@ -41,7 +41,7 @@ impl Yard {
     }
 
     fn enter(&self) -> Option<Entry<'_>> {
-        self.slot.admit("m", &self.house).ok()
+        self.slot.admit(("m", 0), &self.house).ok()
     }
 
     fn circuit(&self) -> Circuit {

@@ -303,6 +303,7 @@ pub(super) fn question() -> Question {
         gist: Gist::default(),
         words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
         pinned: None,
+        tokens: 0,
         purse: None,
         deduplicate: true,
         wish: Default::default(),
