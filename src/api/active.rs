@@ -36,6 +36,7 @@ impl Drop for Active<'_> {
                 served: None,
                 attempts: &trail.attempts,
                 usage: None,
+                nano_usd: None,
                 stream: false,
                 deduplicated: false,
                 cached: None,

@@ -51,6 +51,7 @@ impl Api {
             served: trail.served.as_ref().map(|(provider, model)| (provider.as_str(), model.as_str())),
             attempts: &trail.attempts,
             usage: trail.usage,
+            nano_usd: trail.nano_usd,
             stream: told.stream,
             deduplicated: trail.deduplicated,
             cached: trail.cached.map(|cached| matches!(cached, Cached::Hit(_))),

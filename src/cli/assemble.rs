@@ -339,6 +339,7 @@ fn routes(settings: &Settings, memory: &Arc<Memory>) -> gateway::Settings {
             memory: Arc::clone(memory),
         }),
         models: settings.models.iter().map(own).collect(),
+        prices: Arc::new(settings.prices()),
         strategy: settings.strategy,
     }
 }

@@ -45,6 +45,8 @@ pub struct Record<'a> {
     pub attempts: &'a [Tried],
     /// Tokens, as far as known.
     pub usage: Option<Usage>,
+    /// What they cost, in nano-USD, as far as prices are known.
+    pub nano_usd: Option<u64>,
     /// Whether it was a stream.
     pub stream: bool,
     /// Whether the answer was shared from another request's flight.
@@ -236,6 +238,8 @@ pub enum Event<'a> {
         endpoint: &'static str,
         /// How many.
         usage: Usage,
+        /// What they cost, in nano-USD; `None`: nobody knows the price.
+        nano_usd: Option<u64>,
     },
     /// The ledger's file cannot be written at present: what was used is kept in memory.
     LedgerFailed {

@@ -104,6 +104,12 @@ impl<'a> Run<'a> {
     pub(super) fn account(&mut self, stint: &Stint<'a>, used: Option<Usage>) {
         let Some(usage) = used else { return };
         self.trail.usage = Some(self.trail.usage.map_or(usage, |before| before.plus(usage)));
+        let price = self.gateway.settings.prices.of(&stint.slot.name, stint.model);
+        let nano_usd = price.map(|price| price.cost(&usage));
+        if let Some(cost) = nano_usd {
+            self.trail.nano_usd =
+                Some(self.trail.nano_usd.map_or(cost, |before| before.saturating_add(cost)));
+        }
         self.gateway.house.tell(&Event::Used {
             key: self.question.caller.key_name().unwrap_or("none"),
             provider: &stint.slot.name,
@@ -111,6 +117,7 @@ impl<'a> Run<'a> {
             known: self.gateway.known_models.contains(stint.model),
             endpoint: self.question.endpoint,
             usage,
+            nano_usd,
         });
     }
 }

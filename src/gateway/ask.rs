@@ -165,6 +165,6 @@ impl Gateway {
     /// The leader's trail as a follower's: shared, and not accounted twice.
     fn as_heard(&self, leaders: &Trail, start: Instant) -> Trail {
         let upstream = self.house.now().saturating_duration_since(start);
-        Trail { deduplicated: true, usage: None, upstream, ..leaders.clone() }
+        Trail { deduplicated: true, usage: None, nano_usd: None, upstream, ..leaders.clone() }
     }
 }

@@ -346,6 +346,7 @@ pub(super) fn settings() -> Settings {
         deduplicate: true,
         cache: None,
         models: Vec::new(),
+        prices: Arc::default(),
         strategy: Strategy::Preference,
     }
 }

@@ -36,6 +36,7 @@ use crate::domain::balance::{self, Strategy};
 use crate::domain::event::Circuit;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
+use crate::domain::price::Prices;
 use crate::domain::route::{Candidate, Offer, Routes, VirtualModel};
 use crate::domain::{breaker, health};
 use cache::Cache;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub cache: Option<cache::Settings>,
     /// Names of the operator's own.
     pub models: Vec<VirtualModel>,
+    /// What tokens cost.
+    pub prices: Arc<Prices>,
     /// How equals among the candidates are ordered.
     pub strategy: Strategy,
 }

@@ -192,6 +192,8 @@ pub struct Trail {
     /// Tokens used over all attempts, as far as known. None for a follower, for the leader accounts, and for a kept
     /// answer.
     pub usage: Option<Usage>,
+    /// What they cost, in nano-USD, as far as prices are known.
+    pub nano_usd: Option<u64>,
     /// When the first byte of the request's answer came from upstream, measured from the question.
     pub upstream: Duration,
 }

@@ -26,7 +26,7 @@ use crate::gateway::ports::Observer;
 use file::File;
 use parking_lot::{Condvar, Mutex};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -90,6 +90,8 @@ struct Shared {
     /// Something has happened since the last writing. Set without the lock, so that only the first one pays for it.
     news: AtomicBool,
     has_file: AtomicBool,
+    /// Sums that were taken out and are not written yet: they count as waiting.
+    writing: AtomicUsize,
     /// Guards what the writer waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
@@ -134,6 +136,7 @@ impl Ledger {
             // With no file there is never news.
             news: AtomicBool::new(!has_file),
             has_file: AtomicBool::new(has_file),
+            writing: AtomicUsize::new(0),
             bell: Mutex::default(),
             rung: Condvar::new(),
             remember: OnceLock::new(),
@@ -201,7 +204,7 @@ impl Ledger {
     #[must_use]
     pub fn pending(&self) -> usize {
         let has_file = self.shared.has_file.load(Ordering::Relaxed);
-        if has_file { self.shared.sums.lock().len() } else { 0 }
+        if has_file { self.shared.sums.lock().len() + self.shared.writing.load(Ordering::SeqCst) } else { 0 }
     }
 
     /// Writes what is left and ends the thread. What is used afterwards stays in memory.
@@ -231,7 +234,7 @@ impl Ledger {
 impl Observer for Ledger {
     fn observe(&self, event: &Event<'_>) {
         let shared = &self.shared;
-        if let Event::Used { key, provider, model, known, endpoint, usage } = event {
+        if let Event::Used { key, provider, model, known, endpoint, usage, .. } = event {
             let minute = minute_of(shared.clock.today());
             shared.sums.lock().add(Entry { minute, key, provider, model, endpoint }, *known, *usage);
         }
@@ -304,8 +307,13 @@ impl Shared {
     fn write_down(&self, kept: &[Keepsake]) -> Told {
         let mut desk = self.desk.lock();
         let Desk { file: Some(file), failing, .. } = &mut *desk else { return Told::Nothing };
-        let rows = self.sums.lock().take();
-        match file.write(&rows, kept) {
+        let rows = {
+            let mut sums = self.sums.lock();
+            self.writing.store(sums.len(), Ordering::SeqCst);
+            sums.take()
+        };
+        let written = file.write(&rows, kept);
+        let told = match written {
             Ok(()) if std::mem::take(failing) => Told::Recovered,
             Ok(()) => Told::Nothing,
             Err(trouble) => {
@@ -313,7 +321,9 @@ impl Shared {
                 let first = !std::mem::replace(failing, true);
                 Told::Failed { why: trouble.words().to_owned(), first }
             }
-        }
+        };
+        self.writing.store(0, Ordering::SeqCst);
+        told
     }
 
     /// Forgets what is old, once an hour.

@@ -63,7 +63,8 @@ const ONE: Usage = Usage { input: 11, cached: 5, cache_write: 1, output: 7, reas
 impl Bench {
     fn used(&self, key: &str, usage: Usage) {
         let endpoint = "/v1/chat/completions";
-        let event = Event::Used { key, provider: "p", model: "m", known: true, endpoint, usage };
+        let event =
+            Event::Used { key, provider: "p", model: "m", known: true, endpoint, usage, nano_usd: None };
         self.ledger.observe(&event);
     }
 

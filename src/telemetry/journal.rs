@@ -6,6 +6,7 @@ use crate::config::LogFormat;
 use crate::domain::calendar::rfc3339;
 use crate::domain::digits::{DECIMAL_BYTES, decimal_bytes};
 use crate::domain::event::{Circuit, Event, Record, Tried};
+use crate::domain::price::NANO_USD;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -112,6 +113,9 @@ impl Line {
             }
             self.0.push(b'}');
         }
+        if let Some(nano) = record.nano_usd {
+            self.usd(",\"cost_usd\":", nano);
+        }
         self.truth(",\"stream\":", record.stream);
         self.truth(",\"deduplicated\":", record.deduplicated);
         self.known(",\"cache\":", record.cached.map(|hit| if hit { "hit" } else { "miss" }));
@@ -180,6 +184,15 @@ impl Line {
     fn truth(&mut self, name: &str, value: bool) {
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// USD with all nine decimals.
+    fn usd(&mut self, name: &str, nano: u64) {
+        self.number(name, nano / NANO_USD);
+        let at = self.0.len();
+        self.0.extend_from_slice(decimal_bytes(nano % NANO_USD + NANO_USD, &mut [0; DECIMAL_BYTES]));
+        // The leading one keeps the zeros behind it; it is where the point belongs.
+        self.0[at] = b'.';
     }
 
     /// With microsecond precision.
@@ -266,6 +279,7 @@ mod tests {
             served: Some(("openai", "gpt-4o")),
             attempts: &attempts,
             usage: Some(crate::domain::chat::Usage { input: 11, output: 7, ..Default::default() }),
+            nano_usd: Some(51_600),
             stream: true,
             deduplicated: false,
             cached: None,
@@ -285,6 +299,7 @@ mod tests {
         assert_eq!(told["attempts"][1]["model"], "a \"quoted\"\nmodel");
         assert_eq!(told["attempts"][1]["outcome"], "200");
         assert_eq!(told["usage"]["output"], 7);
+        assert!(String::from_utf8_lossy(&line).contains("\"cost_usd\":0.000051600,"));
         assert_eq!((&told["stream"], &told["deduplicated"]), (&true.into(), &false.into()));
         assert_eq!((&told["client"], &told["key"]), (&"127.0.0.1".into(), &"bot".into()));
         assert_eq!((&told["prompt"], &told["answer"]), (&"Say \"x\"\n".into(), &"x".into()));

@@ -3,7 +3,8 @@
 use super::names;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
@@ -17,6 +18,11 @@ impl Maker {
     pub(super) fn counters(&self, name: &str) -> prometheus::Result<IntCounterVec> {
         let (options, labels) = described(name)?;
         self.registered(IntCounterVec::new(options, labels)?)
+    }
+
+    pub(super) fn sums(&self, name: &str) -> prometheus::Result<CounterVec> {
+        let (options, labels) = described(name)?;
+        self.registered(CounterVec::new(options, labels)?)
     }
 
     pub(super) fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {

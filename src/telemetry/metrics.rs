@@ -3,10 +3,13 @@
 use super::children::Often;
 use super::maker::Maker;
 use super::{names, process};
+use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record};
+use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
 use prometheus::{
-    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    Counter, Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -32,6 +35,7 @@ pub struct Metrics {
     broke: IntCounterVec,
     unpriced: IntCounterVec,
     tokens: Often<IntCounter>,
+    cost: Often<Counter>,
     ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: IntCounterVec,
@@ -122,6 +126,7 @@ impl Metrics {
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
             tokens: make.counters("hapax_tokens_total")?.into(),
+            cost: make.sums("hapax_cost_usd_total")?.into(),
             ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -214,17 +219,20 @@ impl Metrics {
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
             Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
-            Event::Used { key, model, known, usage, .. } => {
+            Event::Used { key, model, known, usage, nano_usd, .. } => {
                 let model = if *known { model } else { "other" };
                 self.tokens.with(&[key, model, "input"], |tokens| tokens.inc_by(usage.input));
                 self.tokens.with(&[key, model, "output"], |tokens| tokens.inc_by(usage.output));
+                if let Some(nano) = nano_usd {
+                    self.cost.with(&[key, model], |cost| cost.inc_by(*nano as f64 / NANO_USD as f64));
+                }
             }
         }
     }
 
     fn answered(&self, record: &Record<'_>) {
-        let mut digits = [0; 5];
-        let status = decimal(record.status, &mut digits);
+        let mut digits = [0; DECIMAL_BYTES];
+        let status = decimal(record.status.into(), &mut digits);
         self.http.requests.with(&[record.endpoint, status], |requests| requests.inc());
         self.http
             .durations
@@ -340,21 +348,6 @@ impl Checks {
     }
 }
 
-/// A status as text, without an allocation.
-fn decimal(status: u16, digits: &mut [u8; 5]) -> &str {
-    let mut start = digits.len();
-    let mut rest = status;
-    while start > 0 {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    std::str::from_utf8(&digits[start..]).unwrap_or("0")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_status_is_written_in_decimal() {
-        let mut digits = [0; 5];
+        let mut digits = [0; DECIMAL_BYTES];
         assert_eq!(decimal(0, &mut digits), "0");
         assert_eq!(decimal(499, &mut digits), "499");
         assert_eq!(decimal(65_535, &mut digits), "65535");
@@ -417,6 +410,7 @@ mod tests {
             served: None,
             attempts: &[],
             usage: Some(usage),
+            nano_usd: None,
             stream: false,
             deduplicated: false,
             cached: None,
@@ -451,6 +445,7 @@ mod tests {
                 known: true,
                 endpoint: "/v1/chat/completions",
                 usage,
+                nano_usd: Some(1_500),
             },
             Event::Answered(record),
         ] {

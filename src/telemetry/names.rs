@@ -84,6 +84,7 @@ pub const METRICS: &[Metric] = &[
         "Requests of keys with a budget whose price is not known.",
     ),
     counter("hapax_tokens_total", &["key", "model", "direction"], "Tokens used."),
+    counter("hapax_cost_usd_total", &["key", "model"], "USD they cost, where the price is known."),
     counter("hapax_ledger_errors_total", &[], "Times the ledger's file could not be written."),
     gauge("hapax_ledger_pending", &[], "Sums of usage that are not in the ledger's file."),
     histogram("hapax_overhead_seconds", &[], "Hapax's own time in a request."),

@@ -204,6 +204,30 @@ fn a_used_up_limit_is_still_used_up_after_a_restart() {
 }
 
 #[test]
+fn what_tokens_cost_is_in_log_and_metric_and_a_corrected_price_corrects_the_past() {
+    let priced = |input: u32| format!("prices: {{model-a: {{input: {input}, output: 2}}}}\n");
+    let rig = Rig::with(&[OPENAI], &priced(1));
+    let (asked, said) = tokens(&rig.chat().json());
+    let usd = |input: u64| (asked * input + said * 2) as f64 / 1e6;
+    let told = |rig: &Rig| rig.get("/v1/usage").json()["total"]["cost_usd"].clone();
+    assert_eq!(told(&rig), usd(1));
+    rig.wait_for_metric(&format!("hapax_cost_usd_total{{key=\"none\",model=\"model-a\"}} {}", usd(1)));
+    rig.reload(&[OPENAI], &priced(1_000));
+    assert_eq!(told(&rig), usd(1_000), "the same tokens at another price");
+    rig.reload(&[OPENAI], "");
+    let unpriced = rig.get("/v1/usage").json();
+    assert_eq!(
+        (&unpriced["total"]["cost_usd"], &unpriced["total"]["unpriced_calls"]),
+        (&0.0.into(), &1.into())
+    );
+    rig.chat();
+    let log = rig.logged();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(CHAT)).collect();
+    assert!(lines[0].contains(&format!("\"cost_usd\":{:.9},", usd(1))), "{}", lines[0]);
+    assert!(!lines[1].contains("cost_usd"), "nobody knows: {}", lines[1]);
+}
+
+#[test]
 fn a_file_that_is_no_ledger_keeps_the_gateway_from_starting_and_a_reload_from_happening() {
     let folder = Folder::new();
     folder.put(
