@@ -7,8 +7,16 @@ use std::time::Duration;
 
 /// Takes an arrival back when a panic keeps its record from being written.
 pub(super) struct Active<'a> {
-    pub(super) observer: &'a dyn Observer,
+    observer: &'a dyn Observer,
     pub(super) endpoint: Option<&'static str>,
+}
+
+impl<'a> Active<'a> {
+    /// A request begins to be served.
+    pub(super) fn arrive(observer: &'a dyn Observer, endpoint: &'static str) -> Self {
+        observer.observe(&Event::Arrived { endpoint });
+        Self { observer, endpoint: Some(endpoint) }
+    }
 }
 
 impl Drop for Active<'_> {
@@ -36,6 +44,7 @@ impl Drop for Active<'_> {
                 bytes_out: 0,
                 key: None,
                 client: None,
+                said: None,
             }));
         }
     }

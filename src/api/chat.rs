@@ -6,13 +6,15 @@ use super::listener::{Ear, trail_headers};
 use super::ollama;
 use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
+use super::transcript::Transcript;
 use super::{Api, State, wish};
 use crate::dialect::{self, Wording};
+use crate::domain::event::Event;
 use crate::domain::failure::Verdict;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
 use crate::gateway::meter::Ask;
-use crate::gateway::ports::{Outcome, Question, Trail};
+use crate::gateway::ports::{Observer, Outcome, Question, Trail};
 use crate::server::{Exchange, Headers, Response};
 
 /// Of ordinary English in a request's body, JSON around it included.
@@ -31,6 +33,7 @@ pub(super) fn serve(
     exchange: &mut Exchange<'_>,
 ) -> Told {
     let dialect = spoken(asked.row, &body);
+    let body = redacted(api, state, body);
     let opened = json(dialect, asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
         |(gist, words)| {
             allowed(asked, &gist)?;
@@ -48,6 +51,7 @@ pub(super) fn serve(
         Err(limited) => return Told::limited(&limited, dialect),
     };
     let purse = state.meter.purse(&asked.caller, || tokens_at_most(&words.body));
+    let transcript = state.prompts.then(|| Transcript::new(&words.body));
     let question = Question {
         caller: asked.caller.clone(),
         endpoint: asked.row.label,
@@ -74,6 +78,7 @@ pub(super) fn serve(
     exchange.on_leave(Box::new(move || leaving.fire(Reason::CallerLeft)));
     let stream = question.gist.stream;
     let mut ear = Ear::new(exchange, dialect, wording, standing);
+    ear.transcript = transcript;
     let known =
         (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
     let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
@@ -82,11 +87,26 @@ pub(super) fn serve(
     let told = match &outcome {
         // What a caller did wrong is wrong here too, and who has left wants nothing.
         Outcome::Failed(failure) if !matches!(failure.verdict(), Verdict::Caller | Verdict::CallerLeft) => {
-            own().unwrap_or_else(|| conclude(outcome, &trail, ear, dialect))
+            own().unwrap_or_else(|| conclude(outcome, &trail, &mut ear, dialect))
         }
-        _ => conclude(outcome, &trail, ear, dialect),
+        _ => conclude(outcome, &trail, &mut ear, dialect),
     };
-    Told { stream, trail, standing, ..told }
+    let mut transcript = ear.transcript.take();
+    if let (Some(transcript), Some(response)) = (&mut transcript, &told.response) {
+        transcript.hear(&response.body);
+    }
+    Told { stream, trail, standing, transcript, ..told }
+}
+
+/// The body without what the rules take out: whatever follows sees nothing else, flights and kept answers included.
+fn redacted(api: &Api, state: &State, body: Vec<u8>) -> Vec<u8> {
+    let Some(redaction) = &state.redaction else { return body };
+    let mut counts = redaction.rules.counts();
+    let new = dialect::redact::request(redaction, &body, &mut counts);
+    for (rule, times) in redaction.rules.names().iter().zip(counts).filter(|(_, times)| *times > 0) {
+        api.pulse.observe(&Event::Redacted { rule, on: "requests", times });
+    }
+    new.unwrap_or(body)
 }
 
 /// How many tokens a request may come to, before anybody has counted: about four bytes are one, and of the answer's
@@ -143,7 +163,7 @@ fn passed(dialect: Dialect, headers: &Headers) -> Vec<(&'static str, String)> {
 }
 
 /// Ends the answer the way the question ended.
-fn conclude(outcome: Outcome, trail: &Trail, mut ear: Ear<'_, '_>, dialect: Dialect) -> Told {
+fn conclude(outcome: Outcome, trail: &Trail, ear: &mut Ear<'_, '_>, dialect: Dialect) -> Told {
     match outcome {
         Outcome::Whole(answer) => {
             let mut headers = vec![("Content-Type", "application/json".to_owned())];

@@ -1,6 +1,7 @@
 //! The caller's end of a stream: frames are worded in his dialect and flushed one by one.
 
 use super::errors::Problem;
+use super::transcript::Transcript;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::SharedFrame;
 use crate::domain::digits;
@@ -22,6 +23,8 @@ pub(super) struct Ear<'a, 'b> {
     writer: Option<Writer>,
     /// One frame's bytes; kept between frames for its room.
     buffer: Vec<u8>,
+    /// What has been said, where the log is to tell it.
+    pub(super) transcript: Option<Transcript>,
 }
 
 impl<'a, 'b> Ear<'a, 'b> {
@@ -31,7 +34,7 @@ impl<'a, 'b> Ear<'a, 'b> {
         wording: Wording,
         standing: Standing,
     ) -> Self {
-        Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new() }
+        Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new(), transcript: None }
     }
 
     /// What the wording of an answer needs, now that it is known who answers.
@@ -103,6 +106,9 @@ impl Listener for Ear<'_, '_> {
     fn frame(&mut self, frame: &SharedFrame) -> Result<(), ports::Left> {
         self.buffer.clear();
         let Some(writer) = &mut self.writer else { return Ok(()) };
+        if let Some(transcript) = &mut self.transcript {
+            transcript.hear_frame(frame);
+        }
         writer.frame(frame, &mut self.buffer);
         if self.buffer.is_empty() {
             return Ok(());

@@ -14,35 +14,38 @@ mod ollama;
 mod openapi;
 mod pass;
 mod pulse;
+mod record;
 mod sources;
 mod status;
 mod table;
 mod told;
+mod transcript;
 pub mod usage;
 mod wish;
 
 use active::Active;
 pub use door::Network;
-use errors::{CALLER_LEFT, Problem, class_of};
+use errors::{CALLER_LEFT, Problem};
 pub use explain::{Candidate, Explanation, explain};
 pub use live::WATCHERS_MAX;
 pub use pulse::Pulse;
+use record::{Facts, Sent};
 pub use sources::Sources;
 
 use crate::clock::Clock;
-use crate::domain::event::{Event, Record};
 use crate::domain::key::{Key, Keyring};
 use crate::domain::price::Prices;
+use crate::domain::redact::Redaction;
 use crate::domain::words::Dialect;
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
-use crate::gateway::ports::{Cached, Caller, Observer};
+use crate::gateway::ports::Caller;
 use crate::server::{Exchange, Handler, Head, Lane, Pass, Refusal, Request, Response};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use table::{Endpoint, Found, Row};
 use told::{Asked, Told};
 
@@ -56,6 +59,10 @@ pub struct State {
     pub meter: Meter,
     /// Who may ask.
     pub keyring: Keyring,
+    /// What is taken out of requests.
+    pub redaction: Option<Redaction>,
+    /// Whether the log tells what was asked and answered.
+    pub prompts: bool,
     /// Who may say for whom he asks.
     pub trusted_proxies: Vec<Network>,
     /// Origins whose pages may ask; `*` is any.
@@ -185,67 +192,6 @@ impl Api {
             Found::Nothing => Err(Problem::new(404, "there is nothing at this path").code("not_found")),
         }
     }
-
-    fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&str>) {
-        let trail = &told.trail;
-        let took = self.clock.now().saturating_duration_since(facts.received);
-        let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
-        let row = table::by_path(facts.path).map(|(row, _)| row);
-        let asked = !trail.attempts.is_empty();
-        let whole = !told.stream && !trail.deduplicated && trail.served.is_some() && asked;
-        let record = Record {
-            request_id: facts.request_id,
-            trace_id: door::trace(facts.headers).map(|(_, id)| id),
-            endpoint: row.map_or(table::OTHER, |row| row.label),
-            routine: row.is_some_and(|row| row.control || row.endpoint == Endpoint::Watch),
-            method: facts.method,
-            status: sent.status,
-            took,
-            overhead: whole.then(|| took.saturating_sub(waited)),
-            error: told.problem.as_ref().map(|problem| class_of(problem.status).hapax),
-            served: trail.served.as_ref().map(|(provider, model)| (provider.as_str(), model.as_str())),
-            attempts: &trail.attempts,
-            usage: trail.usage,
-            nano_usd: trail.nano_usd,
-            stream: told.stream,
-            deduplicated: trail.deduplicated,
-            cached: trail.cached.map(|cached| matches!(cached, Cached::Hit(_))),
-            bytes_in: facts.bytes_in,
-            bytes_out: sent.bytes,
-            key,
-            client: Some(facts.client),
-        };
-        let endpoint = record.endpoint;
-        self.pulse.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
-        self.recent.add(status::Remembered {
-            at: self.clock.today(),
-            request_id: facts.request_id.to_owned(),
-            endpoint,
-            status: sent.status,
-            took,
-            stream: told.stream,
-            key: key.map(str::to_owned),
-            trail: told.trail,
-        });
-    }
-}
-
-/// What is known of a request before its endpoint is.
-struct Facts<'a> {
-    method: &'a str,
-    path: &'a str,
-    headers: &'a crate::server::Headers,
-    request_id: &'a str,
-    client: IpAddr,
-    received: Instant,
-    bytes_in: u64,
-}
-
-/// What went out.
-struct Sent {
-    status: u16,
-    bytes: u64,
-    refused: bool,
 }
 
 impl Handler for Api {
@@ -306,8 +252,7 @@ impl Handler for Api {
         let known = pass::place(pass, number);
         let admitted = self.admit(&state, (&method, &path), &headers, peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
-        let mut active = Active { observer: &*self.pulse, endpoint: Some(label) };
-        self.pulse.observe(&Event::Arrived { endpoint: label });
+        let mut active = Active::arrive(&*self.pulse, label);
         let (mut told, key) = match admitted {
             Err(problem) => (Told::problem(problem, Dialect::Hapax), None),
             Ok((row, key)) => {

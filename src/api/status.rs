@@ -3,8 +3,10 @@
 use super::pulse::{Beats, Counted, milliseconds};
 use super::told::Told;
 use super::{Api, State};
+use crate::domain::budget::Allowance;
 use crate::domain::calendar::rfc3339;
 use crate::domain::key::Key;
+use crate::domain::usage::usd;
 use crate::gateway::ports::{Trail, Tried};
 use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
@@ -74,6 +76,14 @@ pub(super) enum Eyes<'a> {
 impl<'a> Eyes<'a> {
     pub(super) fn of(key: Option<&'a Key>) -> Self {
         key.filter(|key| !key.admin).map_or(Self::All, |key| Self::Own(&key.name))
+    }
+
+    /// Whether what is this key's may be seen.
+    fn see(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Own(key) => key == name,
+        }
     }
 }
 
@@ -173,6 +183,7 @@ struct Status {
     #[serde(flatten)]
     counted: Counted,
     providers: Vec<Provider>,
+    budgets: Vec<Standing>,
     recent: Vec<Story>,
 }
 
@@ -224,6 +235,23 @@ impl Provider {
     }
 }
 
+/// What a key may cost, and has cost in this period.
+#[derive(Serialize)]
+struct Standing {
+    key: String,
+    spent_usd: f64,
+    usd: f64,
+    per: &'static str,
+}
+
+impl Standing {
+    fn new((key, allowance, spent): (String, Allowance, u64)) -> Self {
+        // As exact as a float is, and as `/v1/usage` says it.
+        let dollars = |nano: u64| usd(nano).parse().unwrap_or_default();
+        Self { key, spent_usd: dollars(spent), usd: dollars(allowance.nano_usd), per: allowance.per.word() }
+    }
+}
+
 /// The state of everything, for machines and for the page.
 pub(super) fn json(api: &Api, state: &State, key: Option<&Key>) -> Told {
     Told::json(body(api, state, Eyes::of(key)))
@@ -245,6 +273,13 @@ pub(super) fn body(api: &Api, state: &State, eyes: Eyes<'_>) -> Vec<u8> {
                 let beats = api.pulse.of(&slot.name);
                 Provider::new(slot, beats)
             })
+            .collect(),
+        budgets: state
+            .meter
+            .budgets(api.clock.today())
+            .into_iter()
+            .filter(|(key, ..)| eyes.see(key))
+            .map(Standing::new)
             .collect(),
         recent: api.recent.newest_first(eyes),
     })

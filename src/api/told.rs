@@ -2,6 +2,7 @@
 
 use super::errors::Problem;
 use super::table::Row;
+use super::transcript::Transcript;
 use crate::domain::key::Key;
 use crate::domain::rule::{Refusal, Standing};
 use crate::domain::words::Dialect;
@@ -43,6 +44,8 @@ pub(super) struct Told {
     pub stream: bool,
     /// The story of the attempts.
     pub trail: Trail,
+    /// What was said, where the log is to tell it.
+    pub transcript: Option<Transcript>,
     /// Where the caller stands with his limits.
     pub standing: Standing,
 }

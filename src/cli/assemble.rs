@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::domain::key::{Hash, Key, Keyring};
 use crate::domain::pattern::Pattern;
+use crate::domain::redact::{Redaction, Rule};
 use crate::domain::route::VirtualModel;
 use crate::domain::{breaker, health};
 use crate::gateway::meter::{self, Meter};
@@ -43,6 +44,7 @@ pub struct House {
 struct Made {
     settings: config::Provider,
     system_prompt: Option<String>,
+    redaction: Option<config::Redaction>,
     provider: Arc<dyn Provider>,
 }
 
@@ -219,10 +221,14 @@ fn in_service(
         let Some(provider) = settings.providers.iter().find(|provider| provider.name == *name) else {
             continue;
         };
-        let upstream = known_or_new(provider, settings.system_prompt.as_deref(), made, (clock, memory))?;
+        let upstream = known_or_new(provider, settings, made, (clock, memory, observer))?;
         providers.push((slot(provider), Arc::clone(&upstream)));
-        let (settings, system_prompt) = (provider.clone(), settings.system_prompt.clone());
-        now_made.push(Made { settings, system_prompt, provider: upstream });
+        now_made.push(Made {
+            settings: provider.clone(),
+            system_prompt: settings.system_prompt.clone(),
+            redaction: settings.redaction.clone(),
+            provider: upstream,
+        });
     }
     *made = now_made;
     let mut gateway =
@@ -238,6 +244,8 @@ fn in_service(
         meter,
         prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+        redaction: redaction(settings, |rule| rule.on_requests)?,
+        prompts: settings.logging.prompts,
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
         cors_origins: settings.cors_origins.clone(),
         watchers_max: (settings.server.workers / WORKERS_PER_WATCHER).min(api::WATCHERS_MAX),
@@ -259,20 +267,33 @@ fn counted(settings: &Settings) -> meter::Settings {
 /// one. A file of certificates may have changed under its name, so such a provider is always made anew.
 fn known_or_new(
     settings: &config::Provider,
-    system_prompt: Option<&str>,
+    all: &Settings,
     made: &[Made],
-    (clock, memory): (&Arc<dyn Clock>, &Arc<Memory>),
+    (clock, memory, observer): (&Arc<dyn Clock>, &Arc<Memory>, &Arc<dyn Observer>),
 ) -> Result<Arc<dyn Provider>, String> {
     let same = |made: &&Made| {
         // Its limits are counted by the gateway: other ones need no other provider.
         config::Provider { limits: settings.limits, ..made.settings.clone() } == *settings
-            && made.system_prompt.as_deref() == system_prompt
+            && made.system_prompt == all.system_prompt
+            && made.redaction == all.redaction
             && settings.ca_file.is_none()
     };
     if let Some(known) = made.iter().find(same) {
         return Ok(Arc::clone(&known.provider));
     }
-    Ok(Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock), Arc::clone(memory))?))
+    let system_prompt = all.system_prompt.as_deref();
+    let provider =
+        Arc::new(upstream::connect(settings, system_prompt, Arc::clone(clock), Arc::clone(memory))?);
+    Ok(match redaction(all, |rule| rule.on_answers)? {
+        None => provider,
+        Some(rules) => Arc::new(upstream::Redacted::new(provider, rules, Arc::clone(observer))),
+    })
+}
+
+/// The rules for one direction, if there are any.
+fn redaction(settings: &Settings, on: fn(&Rule) -> bool) -> Result<Option<Redaction>, String> {
+    let told = settings.redaction.as_ref();
+    told.map_or(Ok(None), |told| Redaction::of(told.mode, &told.rules, on))
 }
 
 fn slot(provider: &config::Provider) -> SlotSettings {

@@ -53,6 +53,18 @@ const fn gone(path: &'static str, default: &'static str, why: &'static str) -> R
     Row { path, kind: Any, default, effect: Effect::Gone(why) }
 }
 
+fn pattern(text: &str) -> Result<(), String> {
+    crate::domain::redact::Pattern::new(text).map(drop)
+}
+
+fn direction(text: &str) -> Result<(), String> {
+    if ["requests", "answers"].contains(&text) {
+        Ok(())
+    } else {
+        Err("must be requests or answers".to_owned())
+    }
+}
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -160,6 +172,14 @@ pub(super) static ROWS: &[Row] = &[
     used("cache.enabled", Flag, "false"),
     used("cache.ttl", Duration(ONE), "10m"),
     used("cache.bytes_max", Size(MIB, 1024 * GIB), "32MiB"),
+    used("redaction", Section, ""),
+    used("redaction.mode", Choice(&["off", "monitor", "enforce"]), "off"),
+    used("redaction.rules", Listed, "[]"),
+    used("redaction.rules.[]", Section, ""),
+    used("redaction.rules.[].name", Text(value::name), ""),
+    used("redaction.rules.[].pattern", Text(pattern), ""),
+    used("redaction.rules.[].replace", Text(any_text), ""),
+    used("redaction.rules.[].on", Texts(direction), "[]"),
     used("auth", Section, ""),
     used("auth.keys", Listed, "[]"),
     used("auth.keys.[]", Section, ""),

@@ -8,11 +8,13 @@ mod keys;
 mod kinds;
 mod litellm;
 mod load;
+mod page;
 mod presets;
 mod problem;
 mod providers;
 mod quirks;
 mod reading;
+mod redaction;
 mod render;
 mod settings;
 mod spelling;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
+    /// Rules that take private words out of requests and answers.
+    pub redaction: Option<Redaction>,
     /// Kept answers; `None`: none are.
     pub cache: Option<Cache>,
     /// Keys of callers; empty: no key is asked for.
@@ -85,6 +89,15 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Lowercase hex of the first 8 bytes of the file's SHA-256; `defaults` without a file.
     pub hash: String,
+}
+
+/// Rules that take private words out of requests and answers; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redaction {
+    /// What is done with what is found.
+    pub mode: crate::domain::redact::Mode,
+    /// The rules, in the order of the file.
+    pub rules: Vec<crate::domain::redact::Rule>,
 }
 
 /// Kept answers.

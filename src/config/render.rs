@@ -1,14 +1,15 @@
 //! The effective configuration, as YAML that loads again, with every secret redacted; and where it can connect to.
 
-use super::quirks;
-use super::value::{self, duration_text, size_text};
+use super::page::Page;
+use super::value;
 use super::{CallerKey, Level, LogFormat, OnStreamFailure, Provider, Settings, Strategy};
+use super::{quirks, redaction};
 use crate::domain::key::Secret;
 use crate::domain::limit::Limits;
 use crate::domain::price::NANO_USD;
 use crate::domain::quirks::Quirks;
+use crate::domain::redact::{Rule, named};
 use std::fmt::Write;
-use std::time::Duration;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "\"***\"";
@@ -90,6 +91,14 @@ fn answers(page: &mut Page, settings: &Settings) {
     page.duration("keep_alive", settings.keep_alive);
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    page.open("redaction");
+    page.line("mode", redaction::word(settings.redaction.as_ref()));
+    page.open("rules");
+    for rule in settings.redaction.iter().flat_map(|redaction| &redaction.rules) {
+        redaction_rule(page, rule);
+    }
+    page.close();
+    page.close();
     page.open("cache");
     page.line("enabled", settings.cache.is_some());
     if let Some(cache) = settings.cache {
@@ -97,6 +106,20 @@ fn answers(page: &mut Page, settings: &Settings) {
         page.size("bytes_max", cache.bytes_max);
     }
     page.close();
+}
+
+fn redaction_rule(page: &mut Page, rule: &Rule) {
+    let name = quote(&rule.name);
+    // A pattern that comes with its name has a check besides.
+    let own = named(&rule.name).as_ref() != Some(&rule.pattern);
+    let pattern = if own { format!(", pattern: {}", quote(rule.pattern.text())) } else { String::new() };
+    let on = [("requests", rule.on_requests), ("answers", rule.on_answers)];
+    let on: Vec<&str> = on.iter().filter(|(_, looks)| *looks).map(|(word, _)| *word).collect();
+    page.item(&format!(
+        "{{name: {name}{pattern}, replace: {}, on: [{}]}}",
+        quote(&rule.replace),
+        on.join(", ")
+    ));
 }
 
 /// Every `host:port` the configuration can make Hapax connect to, once each. A provider behind a proxy is reached
@@ -326,53 +349,4 @@ pub(super) fn quote(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// Lines at the present depth. A section that stays empty is left out.
-#[derive(Default)]
-struct Page {
-    text: String,
-    /// For each open section: its heading, until something is written below it.
-    open: Vec<Option<String>>,
-}
-
-impl Page {
-    fn open(&mut self, key: &str) {
-        let heading = format!("{}{key}:\n", "  ".repeat(self.open.len()));
-        self.open.push(Some(heading));
-    }
-
-    fn close(&mut self) {
-        self.open.pop();
-    }
-
-    fn raw(&mut self, line: &str) {
-        for heading in self.open.iter_mut().filter_map(Option::take) {
-            self.text.push_str(&heading);
-        }
-        self.text.push_str(&"  ".repeat(self.open.len()));
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.raw(&format!("{key}: {value}"));
-    }
-
-    fn item(&mut self, value: &str) {
-        self.raw(&format!("- {value}"));
-    }
-
-    fn duration(&mut self, key: &str, value: Duration) {
-        self.line(key, duration_text(value));
-    }
-
-    fn size(&mut self, key: &str, bytes: usize) {
-        self.line(key, size_text(bytes as u64));
-    }
-
-    fn texts(&mut self, key: &str, texts: &[String]) {
-        let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
-        self.line(key, format!("[{}]", quoted.join(", ")));
-    }
 }

@@ -7,6 +7,7 @@ use super::keys;
 use super::kinds::Parsed;
 use super::providers::{self, Found};
 use super::reading::{Reading, Section};
+use super::redaction;
 use super::value;
 use super::{
     Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, Usage,
@@ -32,6 +33,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         (None, false) => vec!["*".to_owned()],
         _ => root.section("server").plain_texts("cors_origins"),
     };
+    let redaction = redaction::read(reading, &root);
     let cache = cache(reading, &root, server.memory_max);
     let breaker = root.section("circuit_breaker");
     let is_continue = root.section("streams").text("on_failure").as_deref() != Some("end");
@@ -53,6 +55,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         on_stream_failure: if is_continue { OnStreamFailure::Continue } else { OnStreamFailure::End },
         keep_alive: root.section("streams").duration("keep_alive"),
         cache,
+        redaction,
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         per_address: callers::limits(&root.section("rate_limit")),

@@ -497,6 +497,39 @@ fn a_callers_key_is_known_by_its_hash_until_it_expires() {
 }
 
 #[test]
+fn rules_have_names_and_patterns_and_what_is_wrong_with_one_is_said_where_it_stands() {
+    use crate::domain::redact::{Mode, RULES_MAX};
+    assert_eq!(good("redaction: {rules: [{name: email}]}").redaction, None, "off");
+    let text = "redaction: {mode: enforce, rules: [{name: email, on: answers}, {name: own, pattern: 'a+', replace: 'b'}]}";
+    let told = good(text).redaction.expect("it is on");
+    assert_eq!((told.mode, told.rules.len()), (Mode::Enforce, 2));
+    let [email, own] = &told.rules[..] else { panic!("two rules") };
+    assert_eq!((email.replace.as_str(), email.on_requests, email.on_answers), ("[email]", false, true));
+    assert_eq!((own.pattern.text(), own.replace.as_str(), own.on_requests), ("a+", "b", true));
+    let again = good(&super::effective(&good(text))).redaction.expect("it is on");
+    assert_eq!(again, told);
+    for (wrong, words) in [
+        ("{name: own}", "redaction.rules[0].pattern: is needed, except for a rule called email, iban"),
+        ("{name: own, pattern: 'a*'}", "redaction.rules[0].pattern: must not match the empty text"),
+        ("{name: own, pattern: '('}", "redaction.rules[0].pattern: is no pattern: "),
+        ("{pattern: a}", "redaction.rules[0].name: is needed"),
+        ("{name: a, pattern: a, on: [both]}", "redaction.rules[0].on[0]: must be requests or answers"),
+        ("{name: email}, {name: email}", "redaction.rules[1].name: email is the name of another rule"),
+    ] {
+        let lines = bad(&format!("redaction: {{mode: 'off', rules: [{wrong}]}}"));
+        assert!(lines.len() == 1 && lines[0].contains(words), "{wrong}: {lines:?}");
+    }
+    let many = |count: usize| {
+        let rules: Vec<String> = (0..count).map(|n| format!("{{name: r{n}, pattern: x{n}}}")).collect();
+        format!("redaction: {{mode: monitor, rules: [{}]}}", rules.join(", "))
+    };
+    assert_eq!(good(&many(RULES_MAX)).redaction.map(|told| told.rules.len()), Some(RULES_MAX));
+    let lines = bad(&many(RULES_MAX + 1));
+    assert!(lines.len() == 1 && lines[0].ends_with("has 65 rules; 64 are the most"), "{lines:?}");
+    assert_eq!(good("redaction: {mode: enforce}").warnings.len(), 1);
+}
+
+#[test]
 fn answers_are_kept_in_a_part_of_the_memory() {
     assert_eq!(good("").cache, None);
     assert_eq!(good("cache: {ttl: 1s, bytes_max: 1MiB}").cache, None, "not enabled");

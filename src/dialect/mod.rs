@@ -18,6 +18,7 @@ pub mod openai;
 mod place;
 mod raw;
 mod reader;
+pub mod redact;
 pub mod responses;
 mod shape;
 pub mod sse;

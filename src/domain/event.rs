@@ -61,6 +61,17 @@ pub struct Record<'a> {
     pub key: Option<&'a str>,
     /// The caller's address.
     pub client: Option<IpAddr>,
+    /// What was asked and answered, where the operator wants it told.
+    pub said: Option<Said<'a>>,
+}
+
+/// A question and its answer in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// The request's body.
+    pub prompt: &'a str,
+    /// The body of a whole answer, or the text of a stream.
+    pub answer: &'a str,
 }
 
 /// Where a breaker stands. The numbers are those of `circuit_breaker_state`.
@@ -176,6 +187,15 @@ pub enum Event<'a> {
     Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,
+    /// A rule found something.
+    Redacted {
+        /// The rule's name.
+        rule: &'a str,
+        /// `requests` or `answers`.
+        on: &'static str,
+        /// How often.
+        times: u64,
+    },
     /// A kept answer was looked for.
     Looked {
         /// Whether it was there.

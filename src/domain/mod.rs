@@ -17,6 +17,7 @@ pub mod limit;
 pub mod pattern;
 pub mod price;
 pub mod quirks;
+pub mod redact;
 pub mod route;
 pub mod rule;
 pub mod splice;

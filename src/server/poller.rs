@@ -30,6 +30,8 @@ pub(super) struct Poller {
     /// Accepting failed: not before the next tick.
     paused: bool,
     connections_max: usize,
+    /// Connections being turned away at once.
+    shed_max: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Connections of each neighbourhood.
@@ -62,6 +64,8 @@ const ACCEPT_MAX: usize = 64;
 const LAST_ROUNDS_MAX: usize = 64;
 /// Connections being turned away at once.
 const SHED_MAX: usize = 64;
+/// Descriptors that neither a caller nor a call made for him takes: sockets, log, ledger, checks, watched files.
+const HOUSE_DESCRIPTORS: usize = 32;
 /// What the poller reads at once.
 const SCRATCH_BYTES: usize = 64 << 10;
 
@@ -73,10 +77,11 @@ impl Poller {
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let half = descriptors.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX));
+        let (connections_max, shed_max) = shares(descriptors, hub.limits.connections_max);
         let ticked = hub.clock.now();
         Ok(Self {
-            connections_max: hub.limits.connections_max.min(half).max(1),
+            connections_max,
+            shed_max,
             hub,
             epoll,
             listener: Some(listener),
@@ -323,7 +328,7 @@ impl Poller {
         let mine = self.addresses.get(&home).copied().unwrap_or(0);
         if self.open() >= self.connections_max || mine >= self.hub.limits.connections_per_address_max {
             self.turn_away(&socket);
-            if self.shed.len() == SHED_MAX {
+            if self.shed.len() == self.shed_max {
                 self.shed.pop_front();
             }
             self.shed.push_back(socket);
@@ -360,6 +365,15 @@ fn neighbourhood(peer: IpAddr) -> IpAddr {
         IpAddr::V4(_) => peer,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & HOLDER)),
     }
+}
+
+/// How many connections there may be at once, and how many being turned away: each of the first takes a descriptor,
+/// and another one for the call that is made for it.
+fn shares(descriptors: Option<u64>, wanted: usize) -> (usize, usize) {
+    let most = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let shed = (most / 16).clamp(1, SHED_MAX);
+    let left = most.saturating_sub(HOUSE_DESCRIPTORS + shed);
+    (wanted.min(left / 2).max(1), shed)
 }
 
 #[cfg(test)]

@@ -37,7 +37,21 @@ pub fn normal_form(method: &str, raw: &[u8]) -> Result<Target, Refusal> {
         Some(_) => return Err(Refusal::Malformed("the query holds a byte that has no place there")),
         None => None,
     };
-    Ok(Target { path: normal_path(path)?, query })
+    Ok(Target { path: unambiguous(path, normal_path(path)?)?, query })
+}
+
+/// A `%2F` stays what it is: no slash. Who stands before us may take it for one (nginx does), and must not see another
+/// place than we do: `/a%2Fb/../c` is `/c` to us, and `/a/c` to him.
+fn unambiguous(raw: &[u8], path: String) -> Result<String, Refusal> {
+    const SLASH: &str = "%2F";
+    if !raw.contains(&b'%') {
+        return Ok(path);
+    }
+    let raw = String::from_utf8_lossy(raw).replace("%2f", "/").replace(SLASH, "/");
+    match normal_path(raw.as_bytes()) {
+        Ok(theirs) if theirs == path.replace(SLASH, "/") => Ok(path),
+        _ => Err(Refusal::Malformed("the path means another place when %2F is taken for a slash")),
+    }
 }
 
 /// `http://host:port/path` as `/path`.
@@ -212,6 +226,10 @@ mod tests {
             "http://host?x",
             "*",
             "host:443",
+            "/a%2Fb/../c",
+            "/a%2f../c",
+            "/a/%2fb",
+            "/a%2f%2e%2e%2fb",
             "/x?a#b",
             "/x?\u{e4}",
         ] {

@@ -39,6 +39,7 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::FirstToken { .. }
         | Event::BreakerFailed { .. }
         | Event::Deduplicated
+        | Event::Redacted { .. }
         | Event::Looked { .. }
         | Event::Evicted { .. }
         | Event::Limited { .. }
@@ -99,6 +100,8 @@ impl Line {
         self.known(",\"model\":", record.served.map(|(_, model)| model));
         self.known(",\"provider\":", record.served.map(|(provider, _)| provider));
         self.attempts(record.attempts);
+        self.known(",\"prompt\":", record.said.map(|said| said.prompt));
+        self.known(",\"answer\":", record.said.map(|said| said.answer));
         if let Some(usage) = record.usage {
             self.number(",\"usage\":{\"input\":", usage.input);
             self.number(",\"cached\":", usage.cached);
@@ -236,6 +239,10 @@ fn in_words(record: &Record<'_>) -> String {
         text.push_str(&format!(": {error}"));
     }
     text.push_str(&format!(" [{}]", record.request_id));
+    if let Some(said) = record.said {
+        // Escaped: what a caller says must not look like a line of ours.
+        text.push_str(&format!(" prompt {:?} answer {:?}", said.prompt, said.answer));
+    }
     text
 }
 
@@ -280,6 +287,7 @@ mod tests {
             bytes_out: 2_000,
             key: Some("bot"),
             client: Some(std::net::IpAddr::from([127, 0, 0, 1])),
+            said: Some(crate::domain::event::Said { prompt: "Say \"x\"\n", answer: "x" }),
         };
         let mut line = Line::begin("2026-11-23T12:27:05.000Z", log::Level::Info);
         line.tell(&record);
@@ -294,6 +302,8 @@ mod tests {
         assert!(String::from_utf8_lossy(&line).contains("\"cost_usd\":0.000051600,"));
         assert_eq!((&told["stream"], &told["deduplicated"]), (&true.into(), &false.into()));
         assert_eq!((&told["client"], &told["key"]), (&"127.0.0.1".into(), &"bot".into()));
+        assert_eq!((&told["prompt"], &told["answer"]), (&"Say \"x\"\n".into(), &"x".into()));
+        assert!(in_words(&record).ends_with(r#"prompt "Say \"x\"\n" answer "x""#), "{}", in_words(&record));
         assert!(told.get("error").is_none());
     }
 }

@@ -1,22 +1,19 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
 use super::children::Often;
+use super::maker::Maker;
 use super::{names, process};
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record};
 use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
-use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-/// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
-const SECONDS: &[f64] =
-    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Seconds of our own time in a request.
 const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
 
@@ -31,6 +28,7 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
+    redactions: IntCounterVec,
     looked: IntCounterVec,
     evicted: IntCounter,
     limited: IntCounterVec,
@@ -121,6 +119,7 @@ impl Metrics {
             breakers: Breakers::new(&make)?,
             checks: Checks::new(&make)?,
             deduplicated: make.counter("hapax_deduplicated_requests_total")?,
+            redactions: make.counters("hapax_redactions_total")?,
             looked: make.counters("hapax_cache_requests_total")?,
             evicted: make.counter("hapax_cache_evictions_total")?,
             limited: make.counters("hapax_rate_limit_hits_total")?,
@@ -210,6 +209,9 @@ impl Metrics {
             Event::LedgerFailed { .. } => self.ledger_errors.inc(),
             Event::LedgerRecovered => {}
             Event::Deduplicated => self.deduplicated.inc(),
+            Event::Redacted { rule, on, times } => {
+                self.redactions.with_label_values(&[rule, on]).inc_by(*times)
+            }
             Event::Looked { hit } => {
                 self.looked.with_label_values(&[if *hit { "hit" } else { "miss" }]).inc()
             }
@@ -346,52 +348,6 @@ impl Checks {
     }
 }
 
-/// Makes and registers a metric of the table in one step.
-struct Maker(Registry);
-
-impl Maker {
-    fn counters(&self, name: &str) -> prometheus::Result<IntCounterVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntCounterVec::new(options, labels)?)
-    }
-
-    fn sums(&self, name: &str) -> prometheus::Result<CounterVec> {
-        let (options, labels) = described(name)?;
-        self.registered(CounterVec::new(options, labels)?)
-    }
-
-    fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {
-        self.registered(IntCounter::with_opts(described(name)?.0)?)
-    }
-
-    fn gauges(&self, name: &str) -> prometheus::Result<IntGaugeVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntGaugeVec::new(options, labels)?)
-    }
-
-    fn histograms(&self, name: &str) -> prometheus::Result<HistogramVec> {
-        let (options, labels) = described(name)?;
-        self.registered(HistogramVec::new(HistogramOpts::from(options).buckets(SECONDS.to_vec()), labels)?)
-    }
-
-    fn histogram(&self, name: &str, buckets: &[f64]) -> prometheus::Result<prometheus::Histogram> {
-        let options = HistogramOpts::from(described(name)?.0).buckets(buckets.to_vec());
-        self.registered(prometheus::Histogram::with_opts(options)?)
-    }
-
-    fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-}
-
-/// What the table says of a name.
-fn described(name: &str) -> prometheus::Result<(Opts, &'static [&'static str])> {
-    let metric = names::of(name)
-        .ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the table of metrics")))?;
-    Ok((Opts::new(metric.name, metric.help), metric.labels))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -462,6 +418,7 @@ mod tests {
             bytes_out: 0,
             key: None,
             client: None,
+            said: None,
         };
         for event in [
             Event::Arrived { endpoint: "/v1/chat/completions" },
@@ -475,6 +432,7 @@ mod tests {
             Event::BreakerMoved { name: "a", to: Circuit::Open },
             Event::Checked { provider, fault: Some(fault), took, healthy: false },
             Event::Deduplicated,
+            Event::Redacted { rule: "email", on: "answers", times: 2 },
             Event::Looked { hit: true },
             Event::Evicted { answers: 2 },
             Event::Limited { client: "address" },

@@ -3,6 +3,7 @@
 mod children;
 mod journal;
 mod logger;
+mod maker;
 mod metrics;
 mod names;
 mod process;

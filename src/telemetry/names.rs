@@ -49,6 +49,11 @@ pub const METRICS: &[Metric] = &[
     gauge("circuit_breaker_state", &["name"], "0 closed, 1 half-open, 2 open."),
     histogram("hapax_health_check_duration_seconds", &["provider"], "Duration of health checks."),
     counter("hapax_deduplicated_requests_total", &[], "Requests answered from another one's flight."),
+    counter(
+        "hapax_redactions_total",
+        &["rule", "on"],
+        "What redaction rules found, in requests and answers.",
+    ),
     counter("hapax_cache_requests_total", &["result"], "Looks for a kept answer: hit or miss."),
     counter("hapax_cache_evictions_total", &[], "Kept answers let go to make room."),
     gauge("hapax_cache_entries", &[], "Answers kept."),

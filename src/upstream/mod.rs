@@ -20,6 +20,7 @@ mod line;
 mod names;
 mod pages;
 mod plain;
+mod redacted;
 mod requests;
 mod shelf;
 mod sockets;
@@ -29,6 +30,8 @@ mod wire;
 
 #[cfg(test)]
 mod tests;
+
+pub use redacted::Redacted;
 
 use crate::clock::Clock;
 use crate::config::{Kind, Provider as Settings};

@@ -204,3 +204,33 @@ fn a_key_sees_its_own_requests_and_an_admins_key_everybodys() {
     });
     assert_eq!(seen, [1, 2, 3]);
 }
+
+#[test]
+fn a_calendar_that_jumps_changes_nothing_but_what_is_told_by_the_calendar() {
+    const YEARS: Duration = Duration::from_secs(50 * 365 * 86_400);
+    let hash = Hash::of("hpx_good");
+    let good = [("Authorization", "Bearer hpx_good")];
+    let rig = Rig::with(
+        &[OPENAI, OPENAI],
+        &format!(
+            "auth:\n  keys:\n    - {{name: bot, hash: \"{hash}\", expires: 2070-01-01, \
+             limits: {{requests_per_minute: 60}}, budget: {{usd: 50, per: month}}}}\n\
+             circuit_breaker: {{failure_threshold: 1, timeout: 10s}}\ncache: {{enabled: true}}\n"
+        ),
+    );
+    let ask = || rig.ask("POST", CHAT, &[good[0], ("X-Hapax-Deduplicate", "off")], HELLO);
+    let served = |answer: &crate::rig::caller::Answer| answer.header("x-hapax-provider").map(str::to_owned);
+    rig.behave(0, "status=500");
+    assert_eq!((ask().status, rig.asked(0).len()), (200, 1));
+    rig.behave(0, "ok");
+    // Half a century back, today again, and beyond the key's end. (No kernel lets a calendar stand before 1970.)
+    for (ahead, expected) in [(false, 200), (true, 200), (true, 401), (false, 200)] {
+        rig.jump(ahead, YEARS);
+        let answer = ask();
+        assert_eq!(answer.status, expected, "ahead: {ahead}");
+        assert_eq!(rig.get("/metrics").status, 200);
+        // What is open stays open for its ten seconds, whatever year it is.
+        assert!(expected != 200 || served(&answer).as_deref() == Some("b"));
+    }
+    assert_eq!(rig.asked(0).len(), 1);
+}

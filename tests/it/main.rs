@@ -18,6 +18,8 @@ mod memory;
 mod operate;
 mod page;
 mod process;
+
+mod redaction;
 mod rig;
 mod secrets;
 mod story;

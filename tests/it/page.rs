@@ -196,3 +196,42 @@ fn with_keys_the_state_is_shown_to_callers_with_a_key_only() {
     assert_eq!(rig.ask("GET", "/v1/status", &[key], "").status, 200);
     assert_eq!(rig.ask("POST", CHAT, &[key], HELLO).status, 200);
 }
+
+#[test]
+fn budgets_are_shown_to_an_admin_and_to_each_key_its_own() {
+    let hash = hapax::domain::key::Hash::of;
+    let yaml = format!(
+        "prices: {{model-a: {{input: 1000, output: 1000}}}}\nauth:\n  keys:\n    \
+         - {{name: bot, hash: \"{}\", budget: {{usd: 50, per: day}}}}\n    \
+         - {{name: other, hash: \"{}\", budget: {{usd: 7, per: week}}}}\n    \
+         - {{name: boss, hash: \"{}\", admin: true}}\n",
+        hash("hpx_bot"),
+        hash("hpx_other"),
+        hash("hpx_boss")
+    );
+    let rig = Rig::with(&[OPENAI], &yaml);
+    assert_eq!(rig.ask("POST", CHAT, &[("Authorization", "Bearer hpx_bot")], HELLO).status, 200);
+    let seen_by = |key: &str| {
+        let bearer = format!("Bearer {key}");
+        rig.ask("GET", "/v1/status", &[("Authorization", &bearer)], "").json()["budgets"].clone()
+    };
+    let names = |budgets: &serde_json::Value| -> Vec<String> {
+        budgets
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| one["key"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let all = seen_by("hpx_boss");
+    assert_eq!(
+        (names(&all), names(&seen_by("hpx_other"))),
+        (vec!["bot".to_owned(), "other".to_owned()], vec!["other".to_owned()])
+    );
+    assert_eq!(
+        (&all[0]["usd"], &all[0]["per"], &all[1]["spent_usd"]),
+        (&50.0.into(), &"day".into(), &0.0.into())
+    );
+    let spent = all[0]["spent_usd"].as_f64().expect("a number");
+    assert!(spent > 0.01 && spent < 1.0, "{spent}");
+}

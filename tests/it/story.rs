@@ -62,3 +62,22 @@ fn nothing_said_or_secret_is_in_log_metrics_status_or_errors() {
         assert!(!heard.contains(secret), "{secret} is in {heard}");
     }
 }
+
+#[test]
+fn what_was_said_is_told_where_the_operator_wants_it_and_without_what_the_rules_take_out() {
+    let extra = "logging: {prompts: true}\nredaction:\n  mode: enforce\n  rules: [{name: number, pattern: 'sesame', replace: '***', on: [requests]}]\n";
+    let rig = Rig::built(&[OPENAI, "anthropic"], ", retries: 0", extra);
+    for stream in ["true", "false"] {
+        let body = format!(r#"{{"stream":{stream},"messages":[{{"role":"user","content":"open sesame"}}]}}"#);
+        assert_eq!(rig.ask("POST", CHAT, &[("X-Request-ID", stream)], &body).status, 200);
+    }
+    let log = rig.logged();
+    assert!(!log.contains("sesame"), "{log}");
+    let lines: Vec<serde_json::Value> =
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for stream in ["true", "false"] {
+        let line = lines.iter().find(|line| line["request_id"] == stream).expect("it has its line");
+        assert!(line["prompt"].as_str().is_some_and(|prompt| prompt.contains("open ***")), "{line}");
+        assert!(line["answer"].as_str().is_some_and(|answer| answer.contains("You said open ***")), "{line}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A room, the rooms it may import, and the crates it may name. A room without a row fails.
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
-    ("domain", &[], &["sha2"]),
+    ("domain", &[], &["sha2", "regex_automata", "regex_syntax"]),
     ("clock", &[], &["parking_lot", "rustix"]),
     ("memory", &[], &[]),
     ("dialect", &["domain"], &["serde", "serde_json"]),
@@ -74,6 +74,8 @@ const CRATES: &[&str] = &[
     "lexopt",
     "signal_hook",
     "listenfd",
+    "regex_automata",
+    "regex_syntax",
     "tikv_jemallocator",
     "rusqlite",
 ];

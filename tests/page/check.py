@@ -71,7 +71,7 @@ CONTRAST = """(() => {
     const [a, b] = [light(colour(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
     if ((a + .05) / (b + .05) < 4.5) poor.push(e.textContent.slice(0, 40) + " " + ((a + .05) / (b + .05)).toFixed(2));
   }
-  return { poor, wide: document.documentElement.scrollWidth - innerWidth };
+  return { poor, wide: document.documentElement.scrollWidth };
 })()"""
 VERDICT = "document.getElementById('verdict').textContent"
 
@@ -82,7 +82,7 @@ def pictures(browser, name):
             browser.look(width, height, scheme)
             found = browser.value(CONTRAST)
             assert not found["poor"], f"{name} {width} {scheme}: poor contrast: {found['poor']}"
-            assert found["wide"] <= 0, f"{name} {width}: {found['wide']} pixels too wide"
+            assert found["wide"] <= width, f"{name} {width}: the page is {found['wide']} pixels wide"
             browser.screenshot(os.path.join(FOLDER, f"{name}-{width}-{scheme}.png"))
 
 
@@ -161,8 +161,9 @@ def locked(browser, folder):
     """With keys: asked for once, never in an address, and refused in words."""
     _, at = simulator()
     made = subprocess.run([HAPAX, "keys", "new", "bot"], capture_output=True, text=True, check=True).stdout
-    key, line = re.search(r"hpx_\w+", made)[0], re.search(r"- (\{name.*\})", made)[1]
-    _, address, _ = gateway(folder, {"near": ("openai_compatible", at)}, f"auth: {{keys: [{line}]}}\n")
+    key, line = re.search(r"hpx_\w+", made)[0], re.search(r"- (\{name.*)\}", made)[1]
+    line += ", admin: true, budget: {usd: 50, per: day}}"
+    _, address, _ = gateway(folder, {"near": ("openai_compatible", at)}, f"auth: {{keys: [{line}]}}\nprices: {{near-1: {{input: 1000, output: 1000}}}}\n")
     assert chat(address, key=key)[0] == 200
     browser.open(f"http://{address}/")
     browser.until("!document.getElementById('ask').hidden", 10, "a key is asked for")
@@ -177,6 +178,10 @@ def locked(browser, folder):
     browser.press("Enter")
     browser.until(f"{VERDICT} === 'near is well.'", 5, "the state is shown")
     browser.until("document.getElementById('live').textContent === '● live'", 5, "it is live")
+    browser.until("document.querySelector('#usage tr')?.innerText.includes(' this day')", 5, "usage and budget by key")
+    used = browser.value("document.querySelector('#usage tr').innerText.replaceAll('\\t', ' ')")
+    assert re.match(r"bot 1 \d+, \d+ \$0\.\d+ \$0\.\d+ of \$50\.00 this day", used), used
+    assert ("meter", None) in [(role, None) for role, _ in browser.spoken()], "the budget is a meter"
     stored = browser.value("JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage), document.cookie, location.href])")
     assert key not in stored, "the key is kept somewhere"
     assert not any(key in request["url"] for request in browser.requests), "the key is in an address"

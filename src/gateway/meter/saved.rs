@@ -1,6 +1,7 @@
 //! Limits and budgets as plain values in wall-clock time: what a restart needs to go on where it stopped.
 
-use super::Meter;
+use super::{Account, Meter};
+use crate::domain::budget::Allowance;
 use crate::domain::rule::Rule;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -86,6 +87,19 @@ impl Meter {
         let addresses =
             busy.iter().filter_map(|(address, rule)| saved(Scope::Address, address.to_string(), rule, None));
         keys.chain(routes).chain(addresses).collect()
+    }
+
+    /// Every key's budget by its name, and what of it was spent in this period, in nano-USD.
+    #[must_use]
+    pub fn budgets(&self, today: SystemTime) -> Vec<(String, Allowance, u64)> {
+        let of = |(name, account): (&String, &Arc<Account>)| {
+            let mut budget = account.budget.lock();
+            let budget = budget.as_mut()?;
+            Some((name.clone(), budget.allowance(), budget.spent(today).1))
+        };
+        let mut budgets: Vec<_> = self.keys.iter().filter_map(of).collect();
+        budgets.sort_by(|one, other| one.0.cmp(&other.0));
+        budgets
     }
 
     /// Puts everybody where he stood. Entries about what is not configured any more are passed over, and so is what

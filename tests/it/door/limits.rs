@@ -127,6 +127,19 @@ fn slow_heads_and_slow_bodies_of_many_callers_cost_no_worker() {
     assert_eq!(echoing.server.gauges().connections.load(Ordering::Relaxed), callers.len() + 1);
 }
 
+#[test]
+fn where_no_thread_can_be_started_callers_are_told_and_the_door_stays_open() {
+    // No machine has the address space for such a stack.
+    let (echoing, _) = door(Limits { stack_bytes: 1 << 46, ..Limits::default() });
+    for _ in 0..3 {
+        let mut caller = Conversation::new(echoing.address());
+        caller.send("GET", "/", &[], "");
+        assert_eq!(caller.answer().status, 503);
+    }
+    let told = echoing.server.gauges().rejections().find(|(reason, _)| *reason == "no_worker");
+    assert_eq!(told.map(|(_, count)| count), Some(3));
+}
+
 /// What the whole gateway says to these bytes.
 fn said(rig: &Rig, bytes: &str) -> (u16, bool, bool) {
     let mut caller = rig.connect();

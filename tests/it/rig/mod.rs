@@ -103,6 +103,12 @@ impl Rig {
         self.house.as_ref().expect("it is open until the test ends")
     }
 
+    /// Sets the gateway's calendar by so much, as a time server may; the time that passes is another thing.
+    pub fn jump(&self, ahead: bool, by: Duration) {
+        let today = self.clock.today();
+        self.clock.set_calendar(if ahead { today + by } else { today - by });
+    }
+
     /// Moves the gateway's clock.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);

@@ -1,0 +1,109 @@
+//! A provider whose answers are looked through before anybody hears them: callers, followers and the cache alike.
+
+use crate::dialect::redact::{self, Redactor};
+use crate::domain::chat::{Answer, Frame, Usage};
+use crate::domain::event::Event;
+use crate::domain::failure::Failure;
+use crate::domain::redact::Redaction;
+use crate::domain::words::Subject;
+use crate::gateway::ports::{Attempt, Call, Frames, Observer, Provider, Question, Reply};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Who is told how often a rule found something.
+#[derive(Clone)]
+struct Teller {
+    redaction: Redaction,
+    observer: Arc<dyn Observer>,
+}
+
+impl Teller {
+    fn tell(&self, counts: &[u64]) {
+        for (rule, times) in self.redaction.rules.names().iter().zip(counts) {
+            if *times > 0 {
+                self.observer.observe(&Event::Redacted { rule, on: "answers", times: *times });
+            }
+        }
+    }
+}
+
+/// A provider behind the rules for answers.
+pub struct Redacted {
+    inner: Arc<dyn Provider>,
+    teller: Teller,
+}
+
+impl Redacted {
+    /// Puts the rules before a provider.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Provider>, redaction: Redaction, observer: Arc<dyn Observer>) -> Self {
+        Self { inner, teller: Teller { redaction, observer } }
+    }
+}
+
+impl Provider for Redacted {
+    fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        let chat = attempt.question.gist.subject == Subject::Chat;
+        let redaction = &self.teller.redaction;
+        Ok(match self.inner.ask(attempt, call)? {
+            Reply::Whole { mut answer, dropped } if chat => {
+                let mut counts = redaction.rules.counts();
+                redact::answer(redaction, &mut answer, &mut counts);
+                self.teller.tell(&counts);
+                Reply::Whole { answer, dropped }
+            }
+            Reply::Stream { frames, dropped } => {
+                let (redactor, teller) = (Redactor::new(redaction), self.teller.clone());
+                let ready = VecDeque::new();
+                let frames = Box::new(Watched { inner: frames, redactor, teller, ready, ended: false });
+                Reply::Stream { frames, dropped }
+            }
+            whole @ Reply::Whole { .. } => whole,
+        })
+    }
+
+    fn check(&self, call: &Call) -> Result<(), Failure> {
+        self.inner.check(call)
+    }
+
+    fn keys_left(&self) -> usize {
+        self.inner.keys_left()
+    }
+
+    fn weigh_question(&self, question: &Question) -> u64 {
+        self.inner.weigh_question(question)
+    }
+
+    fn weigh_answer(&self, answer: &Answer) -> Usage {
+        self.inner.weigh_answer(answer)
+    }
+}
+
+/// A stream behind the rules.
+struct Watched {
+    inner: Box<dyn Frames>,
+    redactor: Redactor,
+    teller: Teller,
+    /// Frames that may go.
+    ready: VecDeque<Frame>,
+    ended: bool,
+}
+
+impl Frames for Watched {
+    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+        while self.ready.is_empty() && !self.ended {
+            let mut out = Vec::new();
+            // What is held back when a stream breaks was not told, and whoever goes on begins before it.
+            match self.inner.next()? {
+                Some(frame) => self.redactor.frame(frame, &mut out),
+                None => {
+                    self.redactor.end(&mut out);
+                    self.ended = true;
+                }
+            }
+            self.teller.tell(&self.redactor.counted());
+            self.ready.extend(out);
+        }
+        Ok(self.ready.pop_front())
+    }
+}
