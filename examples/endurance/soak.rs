@@ -30,11 +30,8 @@ const ILLNESS: Duration = Duration::from_secs(15);
 const RELOAD: Duration = Duration::from_secs(60);
 /// Shorter runs are too short to say whether something grows.
 const TREND_MIN: Duration = Duration::from_secs(300);
-/// What an arena of the C library's allocator may still fill by after the warm-up; it has eight for each core and one
-/// more (mallopt(3), `M_ARENA_MAX`). With `MALLOC_ARENA_MAX=1` in the environment there is one.
-const ARENA_KIB_SLACK: usize = 256;
-/// The most that memory may be more at the end than at the beginning, however many arenas there are.
-const RSS_KIB_SLACK_MAX: usize = 8_192;
+/// What memory may be more at the end than at the beginning: the C library's arenas fill for hours.
+const RSS_KIB_SLACK: f64 = 2_048.0;
 /// The same of threads and descriptors: as many as a busier moment takes.
 const COUNT_SLACK: f64 = 8.0;
 /// Failures told when they happen; all are told at the end, or counted.
@@ -277,10 +274,8 @@ fn trend(samples: &[Sample], lasted: Duration, report: &mut Report) {
     let sixth = warm.len() / 6;
     let (first, last) = (&warm[..sixth], &warm[warm.len() - sixth..]);
     let judged = lasted >= TREND_MIN;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let rss_slack = ((8 * cores + 1) * ARENA_KIB_SLACK).min(RSS_KIB_SLACK_MAX) as f64;
     let measures: [Measure; 3] = [
-        ("rss_kib", |sample| sample.rss_kib, rss_slack),
+        ("rss_kib", |sample| sample.rss_kib, RSS_KIB_SLACK),
         ("threads", |sample| sample.threads, COUNT_SLACK),
         ("fds", |sample| sample.fds, COUNT_SLACK),
     ];
