@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-/// Of a control group's memory one half is for what requests and answers hold; the other is for the process, its
-/// threads and connections, what the allocator keeps, and what the kernel charges for sockets and files.
-const SHARE: u64 = 2;
+/// Of a control group's memory one quarter is for what requests and answers hold; the rest is for the process, its
+/// threads and connections, what the allocator keeps, and what the kernel charges for sockets and files. Half was too
+/// much: with every worker busy the rest came to more than the other half.
+const SHARE: u64 = 4;
 
 /// What requests may hold here, when the configuration allows so much.
 pub(super) fn fitting(memory_max: usize) -> usize {
@@ -73,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn requests_hold_at_most_half_of_it() {
-        assert_eq!(share(256, Some(512)), 256);
-        assert_eq!(share(256, Some(511)), 255);
+    fn requests_hold_at_most_a_quarter_of_it() {
+        assert_eq!(share(256, Some(1024)), 256);
+        assert_eq!(share(256, Some(1023)), 255);
         assert_eq!(share(256, None), 256);
         assert_eq!(share(256, Some(u64::MAX)), 256);
     }

@@ -184,6 +184,8 @@ fn record(attempts: &[Tried]) -> Record<'_> {
         bytes_out: 992,
         key: Some("bench"),
         client: Some(IpAddr::from([127, 0, 0, 1])),
+        nano_usd: None,
+        said: None,
     }
 }
 
