@@ -27,7 +27,7 @@ def configuration(kind, url):
     return (
         "server: {listen: '127.0.0.1:0'}\n"
         f"providers:\n  {kind}: {provider(kind, url, f'{kind}-m')}\n"
-        f"auth:\n  keys:\n    - {{name: good, hash: 'sha256:{digest}'}}\n"
+        f"auth:\n  wrong_keys_per_minute: 1000000\n  keys:\n    - {{name: good, hash: 'sha256:{digest}'}}\n"
     )
 
 
