@@ -172,6 +172,8 @@ pub(super) static ROWS: &[Row] = &[
     used("cache.enabled", Flag, "false"),
     used("cache.ttl", Duration(ONE), "10m"),
     used("cache.bytes_max", Size(MIB, 1024 * GIB), "32MiB"),
+    used("validation", Section, ""),
+    used("validation.control_characters", Choice(&["refuse", "replace", "pass"]), "refuse"),
     used("redaction", Section, ""),
     used("redaction.mode", Choice(&["off", "monitor", "enforce"]), "off"),
     used("redaction.rules", Listed, "[]"),

@@ -530,6 +530,20 @@ fn rules_have_names_and_patterns_and_what_is_wrong_with_one_is_said_where_it_sta
 }
 
 #[test]
+fn what_becomes_of_odd_characters_is_said_in_a_word() {
+    use crate::domain::words::OddCharacters::{self, *};
+    assert_eq!(good("").odd_characters, Refuse);
+    for (word, meant) in [("refuse", Refuse), ("replace", Replace), ("pass", Pass)] {
+        let told: OddCharacters = good(&format!("validation: {{control_characters: {word}}}")).odd_characters;
+        assert_eq!(told, meant);
+        let again = super::effective(&good(&format!("validation: {{control_characters: {word}}}")));
+        assert_eq!(good(&again).odd_characters, meant);
+    }
+    let lines = bad("validation: {control_characters: strip}");
+    assert!(lines.len() == 1 && lines[0].contains("validation.control_characters: must be"), "{lines:?}");
+}
+
+#[test]
 fn answers_are_kept_in_a_part_of_the_memory() {
     assert_eq!(good("").cache, None);
     assert_eq!(good("cache: {ttl: 1s, bytes_max: 1MiB}").cache, None, "not enabled");
