@@ -1,6 +1,6 @@
 //! Promises of the configuration as a whole.
 
-use super::keys::{self, Effect, ROWS};
+use super::keys::{self, Effect};
 use super::*;
 use crate::domain::budget::Period;
 use crate::domain::price::NANO_USD;
@@ -65,34 +65,34 @@ fn the_example_says_what_would_happen_anyway() {
     assert_eq!(general(&example), general(&defaults));
 }
 
-/// The rows of the documentation's tables: key, type, default.
-fn documented() -> Vec<(String, String, String)> {
-    let cell = |cell: &str| cell.trim().trim_matches('`').to_owned();
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.strip_prefix("| `")?.split('|').collect();
-        // Four columns and the end of the line: a table of keys.
-        (cells.len() == 5).then(|| (cell(cells[0]), cell(cells[1]), cell(cells[2])))
-    };
-    repository("docs/configuration.md").lines().filter_map(row).collect()
+/// A key as a line of the page's tables.
+fn line(row: &keys::Row) -> String {
+    let default = if row.default.is_empty() { "–".to_owned() } else { format!("`{}`", row.default) };
+    let no = if row.effect == Effect::Gone { "no effect: " } else { "" };
+    let meaning = row.meaning.replace('|', "\\|");
+    format!("| `{}` | {} | {default} | {no}{meaning} |\n", row.path, row.kind.words())
 }
 
+/// The page's tables of keys; `HAPAX_REWRITE=1 cargo test --lib config` writes them anew.
 #[test]
-fn every_key_is_documented_with_its_type_and_default() {
-    let documented = documented();
-    for row in ROWS {
-        let Some((_, kind, default)) = documented.iter().find(|(key, ..)| key == row.path) else {
-            panic!("docs/configuration.md lacks {}", row.path)
-        };
-        assert_eq!(kind, row.kind.word(), "type of {}", row.path);
-        let expected = if row.default.is_empty() { "–" } else { row.default };
-        assert_eq!(default, expected, "default of {}", row.path);
+fn the_page_has_the_keys_as_the_tables_say() {
+    const HEAD: &str = "| key | type | default | meaning |\n|---|---|---|---|\n";
+    let was = repository("docs/configuration.md");
+    let mut parts = was.split(HEAD);
+    let mut page = parts.next().expect("the page begins").to_owned();
+    for table in keys::TABLES {
+        let rest = parts.next().expect("a table of keys on the page");
+        // A table ends with an empty line.
+        let after = rest.split_once("\n\n").map_or(String::new(), |(_, after)| format!("\n{after}"));
+        let lines: String = table.iter().map(line).collect();
+        page.push_str(&format!("{HEAD}{lines}{after}"));
     }
-}
-
-#[test]
-fn every_documented_key_loads() {
-    for (key, ..) in documented() {
-        assert!(keys::row(&key).is_some(), "docs/configuration.md names {key}, which does not load");
+    assert_eq!(parts.next(), None, "a table of keys that nobody writes");
+    if std::env::var_os("HAPAX_REWRITE").is_some() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+        std::fs::write(file, page).expect("it can be written");
+    } else {
+        assert!(page == was, "the tables of docs/configuration.md are others");
     }
 }
 
@@ -762,13 +762,13 @@ fn every_spelling_of_every_key_is_known() {
         };
         word.chars().filter_map(step).collect::<String>()
     };
-    for row in ROWS.iter().filter(|row| !row.path.contains('*') && !row.path.contains("[]")) {
+    for row in keys::rows().filter(|row| !row.path.contains('*') && !row.path.contains("[]")) {
         let words: Vec<String> = row.path.split('.').map(camel).collect();
         let opening: String = words.iter().map(|word| format!("{{{word}: ")).collect();
         let text = format!("{opening}~{}", "}".repeat(words.len()));
         read_in(&text, &[]).unwrap_or_else(|problems| panic!("{text}: {problems}"));
     }
-    assert!(ROWS.iter().any(|row| matches!(row.effect, Effect::Gone(_))));
+    assert!(keys::rows().any(|row| row.effect == Effect::Gone));
 }
 
 // ---- what is shown ----
