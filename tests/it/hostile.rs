@@ -179,7 +179,7 @@ fn what_is_not_json_is_refused_on_every_front() {
             format!("{good}{good}").into_bytes(),
             format!("{good}x").into_bytes(),
             format!("{good}\0").into_bytes(),
-            good[..good.len() - 1].as_bytes().to_vec(),
+            good.as_bytes()[..good.len() - 1].to_vec(),
             format!("[{good}]").into_bytes(),
             good.replace('"', "'").into_bytes(),
             with("\"seed\":NaN"),
