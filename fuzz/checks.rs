@@ -495,6 +495,11 @@ pub fn reply(data: &[u8]) {
 }
 
 /// Every built-in rule, and some that are hard on whoever holds back too little.
+fn lookout() -> &'static Arc<dialect::redact::Lookout> {
+    static LOOKOUT: OnceLock<Arc<dialect::redact::Lookout>> = OnceLock::new();
+    LOOKOUT.get_or_init(|| dialect::redact::Lookout::new(redaction().clone()))
+}
+
 fn redaction() -> &'static Redaction {
     static RULES: OnceLock<Redaction> = OnceLock::new();
     RULES.get_or_init(|| {
@@ -577,7 +582,7 @@ const TOLD: [Told; 6] = [
 /// The stream of a provider that says a text in pieces, after the rules, as its caller puts it together again.
 fn told_in_pieces(told: Told, pieces: &[&str]) -> String {
     let mut reader = Reader::new(told.dialect, told.dialect, None);
-    let mut redactor = dialect::redact::Redactor::new(redaction());
+    let mut redactor = dialect::redact::Redactor::new(lookout());
     let mut frames = Vec::new();
     let said = pieces
         .iter()
@@ -636,7 +641,7 @@ pub fn redact(data: &[u8]) {
     };
     assert_eq!(said, expected, "{text:?} in pieces of {size}");
     let body = serde_json::json!({ "messages": [{ "content": text, "arguments": "{" }] }).to_string();
-    let request = dialect::redact::request(redaction(), body.as_bytes(), &mut rules.counts());
+    let request = dialect::redact::request(lookout(), body.as_bytes(), &mut rules.counts());
     let request = request.unwrap_or_else(|| body.into_bytes());
     let read: serde_json::Value = serde_json::from_slice(&request).expect("it stays JSON");
     assert_eq!(read["messages"][0]["content"], expected.as_str());

@@ -214,6 +214,10 @@ impl Framing {
     fn between(&mut self, input: &[u8]) -> Result<Part, Fault> {
         let Some(length) = line_length(input)? else { return Ok(Part::Wanting) };
         let text = &input[..length];
+        // To some readers a line ends there.
+        if text.contains(&b'\r') {
+            return Err(Fault::Garbage);
+        }
         *self = match *self {
             Self::ChunkEnd if text.is_empty() => Self::ChunkLine,
             Self::ChunkLine => match chunk_size(text).ok_or(Fault::Garbage)? {
@@ -239,8 +243,8 @@ fn line_length(input: &[u8]) -> Result<Option<usize>, Fault> {
 
 /// A chunk's size: hexadecimal digits, then at most an extension.
 fn chunk_size(line: &[u8]) -> Option<u64> {
-    let size = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
-    let size = std::str::from_utf8(size).ok()?;
+    let size = line.split(|byte| *byte == b';').next()?;
+    let size = std::str::from_utf8(size).ok()?.trim_end_matches([' ', '\t']);
     let is_hex = size.bytes().all(|digit| digit.is_ascii_hexdigit());
     if is_hex { u64::from_str_radix(size, 16).ok() } else { None }
 }
@@ -254,7 +258,7 @@ mod tests {
         for (line, size) in [("0", Some(0)), ("1F", Some(31)), ("a;b=c", Some(10)), ("a ", Some(10))] {
             assert_eq!(chunk_size(line.as_bytes()), size, "{line}");
         }
-        for wrong in ["", "+1", "-1", " 1", "0x1", "1 1", "g", ";a", "10000000000000000"] {
+        for wrong in ["", "+1", "-1", " 1", "0x1", "1 1", "g", ";a", "1\x0c", "10000000000000000"] {
             assert_eq!(chunk_size(wrong.as_bytes()), None, "{wrong}");
         }
     }
@@ -343,6 +347,10 @@ mod tests {
         assert_eq!(next(&format!("{most}x\r")), Err(Fault::Garbage));
         assert_eq!(next(&format!("{most}x\r\n")), Err(Fault::Garbage));
 
+        for cr in ["0\r\r\n", "5;a\rb\r\n"] {
+            assert_eq!(next(cr), Err(Fault::Garbage), "{}", cr.escape_default());
+        }
+        assert_eq!(Framing::Trailer(0).next(b"a: b\rc\r\n"), Err(Fault::Garbage));
         let mut trailer = Framing::Trailer(HEAD_BYTES_MAX - 3);
         assert_eq!(trailer.next(b"a:b\r\n"), Ok(Part::Between(5)));
         assert_eq!(trailer.next(b"\r\n"), Ok(Part::Between(2)));
