@@ -94,7 +94,7 @@ def outage(browser, folder):
     for i in range(24):
         assert chat(address, stream=i % 2 == 0)[0] == 200
     browser.open(f"http://{address}/")
-    browser.until(f"{VERDICT} === 'All 2 providers are well.'", 10, "everything is well")
+    browser.until(f"{VERDICT} === 'Both providers are well.'", 10, "everything is well")
     browser.until("document.getElementById('live').textContent === '● live'", 5, "it is live")
     spoken = browser.spoken()
     for wanted in [("heading", "Hapax"), ("heading", "Last requests"), ("table", "Last requests"), ("row", None),
@@ -132,7 +132,7 @@ def outage(browser, folder):
     first, _ = simulator(first_at)
     browser.until(f"{VERDICT} === 'near is on trial again; far goes on.'", 20, "its checks succeed")
     assert chat(address)[1].startswith("near:200"), "the next request tries it"
-    took = browser.until(f"{VERDICT} === 'All 2 providers are well.'", 20, "it is back")
+    took = browser.until(f"{VERDICT} === 'Both providers are well.'", 20, "it is back")
     assert took < 1.0, f"the page took {took:.2f} s"
 
     # A wrong configuration is told, and goes away when it is right again.
@@ -178,7 +178,7 @@ def locked(browser, folder):
     browser.press("Enter")
     browser.until(f"{VERDICT} === 'near is well.'", 5, "the state is shown")
     browser.until("document.getElementById('live').textContent === '● live'", 5, "it is live")
-    browser.until("document.querySelector('#usage tr')?.innerText.includes(' this day')", 5, "usage and budget by key")
+    browser.until("document.querySelector('#usage tr')?.innerText.includes(' today')", 5, "usage and budget by key")
     used = browser.value("document.querySelector('#usage tr').innerText.replaceAll('\\t', ' ')")
     assert re.match(r"bot 1 \d+, \d+ \$0\.\d+ \$0\.\d+ of \$50\.00 this day", used), used
     assert ("meter", None) in [(role, None) for role, _ in browser.spoken()], "the budget is a meter"
