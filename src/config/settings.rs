@@ -13,6 +13,7 @@ use super::{
     Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, Usage,
     VirtualModel,
 };
+use crate::domain::words::OddCharacters;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -57,6 +58,11 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         keep_alive: root.section("streams").duration("keep_alive"),
         cache,
         redaction,
+        odd_characters: match root.section("validation").text("control_characters").as_deref() {
+            Some("replace") => OddCharacters::Replace,
+            Some("pass") => OddCharacters::Pass,
+            _ => OddCharacters::Refuse,
+        },
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         per_address: callers::limits(&root.section("rate_limit")),

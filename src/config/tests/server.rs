@@ -61,6 +61,19 @@ fn hapax_does_not_ask_itself() {
 }
 
 #[test]
+fn what_becomes_of_odd_characters_is_said_in_a_word() {
+    use crate::domain::words::OddCharacters::{Pass, Refuse, Replace};
+    assert_eq!(good("").odd_characters, Refuse);
+    for (word, meant) in [("refuse", Refuse), ("replace", Replace), ("pass", Pass)] {
+        let told = good(&format!("validation: {{control_characters: {word}}}"));
+        assert_eq!(told.odd_characters, meant);
+        assert_eq!(good(&effective(&told)).odd_characters, meant);
+    }
+    let lines = bad("validation: {control_characters: strip}");
+    assert!(lines.len() == 1 && lines[0].contains("validation.control_characters: must be"), "{lines:?}");
+}
+
+#[test]
 fn answers_are_kept_in_a_part_of_the_memory() {
     assert_eq!(good("").cache, None);
     assert_eq!(good("cache: {ttl: 1s, bytes_max: 1MiB}").cache, None, "not enabled");
