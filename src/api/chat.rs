@@ -114,7 +114,7 @@ fn redacted(api: &Api, state: &State, body: Vec<u8>) -> Vec<u8> {
 fn tokens_at_first(gist: &Gist, words: &Words) -> u64 {
     let input = words.body.len() as u64 / BYTES_PER_TOKEN;
     let output = match gist.subject {
-        Subject::Chat => gist.max_tokens.unwrap_or(OUTPUT_TOKENS_AT_FIRST),
+        Subject::Chat => gist.output_at_most(OUTPUT_TOKENS_AT_FIRST),
         Subject::Embedding | Subject::Tokens | Subject::Description => 0,
     };
     input.saturating_add(output)

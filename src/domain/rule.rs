@@ -118,6 +118,14 @@ impl Rule {
         }
     }
 
+    /// The request was not made after all: as if it had never been taken.
+    pub fn take_back(&mut self, reserved: u64) {
+        if let Some(limit) = &mut self.requests {
+            limit.refund(1);
+        }
+        self.settle(reserved, 0);
+    }
+
     /// Where it stands.
     pub fn standing(&mut self, now: Instant) -> Standing {
         let of = |limit: &mut Option<Limit>| limit.as_mut().map(|limit| limit.left(now));

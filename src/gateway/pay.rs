@@ -23,7 +23,7 @@ impl<'a> Run<'a> {
             Subject::Tokens | Subject::Description => return Ok(None),
             Subject::Embedding => Output::Whole(0),
             Subject::Chat if gist.stream => Output::Stepwise,
-            Subject::Chat => Output::Whole(gist.max_tokens.unwrap_or(WHOLE_TOKENS)),
+            Subject::Chat => Output::Whole(gist.output_at_most(WHOLE_TOKENS)),
         };
         let house = &self.gateway.house;
         let carried = self.told.as_ref().and_then(Told::so_far).map_or(0, |text| tokens_of(text.len()));
@@ -40,6 +40,12 @@ impl<'a> Run<'a> {
         let Some(tab) = &mut stint.tab else { return Ok(()) };
         let said = stint.tokens.output_so_far();
         tab.hear(frame, said, || self.gateway.house.today()).map_err(|broke| self.broke(broke))
+    }
+
+    /// Whether one more frame can be paid for, before it is read.
+    pub(super) fn look_ahead(&self, stint: &mut Stint<'a>) -> Result<(), Failure> {
+        let Some(tab) = &mut stint.tab else { return Ok(()) };
+        tab.look_ahead(|| self.gateway.house.today()).map_err(|broke| self.broke(broke))
     }
 
     fn broke(&self, broke: Broke) -> Failure {

@@ -301,7 +301,7 @@ impl<'a> Run<'a> {
                 Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
             }),
         );
-        entry.used(used.map_or(0, Usage::total));
+        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
         let ended = match failure {
             None => Ended::Well,
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! open: the whole input at its dearest, and of the output all that is allowed (whole answer) or a step (stream)
-//!   └─ stream: each piece is paid for before it is told; a step more is reserved when the last one is used up
+//!   └─ stream: each piece is paid for before it is told, and money for one more of its like must be there before the
+//!      next one is read; a step more is reserved when the last one is used up
 //! settle: the reservation goes back, and what was used is paid. Dropped without a word, nothing was used.
 //! ```
 
@@ -53,6 +54,9 @@ pub(in crate::gateway) struct Tab {
     reserved: u64,
     /// Pieces of content heard: none has less than a token.
     pieces: u64,
+    /// Tokens heard, and the most that one frame brought.
+    heard: u64,
+    largest: u64,
 }
 
 /// The budget does not suffice.
@@ -80,7 +84,7 @@ impl Purse {
         };
         let of = |tokens: u64| input.saturating_add(price.output.saturating_mul(tokens));
         let reserved = self.account.reserve(of(least), of(most), today)?;
-        Ok(Some(Tab { account: Arc::clone(&self.account), price, input, reserved, pieces: 0 }))
+        Ok(Some(Tab { account: Arc::clone(&self.account), price, input, reserved, pieces: 0, heard: 0, largest: 0 }))
     }
 }
 
@@ -94,8 +98,20 @@ impl Tab {
         today: impl FnOnce() -> SystemTime,
     ) -> Result<(), Broke> {
         self.pieces += frame.deltas.iter().filter(|delta| Delta::is_content(delta)).count() as u64;
-        let heard = self.pieces.max(said);
-        let needed = self.input.saturating_add(self.price.output.saturating_mul(heard));
+        let heard = self.pieces.max(said).max(self.heard);
+        self.largest = self.largest.max(heard - self.heard);
+        self.heard = heard;
+        self.cover(heard, today)
+    }
+
+    /// Makes sure that the next frame can be paid for, should it be as large as the largest so far.
+    pub(in crate::gateway) fn look_ahead(&mut self, today: impl FnOnce() -> SystemTime) -> Result<(), Broke> {
+        self.cover(self.heard.saturating_add(self.largest), today)
+    }
+
+    /// Makes sure that so much output is paid for.
+    fn cover(&mut self, output: u64, today: impl FnOnce() -> SystemTime) -> Result<(), Broke> {
+        let needed = self.input.saturating_add(self.price.output.saturating_mul(output));
         let Some(missing) = needed.checked_sub(self.reserved).filter(|missing| *missing > 0) else {
             return Ok(());
         };
@@ -180,16 +196,33 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_goes_on_to_the_last_token_the_budget_pays_for_and_not_one_further() {
+    fn a_stream_goes_on_to_the_last_token_the_budget_pays_for_and_no_further_one_is_read() {
         // 5 tokens of input at their dearest are 15, then 100 tokens of output.
         let purse = purse(15 + 100 * 10 + 9, 5);
         let mut tab = open(&purse, Output::Stepwise).ok().flatten().expect("priced and affordable");
         for token in 1..=100 {
+            assert!(token == 1 || tab.look_ahead(|| TODAY).is_ok(), "token {token} may be read");
             assert!(tab.hear(&piece(), 0, || TODAY).is_ok(), "token {token}");
         }
-        assert!(tab.hear(&piece(), 0, || TODAY).is_err());
+        assert!(tab.look_ahead(|| TODAY).is_err());
         tab.settle(Some(Usage { input: 5, output: 100, estimated: true, ..Usage::default() }), TODAY);
-        assert_eq!(spent(&purse), 10 + 101 * 10, "the last piece was heard, and is paid");
+        assert_eq!(spent(&purse), 10 + 100 * 10, "nothing is overrun");
+    }
+
+    #[test]
+    fn pieces_of_several_tokens_are_looked_for_ahead_and_only_a_larger_one_overruns() {
+        let purse = purse(10 * 10, 0);
+        let mut tab = open(&purse, Output::Stepwise).ok().flatten().expect("affordable");
+        for said in [3, 6, 9] {
+            assert!(tab.look_ahead(|| TODAY).is_ok(), "{said}");
+            assert!(tab.hear(&piece(), said, || TODAY).is_ok(), "{said}");
+        }
+        assert!(tab.look_ahead(|| TODAY).is_err(), "one is left, and pieces have three");
+        tab.settle(Some(Usage { output: 9, ..Usage::default() }), TODAY);
+        let mut tab = open(&purse, Output::Stepwise).ok().flatten().expect("one token is left");
+        assert!(tab.hear(&piece(), 4, || TODAY).is_err(), "nobody could know: it is heard, and not told");
+        tab.settle(Some(Usage { output: 4, estimated: true, ..Usage::default() }), TODAY);
+        assert_eq!(spent(&purse), 13 * 10);
     }
 
     #[test]
