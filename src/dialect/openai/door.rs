@@ -32,14 +32,7 @@ pub fn open_as(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid
     let max_tokens = found.bound();
     let choices = found.choices.max(found.best_of);
     let Found { model, model_at, stream, include_usage, stream_options, messages, .. } = found;
-    let gist = Gist {
-        model,
-        stream,
-        include_usage,
-        max_tokens,
-        choices,
-        ..Gist::default()
-    };
+    let gist = Gist { model, stream, include_usage, max_tokens, choices, ..Gist::default() };
     let marks = Marks { model: model_at, stream_options, messages };
     Ok((gist, Words { dialect, body: Arc::new(body), marks }))
 }
