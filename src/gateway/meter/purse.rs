@@ -198,7 +198,7 @@ mod tests {
     fn a_stream_goes_on_to_the_last_token_the_budget_pays_for_and_no_further_one_is_read() {
         // 5 tokens of input at their dearest are 15, then 100 tokens of output.
         let purse = purse(15 + 100 * 10 + 9, 5);
-        let mut tab = open(&purse, Output::Stepwise).ok().expect("priced and affordable");
+        let mut tab = open(&purse, Output::Stepwise).expect("priced and affordable");
         for token in 1..=100 {
             assert!(token == 1 || tab.look_ahead(|| TODAY).is_ok(), "token {token} may be read");
             assert!(tab.hear(&piece(), 0, || TODAY).is_ok(), "token {token}");
@@ -211,14 +211,14 @@ mod tests {
     #[test]
     fn pieces_of_several_tokens_are_looked_for_ahead_and_only_a_larger_one_overruns() {
         let purse = purse(10 * 10, 0);
-        let mut tab = open(&purse, Output::Stepwise).ok().expect("affordable");
+        let mut tab = open(&purse, Output::Stepwise).expect("affordable");
         for said in [3, 6, 9] {
             assert!(tab.look_ahead(|| TODAY).is_ok(), "{said}");
             assert!(tab.hear(&piece(), said, || TODAY).is_ok(), "{said}");
         }
         assert!(tab.look_ahead(|| TODAY).is_err(), "one is left, and pieces have three");
         tab.settle(Some(Usage { output: 9, ..Usage::default() }), TODAY);
-        let mut tab = open(&purse, Output::Stepwise).ok().expect("one token is left");
+        let mut tab = open(&purse, Output::Stepwise).expect("one token is left");
         assert!(tab.hear(&piece(), 4, || TODAY).is_err(), "nobody could know: it is heard, and not told");
         tab.settle(Some(Usage { output: 4, estimated: true, ..Usage::default() }), TODAY);
         assert_eq!(spent(&purse), 13 * 10);
@@ -227,9 +227,9 @@ mod tests {
     #[test]
     fn two_streams_share_what_is_there_and_a_whole_answer_needs_all_of_its_bound() {
         let purse = purse(1_000, 0);
-        let first = open(&purse, Output::Stepwise).ok().expect("affordable");
+        let first = open(&purse, Output::Stepwise).expect("affordable");
         assert!(open(&purse, Output::Whole(69)).is_err(), "32 tokens are reserved");
-        let second = open(&purse, Output::Whole(68)).ok().expect("to the last cent");
+        let second = open(&purse, Output::Whole(68)).expect("to the last cent");
         assert!(open(&purse, Output::Stepwise).is_err());
         first.settle(None, TODAY);
         second.settle(Some(Usage { output: 3, ..Usage::default() }), TODAY);

@@ -42,7 +42,6 @@ fn settings() -> Settings {
         routes: Vec::new(),
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 2,
-        ..Settings::default()
     }
 }
 
@@ -254,14 +253,14 @@ fn a_budget_taken_away_and_given_anew_owes_nothing_to_questions_from_before() {
     let open =
         |hold: &Hold| hold.purse(|| 0).expect("a budget").open(price, Output::Whole(80), 0, UNIX_EPOCH);
     let (before, _) = ask(&first);
-    let early = open(&before).ok().expect("affordable");
+    let early = open(&before).expect("affordable");
     let second = next(&told(None), &first);
     let (between, standing) = ask(&second);
     assert!(between.purse(|| 0).is_none());
     assert_eq!(requests_left(standing), Some(98), "what the limit counted goes on");
     let third = next(&told(Some(100)), &second);
     let (after, _) = ask(&third);
-    let late = open(&after).ok().expect("a new budget is whole");
+    let late = open(&after).expect("a new budget is whole");
     early.settle(Some(Usage { output: 80, ..Usage::default() }), UNIX_EPOCH);
     assert!(open(&after).is_err(), "what the other reserved is still reserved");
     assert_eq!(third.budgets(UNIX_EPOCH)[0].2, 0, "and nothing was spent of it");
@@ -299,7 +298,6 @@ fn a_restart_changes_nothing_for_anybody() {
         routes: vec![("/v1/*".to_owned(), limits(20, 0, 0))],
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 1,
-        ..Settings::default()
     };
     let (_, old) = meter(&told);
     let (now, today) = (Instant::now(), UNIX_EPOCH + Duration::from_secs(1_000));
