@@ -29,6 +29,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
     callers::unpriced(reading, &root, (&found, &models), &prices);
     let routes = callers::routes(reading, &root);
     not_ourselves(reading, &server.listen, &found);
+    more_workers_than_work(reading, &root, &found);
     let logging = logging(reading, &root);
     let cors_origins = match (root.section("server").written("cors_origins"), keys.is_empty()) {
         (None, false) => vec!["*".to_owned()],
@@ -216,6 +217,21 @@ fn not_ourselves(reading: &mut Reading<'_>, listen: &str, found: &Found) {
                 format!("{} is Hapax's own address", provider.base_url),
             );
         }
+    }
+}
+
+/// Who raises the number of workers wants that many requests at once: the providers' own bounds may not let him.
+fn more_workers_than_work(reading: &mut Reading<'_>, root: &Section<'_>, found: &Found) {
+    let server = root.section("server");
+    let (Some(at), Some(row)) = (server.written("workers"), keys::row("server.workers")) else { return };
+    let (workers, default) = (server.number("workers"), row.default.parse().unwrap_or(usize::MAX));
+    let calls = found.providers.iter().fold(0_usize, |sum, one| sum.saturating_add(one.max_concurrency));
+    if workers > default && workers > calls {
+        let message = format!(
+            "{workers} requests at once are more than the {calls} calls that all providers together take: \
+             see providers.*.max_concurrency"
+        );
+        reading.warn(at, "server.workers", &message);
     }
 }
 

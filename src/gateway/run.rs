@@ -7,18 +7,18 @@ use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
-use super::meter::Tab;
+use super::pay::Bill;
 use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
 use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
+use crate::domain::balance::Timed;
 use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One question on its way through the candidates.
@@ -54,7 +54,7 @@ pub(super) struct Stint<'a> {
     /// How long a stream's first content took.
     pub(super) first_token: Option<Duration>,
     pub(super) tokens: Tokens,
-    pub(super) tab: Option<Tab>,
+    pub(super) bill: Bill,
     /// Whether the provider was asked at all.
     pub(super) asked: bool,
     /// Bytes of a broken stream's text that the question carried besides.
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         } else {
             gateway.routes.servers(gist.model.as_deref(), pinned)
         };
-        let candidates = gateway.arranged(order, gateway.tickets.fetch_add(1, Ordering::Relaxed));
+        let candidates = gateway.arranged(order, Timed::of(gist), gateway.ticket());
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
         let outcome = self.through(&candidates);
@@ -158,11 +158,11 @@ impl<'a> Run<'a> {
         let patience = self.gateway.settings.retry_wait_max;
         let mut tally = Tally::default();
         loop {
-            let tab = match self.open_tab(slot, model) {
-                Ok(tab) => tab,
+            let bill = match self.open_bill(slot, model) {
+                Ok(bill) => bill,
                 Err(failure) => return Visit::End(failure),
             };
-            let (failure, heard) = match self.attempt(slot, model, (entry, tab)) {
+            let (failure, heard) = match self.attempt(slot, model, (entry, bill)) {
                 Ok(outcome) => return Visit::Served(outcome),
                 Err(failed) => failed,
             };
@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
         &mut self,
         slot: &'a Slot,
         model: &'a str,
-        (mut entry, tab): (Entry<'a>, Option<Tab>),
+        (mut entry, bill): (Entry<'a>, Bill),
     ) -> Result<Outcome, (Failure, bool)> {
         let house = &self.gateway.house;
         let began = house.now();
@@ -252,7 +252,7 @@ impl<'a> Run<'a> {
             heard: false,
             first_token: None,
             tokens: Tokens::default(),
-            tab,
+            bill,
             asked: call.cancel.fired().is_none(),
             carried: so_far.map_or(0, str::len),
         };
@@ -301,13 +301,14 @@ impl<'a> Run<'a> {
                 Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
             }),
         );
-        entry.used(used.map_or(0, Usage::total));
+        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
         let ended = match failure {
             None => Ended::Well,
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry.end(ended, Pace { first_token: stint.first_token, took });
+        entry
+            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
         let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {
@@ -326,7 +327,7 @@ impl<'a> Run<'a> {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
         self.account(&stint, used);
-        if let Some(tab) = stint.tab.take() {
+        if let Some(tab) = stint.bill.tab.take() {
             tab.settle(used, house.today());
         }
         match result {

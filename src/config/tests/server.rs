@@ -98,3 +98,16 @@ fn every_section_can_be_written_without_a_warning() {
     assert_eq!(bad("routing: {strategy: random}").len(), 1);
     assert_eq!(bad("usage: {keep: 23h}").len(), 1);
 }
+
+#[test]
+fn more_workers_than_the_providers_take_calls_are_warned_of_once_somebody_asks_for_more() {
+    let warned = |text: &str| {
+        let warnings = good(text).warnings;
+        warnings.iter().filter(|warning| warning.contains("server.workers: ")).count()
+    };
+    assert_eq!(warned("server: {workers: 512}\nproviders: {ollama: {}}"), 0, "the default is no wish");
+    assert_eq!(warned("server: {workers: 513}\nproviders: {ollama: {}}"), 1);
+    assert_eq!(warned("server: {workers: 513}\nproviders: {ollama: {max_concurrency: 513}}"), 0);
+    let two = "providers: {ollama: {max_concurrency: 500}, b: {type: ollama, base_url: 'http://b:1', model: m, max_concurrency: 12}}";
+    assert_eq!(warned(&format!("server: {{workers: 513}}\n{two}")), 1);
+}

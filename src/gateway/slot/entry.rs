@@ -1,7 +1,7 @@
 //! One request's presence at a provider: taken with leave of both breakers, ended with what came of it.
 
 use super::{BUSY_MAX, Moves, Slot, State, words_of};
-use crate::domain::balance;
+use crate::domain::balance::{self, Timed};
 use crate::domain::breaker::{Outcome, Permit};
 use crate::domain::failure::{Blame, Failure, Fault, Verdict};
 use crate::gateway::house::House;
@@ -25,6 +25,8 @@ pub(in crate::gateway) struct Pace {
     pub(in crate::gateway) first_token: Option<Duration>,
     /// All of it.
     pub(in crate::gateway) took: Duration,
+    /// By what it is compared.
+    pub(in crate::gateway) timed: Timed,
 }
 
 /// One request's presence at a provider. It must end; one that is dropped in a panic counts as a failure.
@@ -33,8 +35,8 @@ pub(in crate::gateway) struct Entry<'a> {
     pub(super) slot: &'a Slot,
     pub(super) house: &'a House,
     pub(super) model: &'a str,
-    /// Tokens reserved of the provider's own limit, and those used.
-    pub(super) tokens: (u64, u64),
+    /// Tokens reserved of the provider's own limit, and those used; `None`: it was not asked.
+    pub(super) tokens: (u64, Option<u64>),
     pub(super) permits: Option<(Permit, Option<(usize, Permit)>)>,
 }
 
@@ -64,8 +66,9 @@ impl Entry<'_> {
         self.slot.report(self.house, moves);
     }
 
-    /// So many tokens were used; none, until it is said.
-    pub(in crate::gateway) fn used(&mut self, tokens: u64) {
+    /// So many tokens were used. Until it is said, and with `None`, the provider was not asked, and nothing counts
+    /// towards its limit.
+    pub(in crate::gateway) fn used(&mut self, tokens: Option<u64>) {
         self.tokens.1 = tokens;
     }
 
@@ -99,7 +102,10 @@ impl Entry<'_> {
             let state = &mut *state;
             state.in_flight -= 1;
             if let Some(rule) = &mut state.rule {
-                rule.settle(self.tokens.0, self.tokens.1);
+                match self.tokens {
+                    (reserved, Some(used)) => rule.settle(reserved, used),
+                    (reserved, None) => rule.take_back(reserved),
+                }
             }
             state.note(ended, pace, (now, today));
             if of_provider == Outcome::Bad {
@@ -144,8 +150,8 @@ impl State {
                     Some(after) => self.first_token = Some(after),
                     None => self.latency = Some(pace.took),
                 }
-                let latency = pace.first_token.unwrap_or(pace.took);
-                self.pace = Some(balance::smoothed(self.pace, latency));
+                let known = &mut self.paces[pace.timed as usize];
+                *known = Some(balance::smoothed(*known, pace.first_token.unwrap_or(pace.took)));
             }
             Ended::CallerLeft => {}
             Ended::Panicked => self.errors += 1,
