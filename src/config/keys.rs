@@ -143,6 +143,7 @@ pub(super) static ROWS: &[Row] = &[
     used("providers.*.capabilities.output_bound", Choice(quirks::BOUNDS), ""),
     used("providers.*.capabilities.short_call_ids", Flag, ""),
     used("providers.*.capabilities.reasoning_back", Flag, ""),
+    used("providers.*.capabilities.responses", Choice(quirks::RESPONSES), ""),
     used("providers.*.weight", Count(0, 1_000_000), "1"),
     used("provider_preference", Texts(any_text), "[]"),
     used("routing", Section, ""),

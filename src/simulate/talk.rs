@@ -69,6 +69,10 @@ pub(super) struct Question {
     pub stream: bool,
     /// Whether an OpenAI stream ends with usage.
     pub include_usage: bool,
+    /// Whether Responses are to sum thoughts up.
+    pub sums_up: bool,
+    /// Whether Responses are to send their thoughts along, to be read by themselves alone.
+    pub encrypts: bool,
     /// The conversation; instructions first.
     pub messages: Vec<Message>,
     /// The tools offered.
@@ -205,6 +209,10 @@ pub(super) struct Answer {
     pub input: usize,
     /// Whether an OpenAI stream ends with usage.
     pub include_usage: bool,
+    /// Whether Responses sum the thoughts up.
+    pub sums_up: bool,
+    /// Whether Responses send the thoughts along.
+    pub encrypts: bool,
 }
 
 impl Answer {
@@ -221,6 +229,8 @@ impl Answer {
             finish: Finish::Stop,
             input: question.input_words(),
             include_usage: question.include_usage,
+            sums_up: question.sums_up,
+            encrypts: question.encrypts,
         };
         if behaviour.instead == Instead::EmptyContent {
             return answer;

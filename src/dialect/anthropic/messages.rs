@@ -115,7 +115,7 @@ fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'_>>, Failur
         Part::Reasoning { text, signature } => {
             let own = signature
                 .as_deref()
-                .filter(|signature| !signature.starts_with(crate::dialect::gemini::SIGNATURE));
+                .filter(|signature| !crate::dialect::signed_by_others(signature));
             own.map(|signature| thinking_block(text, signature))
         }
     })
