@@ -57,7 +57,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::NewKey { name, json } => keys::new(&name, json),
         Command::Import { file, json } => import::litellm(&file, json),
         Command::Validate { config } => check::validate(config.as_deref()),
-        Command::Help(topic) => print(help::of(topic.as_deref())),
+        Command::Help(topic) => help::of(topic.as_deref()).and_then(|text| print(&text)),
         Command::Version => print(concat!("hapax ", env!("CARGO_PKG_VERSION"))),
     });
     match done {

@@ -2,6 +2,7 @@
 
 mod callers;
 mod checks;
+mod describe;
 mod env;
 mod file;
 mod keys;
@@ -23,6 +24,7 @@ mod tests;
 mod value;
 
 pub use crate::domain::balance::Strategy;
+pub use describe::describe;
 pub use env::{Env, process as process_environment};
 pub use litellm::{Imported, import_litellm};
 pub use load::{defaults, find, load, parse};
