@@ -1,8 +1,8 @@
 //! What a provider accepts otherwise than its dialect says: known of its type, overridden by `capabilities:`.
 
+use super::Kind;
 use super::presets::Preset;
 use super::reading::Section;
-use super::Kind;
 use crate::domain::quirks::{OutputBound, Quirks, Responses, Thinking};
 
 /// The words for [`Thinking`].

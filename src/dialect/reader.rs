@@ -87,15 +87,7 @@ impl Reader {
             }
             _ => (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool))),
         };
-        Self {
-            framing,
-            events,
-            verbatim,
-            came: false,
-            finished: false,
-            ended: false,
-            malformed: 0,
-        }
+        Self { framing, events, verbatim, came: false, finished: false, ended: false, malformed: 0 }
     }
 
     /// Takes more bytes.

@@ -235,7 +235,9 @@ fn understand(
 fn unreadable(vendor: Vendor) -> Complaint {
     let message = match vendor {
         Vendor::Gemini => "Invalid JSON payload received. Unexpected end of string.",
-        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => "We could not parse the JSON body of your request.",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => {
+            "We could not parse the JSON body of your request."
+        }
         Vendor::Anthropic => "The request body is not valid JSON",
         Vendor::Ollama => "invalid character in the request body: it is not valid JSON",
     };
@@ -246,7 +248,9 @@ fn unreadable(vendor: Vendor) -> Complaint {
 fn tell(shared: &Shared, vendor: Vendor, endpoint: Endpoint) -> String {
     let own: &[&str] = match vendor {
         Vendor::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
-        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"],
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => {
+            &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"]
+        }
         Vendor::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
         Vendor::Ollama => &["llama3.2:latest", "qwen3:4b", "nomic-embed-text:latest"],
     };

@@ -41,6 +41,7 @@ mod behaviour;
 mod complaint;
 mod connection;
 mod diary;
+mod example;
 mod gemini;
 mod http;
 mod line;

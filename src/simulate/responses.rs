@@ -170,7 +170,8 @@ impl<'a> Responses<'a> {
             let part = &item["summary"][0];
             let body = of(json!({"summary_index": 0, "text": part["text"]}));
             said += &self.event("response.reasoning_summary_text.done", body);
-            said += &self.event("response.reasoning_summary_part.done", of(json!({"summary_index": 0, "part": part})));
+            said += &self
+                .event("response.reasoning_summary_part.done", of(json!({"summary_index": 0, "part": part})));
         } else if item["type"] == "function_call" {
             let body = of(json!({"name": item["name"], "arguments": item["arguments"]}));
             said += &self.event("response.function_call_arguments.done", body);
@@ -198,7 +199,8 @@ fn items(answer: &Answer) -> Vec<Value> {
         items.push(item);
     }
     if !answer.text.is_empty() {
-        let part = json!({"type": "output_text", "text": answer.content(), "annotations": [], "logprobs": []});
+        let part =
+            json!({"type": "output_text", "text": answer.content(), "annotations": [], "logprobs": []});
         items.push(json!({
             "id": id("msg", &items), "type": "message", "status": "completed", "role": "assistant", "content": [part],
         }));
@@ -220,7 +222,9 @@ impl Voice for Responses<'_> {
 
     fn delta(&mut self, delta: &Delta) -> String {
         let (place, kind, piece) = match delta {
-            Delta::Reasoning(token) => (self.place("reasoning", 0), "response.reasoning_summary_text.delta", token),
+            Delta::Reasoning(token) => {
+                (self.place("reasoning", 0), "response.reasoning_summary_text.delta", token)
+            }
             Delta::Text(token) => (self.place("message", 0), "response.output_text.delta", token),
             Delta::CallStart(index) | Delta::CallWhole(index) => {
                 return self.turn(self.place("function_call", *index));

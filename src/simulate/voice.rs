@@ -21,7 +21,9 @@ pub(super) trait Voice {
 /// The content type of a vendor's streams.
 pub(super) fn stream_type(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi | Vendor::Azure | Vendor::Responses | Vendor::Anthropic => "text/event-stream; charset=utf-8",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses | Vendor::Anthropic => {
+            "text/event-stream; charset=utf-8"
+        }
         Vendor::Gemini => "text/event-stream",
         Vendor::Ollama => "application/x-ndjson",
     }

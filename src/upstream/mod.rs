@@ -302,10 +302,11 @@ impl Upstream {
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
         let target = self.spoken(&attempt.question.gist, attempt.question.words.dialect);
-        let reply = self.reply(attempt, target, call).or_else(|failure| match self.instead(target, &failure) {
-            Some(other) => self.reply(attempt, other, call),
-            None => Err(failure),
-        });
+        let reply =
+            self.reply(attempt, target, call).or_else(|failure| match self.instead(target, &failure) {
+                Some(other) => self.reply(attempt, other, call),
+                None => Err(failure),
+            });
         Ok(self.hush.reply(reply.map_err(|failure| self.hush.over(failure))?))
     }
 
@@ -384,7 +385,9 @@ impl Upstream {
 /// Whether a provider that was asked for a response does not know the path: a server that is only compatible, say. A
 /// complaint about an item that is not stored names the field.
 fn has_no_responses(failure: &Failure) -> bool {
-    matches!(failure.status, Some(404 | 405)) && failure.fault != Fault::UnknownModel && failure.param.is_none()
+    matches!(failure.status, Some(404 | 405))
+        && failure.fault != Fault::UnknownModel
+        && failure.param.is_none()
 }
 
 /// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is nothing worth

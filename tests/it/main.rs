@@ -20,6 +20,7 @@ mod page;
 mod process;
 
 mod redaction;
+mod responses;
 mod rig;
 mod secrets;
 mod story;

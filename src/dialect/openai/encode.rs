@@ -315,7 +315,7 @@ impl Draft {
 ///
 /// # Errors
 /// Nothing: the model cannot be told.
-pub fn effort(reasoning: &Reasoning, able: Abilities) -> Result<Option<&str>, ()> {
+pub(in crate::dialect) fn effort(reasoning: &Reasoning, able: Abilities) -> Result<Option<&str>, ()> {
     let Some(words) = able.effort else {
         return if *reasoning == Reasoning::Off { Ok(None) } else { Err(()) };
     };

@@ -24,6 +24,9 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, Failure> {
     for item in &items {
         finish = collect(item, &mut parts)?.unwrap_or(finish);
     }
+    if parts.is_empty() && finish == Finish::Stop {
+        return Err(empty());
+    }
     Ok(Answer {
         model: body.model(),
         usage: body.usage.as_ref().map(wire::Tokens::usage),
@@ -57,7 +60,11 @@ fn parse(body: &[u8]) -> Result<(Body<'_>, Vec<Item<'_>>, Finish), Failure> {
     if cut || items.iter().any(|item| item.kind.0 != "reasoning" && says(item)) {
         return Ok((parsed, items, finish));
     }
-    Err(Failure::new(Fault::Empty, "the provider's answer has no content"))
+    Err(empty())
+}
+
+fn empty() -> Failure {
+    Failure::new(Fault::Empty, "the provider's answer has no content")
 }
 
 /// Collects what an item says; how the answer ended, where the item knows better.

@@ -56,7 +56,10 @@ pub fn encode(
     };
     if request.tools.is_empty() {
         // The vendor refuses both without tools.
-        let forced = request.tool_choice.take().is_some_and(|choice| !matches!(choice, Choice::Plain("auto" | "none")));
+        let forced = request
+            .tool_choice
+            .take()
+            .is_some_and(|choice| !matches!(choice, Choice::Plain("auto" | "none")));
         lost(forced, "tool_choice", &mut dropped);
         request.parallel_tool_calls = None;
     }
@@ -64,7 +67,8 @@ pub fn encode(
         match effort(reasoning, able) {
             Ok(effort) => {
                 let thinks = *reasoning != Reasoning::Off;
-                request.reasoning = effort.map(|effort| Thinking { effort, summary: thinks.then_some("auto") });
+                request.reasoning =
+                    effort.map(|effort| Thinking { effort, summary: thinks.then_some("auto") });
                 request.include.extend(thinks.then_some(ENCRYPTED));
             }
             Err(()) => dropped.push("reasoning".to_owned()),
@@ -173,7 +177,11 @@ enum Piece<'a> {
 fn say<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
     for part in &message.parts {
         if let Part::ToolResult { call_id, content, .. } = part {
-            items.push(Item::Result { kind: "function_call_output", call_id: short_id(call_id), output: content });
+            items.push(Item::Result {
+                kind: "function_call_output",
+                call_id: short_id(call_id),
+                output: content,
+            });
         }
     }
     let role = match message.role {
@@ -184,7 +192,9 @@ fn say<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
     let mut said: Vec<Piece<'a>> = Vec::new();
     for part in &message.parts {
         match part {
-            Part::Text { text, .. } if message.role == Role::Assistant => said.push(Piece::OutputText { text }),
+            Part::Text { text, .. } if message.role == Role::Assistant => {
+                said.push(Piece::OutputText { text })
+            }
             Part::Text { text, .. } => said.push(Piece::InputText { text }),
             Part::Image(image) => said.push(Piece::InputImage { image_url: address(image), detail: "auto" }),
             Part::ToolCall(call) => {
@@ -201,7 +211,8 @@ fn say<'a>(message: &'a Message, items: &mut Vec<Item<'a>>) {
                 let own = signature.as_deref().and_then(|signature| signature.strip_prefix(SIGNATURE));
                 if let Some(encrypted_content) = own {
                     flush(role, &mut said, items);
-                    let summary = if text.is_empty() { Vec::new() } else { vec![Piece::SummaryText { text }] };
+                    let summary =
+                        if text.is_empty() { Vec::new() } else { vec![Piece::SummaryText { text }] };
                     items.push(Item::Thought { kind: "reasoning", summary, encrypted_content });
                 }
             }

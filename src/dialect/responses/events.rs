@@ -67,7 +67,12 @@ impl Events {
     ///
     /// # Errors
     /// `Garbage` for a malformed frame (nothing has changed, the next may be read); else what the error in it means.
-    pub fn read(&mut self, event: Option<&str>, data: &str, deltas: &mut Vec<Delta>) -> Result<Sign, Failure> {
+    pub fn read(
+        &mut self,
+        event: Option<&str>,
+        data: &str,
+        deltas: &mut Vec<Delta>,
+    ) -> Result<Sign, Failure> {
         if data.trim_ascii() == "[DONE]" {
             return Ok(Sign::End);
         }
@@ -132,7 +137,9 @@ impl Events {
     }
 
     fn added(&mut self, said: &Event<'_>, deltas: &mut Vec<Delta>) -> Result<(), Failure> {
-        let Some(item) = item(said).filter(|item| item.is_call() || item.is_foreign()) else { return Ok(()) };
+        // What the vendor does itself nobody else has a word for: it is told to callers who see the frames themselves.
+        let told = |item: &Item<'_>| item.is_call() || (item.is_foreign() && !self.translating);
+        let Some(item) = item(said).filter(told) else { return Ok(()) };
         if self.calls.len() == ITEMS_MAX {
             return Err(Failure::new(Fault::AnswerTooLarge, "the provider calls too many tools"));
         }

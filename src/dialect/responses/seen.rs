@@ -55,7 +55,9 @@ impl<'a> Seen<'a> {
     pub(super) fn news(&self) -> News {
         match &*self.kind.0 {
             "response.output_item.added" => self.begun().map_or(News::Nothing, News::Begun),
-            "response.content_part.added" | "response.reasoning_summary_part.added" => News::Stage(Stage::Open),
+            "response.content_part.added" | "response.reasoning_summary_part.added" => {
+                News::Stage(Stage::Open)
+            }
             "response.output_text.done" | "response.reasoning_summary_text.done" => News::Stage(Stage::Said),
             "response.content_part.done" | "response.reasoning_summary_part.done" => News::Stage(Stage::Shut),
             "response.output_item.done" => {

@@ -201,7 +201,9 @@ fn fault(code: &str) -> Fault {
         "rate_limit_exceeded" => Fault::Busy,
         "insufficient_quota" => Fault::PaymentRequired,
         "context_length_exceeded" => Fault::ContextLength,
-        "image_content_policy_violation" | "content_policy_violation" | "content_filter" => Fault::ContentPolicy,
+        "image_content_policy_violation" | "content_policy_violation" | "content_filter" => {
+            Fault::ContentPolicy
+        }
         "server_error" | "vector_store_timeout" => Fault::ErrorInBody,
         _ if ["invalid_", "image_", "unsupported_", "empty_image", "failed_to_download"]
             .iter()

@@ -164,13 +164,17 @@ impl Writer {
         match seen.news() {
             News::Begun(held) if self.output.len() < ITEMS_MAX => self.output.push(held),
             News::Stage(stage) => {
-                if let Some(held) = self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index) {
+                if let Some(held) =
+                    self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index)
+                {
                     held.stage = stage;
                 }
             }
             News::Done(whole) => {
                 self.kept += whole.get().len();
-                if let Some(held) = self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index) {
+                if let Some(held) =
+                    self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index)
+                {
                     held.stage = Stage::Done;
                     held.whole = Some(whole).filter(|_| self.kept <= KEPT_BYTES_MAX);
                 }

@@ -51,7 +51,9 @@ pub(super) fn judge(body: &Value, model: &str) -> Result<(), Complaint> {
     of_openai(body, &TYPES)?;
     if let Some((name, new)) = OF_CHAT.into_iter().find(|(name, _)| !body[*name].is_null()) {
         let moved = if new.is_empty() { String::new() } else { format!(" Try '{new}' instead.") };
-        let words = format!("Unsupported parameter: '{name}'. In the Responses API, there is no such parameter.{moved}");
+        let words = format!(
+            "Unsupported parameter: '{name}'. In the Responses API, there is no such parameter.{moved}"
+        );
         return Err(Complaint::invalid(words, Some(name), Some("unsupported_parameter")));
     }
     if let Some(id) = body["previous_response_id"].as_str() {
@@ -88,7 +90,11 @@ fn tools(body: &Value) -> Result<(), Complaint> {
         // What is not said is true.
         if tool["strict"] != false {
             let place = format!("tools[{index}].parameters");
-            strict(&tool["parameters"], &format!("function '{name}'"), (&place, "invalid_function_parameters"))?;
+            strict(
+                &tool["parameters"],
+                &format!("function '{name}'"),
+                (&place, "invalid_function_parameters"),
+            )?;
         }
     }
     let forced = body["tool_choice"].is_object() || body["tool_choice"] == "required";
@@ -146,7 +152,8 @@ fn conversation(input: &Value) -> Result<(), Complaint> {
             _ => "",
         };
         if let Some(id) = item["id"].as_str().filter(|id| !id.starts_with(prefix) || id.len() > ID_MAX) {
-            let words = format!("Invalid '{}': '{id}'. Expected an ID that begins with '{prefix}'.", place(".id"));
+            let words =
+                format!("Invalid '{}': '{id}'. Expected an ID that begins with '{prefix}'.", place(".id"));
             return Err(Complaint::invalid(words, Some(&place(".id")), Some("invalid_value")));
         }
         match kind {
@@ -160,7 +167,11 @@ fn conversation(input: &Value) -> Result<(), Complaint> {
                 let id = item["call_id"].as_str().unwrap_or_default();
                 if id.is_empty() || id.len() > ID_MAX {
                     let words = format!("Invalid '{}': string too long.", place(".call_id"));
-                    return Err(Complaint::invalid(words, Some(&place(".call_id")), Some("string_above_max_length")));
+                    return Err(Complaint::invalid(
+                        words,
+                        Some(&place(".call_id")),
+                        Some("string_above_max_length"),
+                    ));
                 }
                 open.push(id);
             }
@@ -192,7 +203,8 @@ fn message(item: &Value, place: impl Fn(&str) -> String) -> Result<(), Complaint
         Some("assistant") => &["output_text", "refusal"],
         Some("user" | "system" | "developer") => &["input_text", "input_image", "input_file"],
         _ => {
-            let words = "Invalid value. Supported values are: 'assistant', 'system', 'developer', and 'user'.";
+            let words =
+                "Invalid value. Supported values are: 'assistant', 'system', 'developer', and 'user'.";
             return Err(Complaint::invalid(words, Some(&place(".role")), Some("invalid_value")));
         }
     };

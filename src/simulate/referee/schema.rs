@@ -8,7 +8,11 @@ use serde_json::Value;
 const DEPTH_MAX: usize = 32;
 
 /// Judges a schema that is to be followed strictly. `what` is `function 'weather'`, `param` the field it stands in.
-pub(super) fn strict(schema: &Value, what: &str, (param, code): (&str, &'static str)) -> Result<(), Complaint> {
+pub(super) fn strict(
+    schema: &Value,
+    what: &str,
+    (param, code): (&str, &'static str),
+) -> Result<(), Complaint> {
     let wrong = match schema["type"].as_str() {
         Some("object") => level(schema, "()", 0),
         other => Some(format!(
@@ -38,7 +42,12 @@ fn level(schema: &Value, context: &str, depth: usize) -> Option<String> {
             ));
         }
         let required = items(&schema["required"]);
-        if let Some(name) = properties.into_iter().flatten().map(|(name, _)| name).find(|name| !required.iter().any(|it| it == *name)) {
+        if let Some(name) = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .find(|name| !required.iter().any(|it| it == *name))
+        {
             return Some(format!(
                 "In context={context}, 'required' is required to be supplied and to be an array including every key \
                  in properties. Missing '{name}'."
@@ -52,6 +61,7 @@ fn level(schema: &Value, context: &str, depth: usize) -> Option<String> {
     });
     let listed = items(&schema["anyOf"]).iter().enumerate();
     let listed = listed.map(|(index, below)| (format!("('anyOf', '{index}')"), below));
-    let element = schema.get("items").filter(|items| items.is_object()).map(|below| ("('items',)".to_owned(), below));
+    let element =
+        schema.get("items").filter(|items| items.is_object()).map(|below| ("('items',)".to_owned(), below));
     named.chain(listed).chain(element).find_map(|(context, below)| level(below, &context, depth + 1))
 }
