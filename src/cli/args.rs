@@ -76,7 +76,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
-        "usage" => &["--config", "--by", "--since", "--format"],
+        "usage" => &["--config", "--by", "--since", "--format", "--json"],
         "health" => &["--url", "--providers", "--json"],
         "keys" | "import" => &["--json"],
         _ => &[],
@@ -163,10 +163,19 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
             Long("validate") => flag(&mut options.validate, &mut options.given, "--validate"),
             Value(word) => options.words.push(word.string().map_err(usage)?),
+            Long(unknown) => return Err(Failed::Usage(no_option(unknown))),
             other => return Err(usage(other.unexpected())),
         }
     }
     command(options)
+}
+
+/// What is said of an option no command takes, with the one that was probably meant.
+fn no_option(unknown: &str) -> String {
+    let mut options = COMMANDS.iter().flat_map(|command| options_of(command));
+    let meant = options.find(|known| resembles(known.trim_start_matches('-'), unknown));
+    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean '{meant}'?"));
+    format!("there is no option '--{unknown}'{hint}")
 }
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, Failed> {
@@ -225,11 +234,14 @@ fn command(options: Options) -> Result<Command, Failed> {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })
         }
+        ["usage"] if options.json && options.format.is_some() => {
+            Err(Failed::Usage("say either --json or --format".to_owned()))
+        }
         ["usage"] => Ok(Command::Usage(Wish {
             config: options.config,
             by: options.by,
             since: options.since,
-            format: options.format,
+            format: if options.json { Some("json".to_owned()) } else { options.format },
         })),
         ["health"] => {
             Ok(Command::Health { url: options.url, providers: options.providers, json: options.json })
@@ -288,6 +300,7 @@ mod tests {
             assert_eq!(parsed(line).expect(line), Command::Serve { config: config.clone() });
         }
         assert_eq!(parsed("--validate --config x.yaml").expect("valid"), Command::Validate { config });
+        assert_eq!(parsed("usage --json").expect("valid"), parsed("usage --format json").expect("valid"));
         assert_eq!(parsed("demo --help").expect("valid"), Command::Help(Some("demo".to_owned())));
         assert_eq!(
             parsed("keys new bot").expect("valid"),
@@ -303,6 +316,8 @@ mod tests {
             let Err(Failed::Usage(words)) = parsed(typed) else { panic!("{typed} is no command") };
             assert!(words.contains(&format!("did you mean '{meant}'?")), "{words}");
         }
+        let Err(Failed::Usage(words)) = parsed("check --confg x") else { panic!("it is no option") };
+        assert_eq!(words, "there is no option '--confg'; did you mean '--config'?");
         let Err(Failed::Usage(words)) = parsed("frobnicate") else { panic!("it is no command") };
         assert!(words.contains("there are serve, "), "{words}");
     }
@@ -317,6 +332,7 @@ mod tests {
             "keys new",
             "check now",
             "drill --pid 7",
+            "usage --json --format csv",
             "drill --url http://x --pid seven",
             "drill --url http://x --config x.yaml",
             "--wat",
