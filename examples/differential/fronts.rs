@@ -1,7 +1,9 @@
 //! Three front doors on ports of their own, each before somebody who tells what he was asked.
 
 use hapax::clock::SystemClock;
-use hapax::server::{self, Exchange, Handler, Lane, Limits, Refusal, Request, Response, Server, normal_form};
+use hapax::server::{
+    self, Exchange, Fields, Handler, Lane, Limits, Refusal, Request, Response, Server, normal_form,
+};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -69,10 +71,10 @@ impl Handler for Echo {
         Lane::Work
     }
 
-    fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
+    fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>) {
         let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let told = saw(&request.method, &format!("{}{query}", request.path), &request.body);
-        exchange.send(Response { status: 200, headers: vec![(SAW, told)], body: Vec::new() });
+        exchange.send(Response { status: 200, headers: Fields::of(SAW, &told), body: Vec::new() });
     }
 
     fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {

@@ -236,7 +236,7 @@ impl<'a> Response<'a> {
             incomplete_details: reason.map(|reason| Incomplete { reason }),
             instructions: None,
             max_output_tokens: None,
-            model: if model.is_empty() { &wording.model } else { model },
+            model: if model.is_empty() { &*wording.model } else { model },
             output: output.iter().map(Held::item).collect(),
             parallel_tool_calls: true,
             previous_response_id: None,

@@ -84,7 +84,7 @@ impl Writer {
     #[must_use]
     pub fn new(wording: Wording) -> Self {
         Self {
-            model: wording.model.clone(),
+            model: wording.model.to_string(),
             wording,
             begun: false,
             over: false,
