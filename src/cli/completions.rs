@@ -23,7 +23,7 @@ fn words_of(command: &str) -> String {
         "keys" => &["new"],
         "import" => &["litellm"],
         "completions" => &["bash", "zsh", "fish"],
-        "help" => COMMANDS,
+        "help" => return [COMMANDS, &["configuration"]].concat().join(" "),
         _ => &[],
     };
     [words, options_of(command), &["--help"]].concat().join(" ")

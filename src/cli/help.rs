@@ -1,5 +1,8 @@
 //! What `--help` says; it ends with two examples.
 
+use super::Failed;
+use crate::config;
+
 const GENERAL: &str = "\
 Hapax: a small, calm gateway for language models.
 
@@ -17,7 +20,7 @@ Commands:
   keys new  print a new caller's key once, and the line with its hash for the configuration
   import litellm  write a configuration of LiteLLM again as one of ours
   completions  complete commands and options in bash, zsh or fish
-  help      this, or 'hapax help COMMAND'
+  help      this, or 'hapax help COMMAND', or 'hapax help KEY': what a key of the configuration means
 
 Options:
   -c, --config FILE  the configuration; else $CONFIG_PATH, else ./config.yaml, else built-in defaults:
@@ -161,9 +164,13 @@ Examples:
   hapax import litellm litellm.yaml --json
 ";
 
-/// The text for a command, or the general one.
-pub(super) fn of(topic: Option<&str>) -> &'static str {
-    match topic {
+/// The text for a command, for a key of the configuration (`configuration` itself: those of its top), or the general one.
+///
+/// # Errors
+/// Usage, when the topic is neither.
+pub(super) fn of(topic: Option<&str>) -> Result<String, Failed> {
+    let text = match topic {
+        None | Some("serve" | "help") => GENERAL,
         Some("demo") => DEMO,
         Some("drill") => DRILL,
         Some("check") => CHECK,
@@ -174,8 +181,12 @@ pub(super) fn of(topic: Option<&str>) -> &'static str {
         Some("usage") => USAGE,
         Some("import") => IMPORT,
         Some("keys") => KEYS,
-        _ => GENERAL,
-    }
+        Some(key) => {
+            let words = config::describe(if key == "configuration" { "" } else { key });
+            return words.ok_or_else(|| Failed::Usage(format!("there is no command and no key '{key}'")));
+        }
+    };
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -183,9 +194,16 @@ mod tests {
     #[test]
     fn every_help_ends_with_two_examples() {
         for command in super::super::args::COMMANDS {
-            let text = super::of(Some(command));
+            let text = super::of(Some(command)).expect("a command");
             let examples = text.split("Examples:\n").nth(1).expect("it has examples");
             assert_eq!(examples.lines().count(), 2, "{command}");
         }
+    }
+
+    #[test]
+    fn help_knows_commands_and_keys_and_nothing_else() {
+        assert!(super::of(Some("server.workers")).is_ok_and(|text| text.contains("default 512")));
+        assert!(super::of(Some("configuration")).is_ok_and(|text| text.contains("circuit_breaker: section")));
+        assert!(super::of(Some("server.wrokers")).is_err());
     }
 }

@@ -57,7 +57,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::NewKey { name, json } => keys::new(&name, json),
         Command::Import { file, json } => import::litellm(&file, json),
         Command::Validate { config } => check::validate(config.as_deref()),
-        Command::Help(topic) => print(help::of(topic.as_deref())),
+        Command::Help(topic) => help::of(topic.as_deref()).and_then(|text| print(&text)),
         Command::Version => print(concat!("hapax ", env!("CARGO_PKG_VERSION"))),
     });
     match done {
@@ -73,6 +73,21 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(status)
         }
     }
+}
+
+/// Why nobody can listen there, with what to do about it.
+fn cannot_listen(address: &str, error: &std::io::Error) -> Failed {
+    use std::io::ErrorKind;
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => {
+            ": another program has the port, and `ss -ltnp` names it. Take another one: server.listen, \
+             HAPAX_PORT, or --listen of demo and simulate"
+        }
+        ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+        ErrorKind::PermissionDenied => ": ports below 1024 want root or CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    Failed::Running(format!("cannot listen on {address}: {error}{hint}"))
 }
 
 /// Writes one text to standard output. A reader who left early is no failure.

@@ -81,3 +81,15 @@ pub(super) fn label(text: &str) -> Result<(), String> {
         Err(format!("must be at most {LABEL_BYTES_MAX} bytes, without line breaks"))
     }
 }
+
+pub(super) fn pattern(text: &str) -> Result<(), String> {
+    crate::domain::redact::Pattern::new(text).map(drop)
+}
+
+pub(super) fn direction(text: &str) -> Result<(), String> {
+    if ["requests", "answers"].contains(&text) {
+        Ok(())
+    } else {
+        Err("must be requests or answers".to_owned())
+    }
+}

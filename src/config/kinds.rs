@@ -55,9 +55,23 @@ pub(super) enum Parsed {
 pub(super) type Wrong = (Option<usize>, String);
 
 impl Kind {
-    /// The word for it in the documentation.
-    #[cfg(test)]
-    pub(super) fn word(self) -> &'static str {
+    /// What may be written, in words: its sort, and its range or its choices.
+    pub(super) fn words(self) -> String {
+        let range =
+            |least: u64, most: u64, word: fn(u64) -> String| format!("{}–{}", word(least), word(most));
+        match self {
+            Self::Count(least, most) => format!("number, {}", range(least, most, grouped)),
+            Self::Size(least, most) => format!("size, {}", range(least, most, value::size_text)),
+            Self::Duration(0) => "duration, or `0s`".to_owned(),
+            Self::Duration(least @ 2..) => {
+                format!("duration, at least {}", value::duration_text(Duration::from_millis(least)))
+            }
+            Self::Choice(words) => format!("`{}`", words.join("`, `")),
+            other => other.word().to_owned(),
+        }
+    }
+
+    fn word(self) -> &'static str {
         match self {
             Self::Section => "section",
             Self::Named(_) => "names",
@@ -114,6 +128,14 @@ impl Kind {
             Self::Listed => Ok(Parsed::Nothing),
             _ => self.parse(&Value::Text(words.to_owned())),
         }
+    }
+}
+
+/// A number with commas between the thousands.
+fn grouped(number: u64) -> String {
+    match (number / 1000, number % 1000) {
+        (0, last) => last.to_string(),
+        (more, last) => format!("{},{last:03}", grouped(more)),
     }
 }
 

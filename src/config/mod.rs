@@ -2,6 +2,7 @@
 
 mod callers;
 mod checks;
+mod describe;
 mod env;
 mod file;
 mod keys;
@@ -23,6 +24,7 @@ mod tests;
 mod value;
 
 pub use crate::domain::balance::Strategy;
+pub use describe::describe;
 pub use env::{Env, process as process_environment};
 pub use litellm::{Imported, import_litellm};
 pub use load::{defaults, find, load, parse};
@@ -34,6 +36,7 @@ use crate::domain::key::Secret;
 use crate::domain::limit::Limits;
 use crate::domain::price::{Price, Prices, Vendor};
 use crate::domain::quirks::Quirks;
+use crate::domain::words::OddCharacters;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -63,6 +66,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
+    /// What becomes of characters in requests that no text has.
+    pub odd_characters: OddCharacters,
     /// Rules that take private words out of requests and answers.
     pub redaction: Option<Redaction>,
     /// Kept answers; `None`: none are.

@@ -88,10 +88,10 @@ impl<'e> Reading<'e> {
         if matches!(node.value, Value::Null) {
             return;
         }
-        if let Effect::Gone(why) = row.effect {
+        if row.effect == Effect::Gone {
             let no_op = scalar_text(&node.value).is_some_and(|typed| typed == row.default);
             if !no_op {
-                self.warn(node.at, path, &format!("has no effect: {why}"));
+                self.warn(node.at, path, &format!("has no effect: {}", row.meaning));
             }
             node.value = Value::Null;
             return;

@@ -1,6 +1,6 @@
 //! How keys are spelled: camelCase means snake_case, and a slip is met with the key that was probably meant.
 
-use super::keys::{Effect, ROWS, Row, children};
+use super::keys::{Effect, Row, children, rows};
 
 /// Writes a camelCase key as snake_case: `maxRequests`, `baseURL` and `APIKey` become `max_requests`, `base_url`, `api_key`.
 pub(super) fn snake(key: &str) -> String {
@@ -29,7 +29,7 @@ pub(super) fn suggestion(parent: &str, key: &str) -> Option<String> {
         .min_by_key(|(distance, _)| *distance);
     let elsewhere = || {
         let named = |row: &&Row| row.path.rsplit('.').next() == Some(&key) && row.effect == Effect::Used;
-        ROWS.iter().find(named).map(|row| row.path.replace("*", "<name>"))
+        rows().find(named).map(|row| row.path.replace("*", "<name>"))
     };
     near.map(|(_, known)| known.to_owned()).or_else(elsewhere)
 }

@@ -6,6 +6,7 @@ use super::ports::{Attempt, Call, Outcome, Reply, Tried};
 use super::run::{Run, left};
 use super::slot::{Ended, Entry, Pace, Slot};
 use super::told::Told;
+use crate::domain::balance::Timed;
 use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
@@ -109,7 +110,8 @@ impl<'a> Run<'a> {
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry.end(ended, Pace { first_token: stint.first_token, took });
+        entry
+            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
         let outcome = failure.map_or(Cow::Borrowed("200"), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {

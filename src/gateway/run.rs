@@ -11,10 +11,10 @@ use super::resort::nobody;
 use super::slot::{Entry, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
+use crate::domain::balance::Timed;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One question on its way through the candidates.
@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
         } else {
             gateway.routes.servers(gist.model.as_deref(), pinned)
         };
-        let candidates = gateway.arranged(order, gateway.tickets.fetch_add(1, Ordering::Relaxed));
+        let candidates = gateway.arranged(order, Timed::of(gist), gateway.ticket());
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
         let outcome = self.through(&candidates);
