@@ -1,7 +1,7 @@
 //! One attempt at one provider: asked, and its end told to breakers, trail, observers and purse.
 
 use super::account::Tokens;
-use super::meter::Tab;
+use super::pay::Bill;
 use super::ports::{Attempt, Call, Outcome, Reply, Tried};
 use super::run::{Run, left};
 use super::slot::{Ended, Entry, Pace, Slot};
@@ -26,7 +26,7 @@ pub(super) struct Stint<'a> {
     /// How long a stream's first content took.
     pub(super) first_token: Option<Duration>,
     pub(super) tokens: Tokens,
-    pub(super) tab: Option<Tab>,
+    pub(super) bill: Bill,
     /// Whether the provider was asked at all.
     pub(super) asked: bool,
     /// Bytes of a broken stream's text that the question carried besides.
@@ -39,7 +39,7 @@ impl<'a> Run<'a> {
         &mut self,
         slot: &'a Slot,
         model: &'a str,
-        (mut entry, tab): (Entry<'a>, Option<Tab>),
+        (mut entry, bill): (Entry<'a>, Bill),
     ) -> Result<Outcome, (Failure, bool)> {
         let began = entry.since;
         let call = Call { began, deadline: self.deadline, cancel: Arc::clone(self.audience.cancel) };
@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
             heard: false,
             first_token: None,
             tokens: Tokens::default(),
-            tab,
+            bill,
             asked: call.cancel.fired().is_none(),
             carried: so_far.map_or(0, str::len),
         };
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
                 Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
             }),
         );
-        entry.used(used.map_or(0, Usage::total));
+        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
         let ended = match failure {
             None => Ended::Well,
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
         self.account(&stint, used);
-        if let Some(tab) = stint.tab.take() {
+        if let Some(tab) = stint.bill.tab.take() {
             tab.settle(used, house.today());
         }
         match result {

@@ -139,11 +139,11 @@ impl<'a> Run<'a> {
         let patience = self.gateway.settings.retry_wait_max;
         let mut tally = Tally::default();
         loop {
-            let tab = match self.open_tab(slot, model) {
-                Ok(tab) => tab,
+            let bill = match self.open_bill(slot, model) {
+                Ok(bill) => bill,
                 Err(failure) => return Visit::End(failure),
             };
-            let (failure, heard) = match self.attempt(slot, model, (entry, tab)) {
+            let (failure, heard) = match self.attempt(slot, model, (entry, bill)) {
                 Ok(outcome) => return Visit::Served(outcome),
                 Err(failed) => failed,
             };
