@@ -2,7 +2,7 @@
 
 use hapax::clock::SystemClock;
 use hapax::server::{
-    self, Exchange, Fields, Handler, Lane, Limits, Refusal, Request, Response, Server, normal_form,
+    self, Exchange, Fields, Handler, Lane, Limits, Refusal, Request, Response, Server, Turned, normal_form,
 };
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -77,7 +77,7 @@ impl Handler for Echo {
         exchange.send(Response { status: 200, headers: Fields::of(SAW, &told), body: Vec::new() });
     }
 
-    fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {
+    fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
         Response { status: refusal.status(), ..Response::default() }
     }
 }

@@ -1,13 +1,16 @@
 //! What an answer says to a browser about pages of other origins (Fetch standard, CORS).
 
 use super::State;
-use crate::server::{Fields, Headers, Request, Response};
+use super::table;
+use crate::server::{Fields, Headers, Response};
 
-/// The answer to a browser that asks before it asks (Fetch standard, CORS preflight).
-pub(super) fn preflight(state: &State, request: &Request) -> Response {
-    let mut headers = Fields::default();
-    tell(&mut headers, state, &request.headers);
-    headers.add("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+/// What the whole server takes (RFC 9110, section 9.3.7).
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+
+/// The answer to who asks what he may ask, be it a browser before it asks (Fetch standard, CORS preflight).
+pub(super) fn preflight(path: &str) -> Response {
+    let mut headers = Fields::of("Allow", table::by_path(path).map_or(METHODS, |(row, _)| table::allow(row)));
+    headers.add("Access-Control-Allow-Methods", METHODS);
     headers.add(
         "Access-Control-Allow-Headers",
         "Authorization, Cache-Control, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider",

@@ -140,8 +140,12 @@ pub struct Parsed {
 /// What the answer to a refused head needs to know of it.
 #[derive(Debug, Default)]
 pub struct Understood {
+    /// The method.
+    pub method: Option<Method>,
     /// The target's path in its normal form, or as it came when it has none.
     pub path: Option<String>,
+    /// The header fields.
+    pub headers: Headers,
     /// HEAD: the answer has no body.
     pub head_only: bool,
 }
@@ -175,14 +179,16 @@ pub fn parse(
     understood.head_only = method == "HEAD";
     let raw = request.path.unwrap_or_default();
     let target = normal_form_in(room.path, method, raw.as_bytes()).inspect_err(|_| {
+        understood.method = Some(Method::from(method));
         understood.path = raw.split('?').next().map(str::to_owned);
     })?;
     let old = request.version == Some(0);
     let mut headers = room.headers;
-    let (facts, framing) = match fields((bytes, request.headers), &mut headers, old, limits) {
+    let (facts, framing) = match fields(bytes, request.headers, (old, limits), &mut headers) {
         Ok(fields) => fields,
         Err(refusal) => {
-            understood.path = Some(target.path);
+            let (method, path) = (Some(Method::from(method)), Some(target.path));
+            *understood = Understood { method, path, headers, head_only: understood.head_only };
             return Err(refusal);
         }
     };
@@ -200,12 +206,18 @@ pub fn parse(
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })
 }
 
+/// Reads the fields into `all`, also where they do not fit together.
 fn fields(
-    (bytes, headers): (&[u8], &[httparse::Header<'_>]),
-    kept: &mut Headers,
-    old: bool,
-    limits: &Limits,
+    bytes: &[u8],
+    headers: &[httparse::Header<'_>],
+    (old, limits): (bool, &Limits),
+    all: &mut Headers,
 ) -> Result<(Facts, Framing), Refusal> {
+    let span = |header: &httparse::Header<'_>| Span {
+        name: place(bytes, header.name.as_bytes()),
+        value: place(bytes, header.value),
+    };
+    all.refill(bytes, headers.iter().map(span));
     if headers.len() > limits.headers_max {
         return Err(Refusal::TooManyHeaders);
     }
@@ -215,11 +227,6 @@ fn fields(
     }
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
-    let span = |header: &httparse::Header<'_>| Span {
-        name: place(bytes, header.name.as_bytes()),
-        value: place(bytes, header.value),
-    };
-    kept.refill(bytes, headers.iter().map(span));
     Ok((facts, framing))
 }
 

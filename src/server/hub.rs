@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::line::{Line, Linger, Work};
 use super::message::{Manner, Response};
 use super::refusal::Refusal;
+use super::turned::Turned;
 use super::{Handler, Lane};
 use crate::clock::Clock;
 use parking_lot::Mutex;
@@ -139,15 +140,15 @@ impl Hub {
                 Step::Request(ready) => match self.dispatch(line, work, ready) {
                     Some((back, manner, refusal)) => {
                         work = back;
-                        let response =
-                            self.word(refusal, work.ready.take().as_ref().map(|ready| &*ready.request.path));
+                        let ready = work.ready.take();
+                        let response = self.word(refusal, ready.as_deref().map(Turned::request));
                         self.reply(line, &mut work, &response, manner)?
                     }
                     None => return Err(After::Elsewhere),
                 },
                 Step::Refuse(refusal) => {
-                    let (path, manner) = work.connection.understood();
-                    let response = self.word(refusal, path);
+                    let (turned, manner) = work.connection.understood();
+                    let response = self.word(refusal, Some(turned));
                     self.reply(line, &mut work, &response, manner)?
                 }
                 Step::Close => return Err(After::Remove),
@@ -162,8 +163,9 @@ impl Hub {
     /// Asks the handler about a complete head.
     fn screen(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some((head, manner)) = work.connection.head() else { return Err(After::Remove) };
-        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
-            .unwrap_or_else(|_| Err(self.word(Refusal::Panicked, Some(&head.path))));
+        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head))).unwrap_or_else(|_| {
+            Err(self.word(Refusal::Panicked, Some(Turned::head(head, self.clock.now()))))
+        });
         match screened {
             Ok(pass) => work.connection.passes(pass),
             Err(response) => {
@@ -237,26 +239,8 @@ impl Hub {
     /// Says that no worker came in time.
     pub(super) fn waited_too_long(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some(ready) = work.ready.take() else { return Err(After::Remove) };
-        let response = self.word(Refusal::QueueWait, Some(&ready.request.path));
+        let response = self.word(Refusal::QueueWait, Some(Turned::request(&ready)));
         self.reply(line, work, &response, ready.manner)
-    }
-
-    /// The handler's words for a refusal, which is counted.
-    pub(super) fn word(&self, refusal: Refusal, path: Option<&str>) -> Response {
-        self.gauges.count(refusal);
-        catch_unwind(AssertUnwindSafe(|| self.handler.refuse(refusal, path)))
-            .unwrap_or_else(|_| Response { status: refusal.status(), ..Response::default() })
-    }
-
-    /// An answer as bytes, in one piece.
-    pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512 + response.body.len());
-        let extent = Extent::whole(response.status, response.body.len());
-        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
-        if !manner.head_only && extent != Extent::Nothing {
-            out.extend_from_slice(&response.body);
-        }
-        out
     }
 
     /// Answers without a worker: in one send, or not at all.

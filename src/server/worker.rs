@@ -5,6 +5,7 @@ use super::exchange::{End, Exchange};
 use super::hub::{After, Hub};
 use super::line::{Line, Work};
 use super::refusal::Refusal;
+use super::turned::Turned;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -61,9 +62,12 @@ impl Hub {
         let manner = *manner;
         self.gauges.workers_busy.fetch_add(1, Ordering::Relaxed);
         let mut exchange = Exchange::new(self, (line, now), out, manner);
-        let _ = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
         let end = exchange.conclude();
         self.gauges.workers_busy.fetch_sub(1, Ordering::Relaxed);
+        // Told and counted also where it is too late to say so to the caller.
+        let apology = (handled.is_err() || end == End::Unanswered)
+            .then(|| self.word(Refusal::Panicked, Some(Turned::request(&ready))));
         match end {
             End::Keep => {
                 work.connection.reuse(ready);
@@ -77,10 +81,7 @@ impl Hub {
                 cut(line);
                 Err(After::Remove)
             }
-            End::Unanswered => {
-                let response = self.word(Refusal::Panicked, Some(&ready.request.path));
-                self.reply(line, work, &response, manner)
-            }
+            End::Unanswered => self.reply(line, work, &apology.unwrap_or_default(), manner),
         }
     }
 }

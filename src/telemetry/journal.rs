@@ -52,7 +52,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::OverBudget { .. }
         | Event::Unpriced { .. }
         | Event::Used { .. }
-        | Event::Arrived { .. } => {}
+        | Event::Arrived { .. }
+        | Event::Lost { .. } => {}
     }
 }
 

@@ -327,7 +327,7 @@ pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let id = id_of(wording);
     let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
-    let face = (id.as_str(), wording.created, model.as_str());
+    let face = (id.as_str(), wording.created, model);
     let response = Response::new(face, (&output, answer.usage), Status::Ended(finish));
     raw::write(&mut out, &response);
     out

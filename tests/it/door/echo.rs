@@ -2,7 +2,7 @@
 
 use hapax::clock::Clock;
 use hapax::server::{
-    Exchange, Fields, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server,
+    Exchange, Fields, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server, Turned,
 };
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -53,7 +53,7 @@ impl Handler for Echo {
         exchange.send(text(200, line));
     }
 
-    fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {
+    fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
         text(refusal.status(), refusal.reason().to_owned())
     }
 }
