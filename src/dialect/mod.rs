@@ -7,6 +7,8 @@
 
 pub mod anthropic;
 mod body;
+mod calls;
+mod door;
 mod embedding;
 pub mod gemini;
 pub mod hapax;
