@@ -60,11 +60,22 @@ impl Invalid {
     pub fn new(param: Option<&str>, message: impl Into<String>) -> Self {
         Self { param: param.map(str::to_owned), message: message.into() }
     }
+
+    /// With the field named in the sentence too: Anthropic's and Ollama's errors have no other place for it.
+    fn naming_its_field(self) -> Self {
+        match &self.param {
+            Some(param) if !self.message.starts_with(param.as_str()) => {
+                Self { message: format!("{param}: {}", self.message), ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
-        Self { param: invalid.param, ..Self::new(Fault::BadRequest, invalid.message) }
+        let Invalid { param, message } = invalid.naming_its_field();
+        Self { param, ..Self::new(Fault::BadRequest, message) }
     }
 }
 
@@ -146,7 +157,7 @@ pub struct Complaint {
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    match dialect {
+    let opened = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::open_as(dialect, body),
         Dialect::OpenAiResponses => responses::open(body),
         Dialect::Anthropic => anthropic::open(body),
@@ -154,7 +165,8 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
         Dialect::OllamaGenerate => ollama::open_generate(body),
         Dialect::Hapax => hapax::open(body),
         Dialect::Gemini => Err(Invalid::new(None, "nobody may speak this dialect here")),
-    }
+    };
+    opened.map_err(Invalid::naming_its_field)
 }
 
 /// Opens a caller's body that may be about something else than a chat.
@@ -162,11 +174,12 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open_about(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    match subject {
-        Subject::Chat => open(dialect, body),
+    let opened = match subject {
+        Subject::Chat => return open(dialect, body),
         Subject::Embedding => embedding::open(dialect, body),
         Subject::Tokens | Subject::Description => lookup::open(subject, body),
-    }
+    };
+    opened.map_err(Invalid::naming_its_field)
 }
 
 /// Makes a provider's request of a caller's words. Same dialect: the caller's bytes with `model` replaced (and

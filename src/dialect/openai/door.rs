@@ -1,6 +1,7 @@
 //! The door: a caller's body is checked once, its gist read, and the places marked that we may replace.
 
 use super::super::Invalid;
+use super::super::door::spelled;
 use super::super::json::{self, Scan};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use std::borrow::Cow;
@@ -95,7 +96,7 @@ impl Found {
     fn member(&mut self, scan: &mut Scan<'_>, key: &str, dialect: Dialect) -> Result<(), Invalid> {
         let Some(bit) = KEYS.iter().position(|&known| known == key) else {
             scan.value()?;
-            return Ok(());
+            return spelled(key, &KEYS);
         };
         if self.seen & 1 << bit != 0 {
             return Err(Invalid::new(Some(key), format!("{key} is given twice")));
