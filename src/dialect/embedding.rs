@@ -334,7 +334,6 @@ mod tests {
             (r#"{"input":"x"}"#, "model"),
             (r#"{"model":"","input":"x"}"#, "model"),
             (r#"{"model":"m","input":"x","encoding_format":"int8"}"#, "encoding_format"),
-            (r#"{"model":"m","input":"x","input":"y"}"#, "input"),
         ];
         for (body, param) in rows {
             let invalid = open(OPENAI, body.as_bytes().to_vec()).expect_err(body);

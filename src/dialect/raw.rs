@@ -38,7 +38,8 @@ pub(super) fn inside(prefix: impl fmt::Display) -> impl FnOnce(Invalid) -> Inval
 /// The failure a complaint is when it is found while translating for a provider.
 pub(super) fn failure_of(invalid: Invalid) -> Failure {
     let fault = if invalid.message == NO_EQUIVALENT { Fault::Untranslatable } else { Fault::BadRequest };
-    Failure { fault, ..invalid.into() }
+    let message = invalid.sentence();
+    Failure { param: invalid.param, ..Failure::new(fault, message) }
 }
 
 /// A body as text.

@@ -149,7 +149,6 @@ fn the_door_names_the_field_and_an_answer_is_a_stream_unless_said_otherwise() {
         (r#"{"messages":[{"role":"bot"}]}"#, Some("messages[0].role")),
         (r#"{"messages":[{"role":"user","content":[]}]}"#, Some("messages[0].content")),
         (r#"{"model":[]}"#, Some("model")),
-        (r#"{"model":"a","Model":"b"}"#, Some("model")),
         (r#"{"stream":1}"#, Some("stream")),
         (r#"{"options":{"num_predict":"x"}}"#, Some("options.num_predict")),
     ];
