@@ -22,6 +22,7 @@ mod pages;
 mod plain;
 mod redacted;
 mod refused;
+pub mod reply;
 mod requests;
 mod shelf;
 mod sockets;
