@@ -34,6 +34,7 @@ pub use sources::Sources;
 
 use crate::clock::Clock;
 use crate::dialect::redact::Lookout;
+use crate::domain::budget::Allowance;
 use crate::domain::key::{Key, Keyring};
 use crate::domain::price::Prices;
 use crate::domain::words::{Dialect, OddCharacters};
@@ -129,6 +130,12 @@ impl Api {
 
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Every key's budget by its name, and what of it was spent in this period, in nano-USD.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(String, Allowance, u64)> {
+        self.state().meter.budgets(self.clock.today())
     }
 
     fn seconds_since_1970(&self) -> u64 {
