@@ -183,7 +183,7 @@ fn arguments_keep_their_escapes_wherever_they_are_cut() {
 /// A stream as a caller of a dialect reads it, with every provider's frame looked through.
 fn told(mode: Option<Mode>, provider: Dialect, caller: Dialect, bytes: &[u8]) -> (String, Vec<u64>) {
     let mut reader = Reader::new(provider, caller, None);
-    let mut writer = Writer::new(caller, Wording { request_id: "r".to_owned(), ..Wording::default() });
+    let mut writer = Writer::new(caller, Wording { request_id: "r".into(), ..Wording::default() });
     let mut redactor = mode.map(|mode| Redactor::new(&lookout(mode)));
     let (mut out, mut counts) = (Vec::new(), vec![0; 2]);
     reader.feed(bytes);
