@@ -4,7 +4,7 @@
 use hapax::config;
 use hapax::dialect::{self, Complaint, Defaults, Reader, Wording, Writer, ndjson, sse};
 use hapax::domain::chat::{Content, Frame};
-use hapax::domain::words::{Dialect, Subject};
+use hapax::domain::words::{Dialect, OddCharacters, Subject};
 use hapax::server::{Connection, Limits, Step, normal_form};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
@@ -246,9 +246,27 @@ fn is_json(bytes: &[u8], what: &str) {
     }
 }
 
+fn has_nul(said: &serde_json::Value) -> bool {
+    match said {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(items) => items.iter().any(has_nul),
+        serde_json::Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.contains('\0') || has_nul(value))
+        }
+        _ => false,
+    }
+}
+
 /// A caller's body is understood or refused, and what is made of it for any provider is JSON.
 fn asked(dialect: Dialect, data: &[u8], mut ways: Ways) {
-    let Ok((gist, words)) = dialect::open(dialect, data.to_vec()) else { return };
+    let odd = ways.one(&[OddCharacters::Refuse, OddCharacters::Replace, OddCharacters::Pass]);
+    let Ok((gist, words)) = dialect::open_about(Subject::Chat, dialect, data.to_vec(), odd) else { return };
+    if odd != OddCharacters::Pass {
+        assert_eq!(words.body.len(), data.len());
+        is_json(&words.body, "a body that was taken");
+        let said = serde_json::from_slice(&words.body).unwrap_or_default();
+        assert!(!has_nul(&said), "a NUL in {}", words.body.escape_ascii());
+    }
     let defaults = Defaults { max_tokens: 1000, ..Defaults::default() };
     let target = ways.one(&PROVIDERS);
     let so_far = ways.one(&[None, Some("so \"far\"\n")]);
@@ -387,7 +405,10 @@ pub fn lookups(data: &[u8]) {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (data, &[][..]),
     };
-    let Ok((gist, words)) = dialect::open_about(subject, dialect, question.to_vec()) else { return };
+    let Ok((gist, words)) = dialect::open_about(subject, dialect, question.to_vec(), OddCharacters::Pass)
+    else {
+        return;
+    };
     let Ok(outgoing) = dialect::ask(target, (&gist, &words), "a \"model\"", None, &Defaults::default())
     else {
         return;

@@ -34,12 +34,12 @@ pub(super) fn serve(
 ) -> Told {
     let dialect = spoken(asked.row, &body);
     let body = redacted(api, state, body);
-    let opened = json(dialect, asked.headers).and_then(|()| open(asked.row.subject, dialect, body)).and_then(
-        |(gist, words)| {
+    let opened = json(dialect, asked.headers)
+        .and_then(|()| open(state, asked.row.subject, dialect, body))
+        .and_then(|(gist, words)| {
             allowed(asked, &gist)?;
             Ok((gist, words))
-        },
-    );
+        });
     let (gist, words) = match opened {
         Ok(opened) => opened,
         Err(problem) => return Told::problem(problem, dialect),
@@ -206,10 +206,10 @@ fn json(dialect: Dialect, headers: &Headers) -> Result<(), Problem> {
     Err(Problem::new(415, "send Content-Type: application/json").code("unsupported_media_type"))
 }
 
-fn open(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Problem> {
-    dialect::open_about(subject, dialect, body).map_err(|invalid| Problem {
-        param: invalid.param,
-        ..Problem::new(400, invalid.message).code("invalid_request")
+fn open(state: &State, subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Problem> {
+    dialect::open_about(subject, dialect, body, state.odd_characters).map_err(|invalid| {
+        let problem = Problem::new(400, invalid.sentence()).code("invalid_request");
+        Problem { param: invalid.param, ..problem }
     })
 }
 

@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::domain::key::{Key, Keyring};
 use crate::domain::price::Prices;
 use crate::domain::redact::Redaction;
-use crate::domain::words::Dialect;
+use crate::domain::words::{Dialect, OddCharacters};
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::Caller;
@@ -59,6 +59,8 @@ pub struct State {
     pub meter: Meter,
     /// Who may ask.
     pub keyring: Keyring,
+    /// What becomes of characters in requests that no text has.
+    pub odd_characters: OddCharacters,
     /// What is taken out of requests.
     pub redaction: Option<Redaction>,
     /// Whether the log tells what was asked and answered.

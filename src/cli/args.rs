@@ -163,10 +163,19 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("providers") => flag(&mut options.providers, &mut options.given, "--providers"),
             Long("validate") => flag(&mut options.validate, &mut options.given, "--validate"),
             Value(word) => options.words.push(word.string().map_err(usage)?),
+            Long(unknown) => return Err(Failed::Usage(no_option(unknown))),
             other => return Err(usage(other.unexpected())),
         }
     }
     command(options)
+}
+
+/// What is said of an option no command takes, with the one that was probably meant.
+fn no_option(unknown: &str) -> String {
+    let mut options = COMMANDS.iter().flat_map(|command| options_of(command));
+    let meant = options.find(|known| resembles(known.trim_start_matches('-'), unknown));
+    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean '{meant}'?"));
+    format!("there is no option '--{unknown}'{hint}")
 }
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, Failed> {
@@ -303,6 +312,8 @@ mod tests {
             let Err(Failed::Usage(words)) = parsed(typed) else { panic!("{typed} is no command") };
             assert!(words.contains(&format!("did you mean '{meant}'?")), "{words}");
         }
+        let Err(Failed::Usage(words)) = parsed("check --confg x") else { panic!("it is no option") };
+        assert_eq!(words, "there is no option '--confg'; did you mean '--config'?");
         let Err(Failed::Usage(words)) = parsed("frobnicate") else { panic!("it is no command") };
         assert!(words.contains("there are serve, "), "{words}");
     }

@@ -244,6 +244,7 @@ fn in_service(
         meter,
         prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
+        odd_characters: settings.odd_characters,
         redaction: redaction(settings, |rule| rule.on_requests)?,
         prompts: settings.logging.prompts,
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),

@@ -28,7 +28,7 @@ pub(super) fn run(listen: &str) -> Result<(), Failed> {
         simulator.behave("pace=30ms").map_err(|error| Failed::Running(error.to_string()))?;
     }
     first.behave(&format!("pace=30ms,{SCHEDULE}")).map_err(|error| Failed::Running(error.to_string()))?;
-    let listener = TcpListener::bind(listen).map_err(failed(&format!("cannot listen on {listen}")))?;
+    let listener = TcpListener::bind(listen).map_err(|error| super::cannot_listen(listen, &error))?;
     let yaml = configuration(&first.url(), &second.url());
     let settings =
         config::parse("demo", &yaml, &|_| None).map_err(|problems| Failed::Config(problems.to_string()))?;

@@ -186,6 +186,9 @@ fn elsewhere(place: &Place) -> Result<Vec<Report>, Failed> {
         .ok()
         .and_then(|mut addresses| addresses.next())
         .ok_or_else(|| Failed::Running(format!("{authority} cannot be found")))?;
+    // Not sixty rows that all fail for want of a gateway.
+    health::get(&authority, "/health/live", None)
+        .map_err(|error| Failed::Running(format!("no answer from {authority}: {error}")))?;
     let progress = Progress::new(drill::rows().count());
     let mut reports = Vec::new();
     for row in drill::rows() {

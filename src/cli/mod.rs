@@ -75,6 +75,21 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Why nobody can listen there, with what to do about it.
+fn cannot_listen(address: &str, error: &std::io::Error) -> Failed {
+    use std::io::ErrorKind;
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => {
+            ": another program has the port, and `ss -ltnp` names it. Take another one: server.listen, \
+             HAPAX_PORT, or --listen of demo and simulate"
+        }
+        ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+        ErrorKind::PermissionDenied => ": ports below 1024 want root or CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    Failed::Running(format!("cannot listen on {address}: {error}{hint}"))
+}
+
 /// Writes one text to standard output. A reader who left early is no failure.
 fn print(text: &str) -> Result<(), Failed> {
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {

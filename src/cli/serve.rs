@@ -24,8 +24,7 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
     let listen = &settings.server.listen;
     let listener = match handed_over {
         Some(listener) => listener,
-        None => TcpListener::bind(listen.as_str())
-            .map_err(|error| Failed::Running(format!("cannot listen on {listen}: {error}")))?,
+        None => TcpListener::bind(listen.as_str()).map_err(|error| super::cannot_listen(listen, &error))?,
     };
     tell_panics_by_their_place();
     let house = House::open(&settings, listener, Arc::new(SystemClock), std::io::stderr())
@@ -34,8 +33,10 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
         log::warn!("{warning}");
     }
     if settings.server.memory_max < memory_max {
-        let (fits, asked) = (settings.server.memory_max >> 10, memory_max >> 10);
-        log::info!("server.memory_max is {fits} KiB instead of {asked}: half of what the container may have");
+        let (fits, asked) = (settings.server.memory_max >> 20, memory_max >> 20);
+        log::info!(
+            "server.memory_max is {fits} MiB instead of {asked}: a quarter of what the container may have"
+        );
     }
     let providers = settings.preference.join(", ");
     log::info!("hapax {} listens on {}, asks {providers}", env!("CARGO_PKG_VERSION"), house.address());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) fn run(listen: &str, script: Option<&Path>) -> Result<(), Failed> {
     let script = script.map(read).transpose()?;
     let simulator = Simulator::start(listen, Arc::new(SystemClock))
-        .map_err(|error| Failed::Running(format!("cannot listen on {listen}: {error}")))?;
+        .map_err(|error| super::cannot_listen(listen, &error))?;
     if let Some(script) = script {
         simulator.apply(script);
     }

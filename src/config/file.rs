@@ -63,9 +63,19 @@ pub(super) fn read(text: &str) -> Result<Node, (At, String)> {
     let nodes = Cell::new(0);
     NodeSeed { nodes: &nodes }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let at = error.location().map_or(At::default(), |l| At { line: l.line(), column: l.column() });
-        let plain = without_places(&error.to_string());
+        let plain = if indented_with_a_tab(text, at.line) {
+            "indent with blanks, not with tabs".to_owned()
+        } else {
+            without_places(&error.to_string())
+        };
         (at, format!("is not valid YAML: {plain}"))
     })
+}
+
+/// Whether what comes before the line's first word holds a tab: YAML's commonest slip.
+fn indented_with_a_tab(text: &str, line: usize) -> bool {
+    let line = line.checked_sub(1).and_then(|before| text.lines().nth(before)).unwrap_or_default();
+    line[..line.len() - line.trim_start().len()].contains('\t')
 }
 
 /// The library's words without its ` at line 3 column 5`, which our own line says better.
@@ -368,6 +378,8 @@ list:
             assert!(words.starts_with("is not valid YAML: "), "{words}");
             assert!(!words.contains(" at line "), "{words}");
         }
+        let (at, words) = read("a:\n\tb: 2\n").expect_err("a tab");
+        assert!(at.line == 2 && words.ends_with("indent with blanks, not with tabs"), "{at:?} {words}");
         assert!(read("a: 1\n---\nb: 2\n").expect_err("two documents").1.contains("more than one document"));
         assert!(read("? [a]\n: 1\n").is_err(), "a list as key");
     }

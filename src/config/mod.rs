@@ -36,6 +36,7 @@ use crate::domain::key::Secret;
 use crate::domain::limit::Limits;
 use crate::domain::price::{Price, Prices, Vendor};
 use crate::domain::quirks::Quirks;
+use crate::domain::words::OddCharacters;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -65,6 +66,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Whether identical requests in flight share one call.
     pub deduplicate: bool,
+    /// What becomes of characters in requests that no text has.
+    pub odd_characters: OddCharacters,
     /// Rules that take private words out of requests and answers.
     pub redaction: Option<Redaction>,
     /// Kept answers; `None`: none are.

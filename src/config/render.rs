@@ -9,6 +9,7 @@ use crate::domain::limit::Limits;
 use crate::domain::price::NANO_USD;
 use crate::domain::quirks::Quirks;
 use crate::domain::redact::{Rule, named};
+use crate::domain::words::OddCharacters;
 use std::fmt::Write;
 
 /// What stands in the place of a secret.
@@ -91,6 +92,14 @@ fn answers(page: &mut Page, settings: &Settings) {
     page.duration("keep_alive", settings.keep_alive);
     page.close();
     page.line("deduplicate", if settings.deduplicate { "always" } else { "\"off\"" });
+    page.open("validation");
+    let word = match settings.odd_characters {
+        OddCharacters::Refuse => "refuse",
+        OddCharacters::Replace => "replace",
+        OddCharacters::Pass => "pass",
+    };
+    page.line("control_characters", word);
+    page.close();
     page.open("redaction");
     page.line("mode", redaction::word(settings.redaction.as_ref()));
     page.open("rules");

@@ -13,6 +13,7 @@ use super::{
     Breaker, Cache, Health, Level, LogFormat, Logging, OnStreamFailure, Server, Settings, Strategy, Usage,
     VirtualModel,
 };
+use crate::domain::words::OddCharacters;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
     callers::unpriced(reading, &root, (&found, &models), &prices);
     let routes = callers::routes(reading, &root);
     not_ourselves(reading, &server.listen, &found);
+    more_workers_than_work(reading, &root, &found);
     let logging = logging(reading, &root);
     let cors_origins = match (root.section("server").written("cors_origins"), keys.is_empty()) {
         (None, false) => vec!["*".to_owned()],
@@ -56,6 +58,11 @@ pub(super) fn settings(reading: &mut Reading<'_>, tree: &Node, hash: String) -> 
         keep_alive: root.section("streams").duration("keep_alive"),
         cache,
         redaction,
+        odd_characters: match root.section("validation").text("control_characters").as_deref() {
+            Some("replace") => OddCharacters::Replace,
+            Some("pass") => OddCharacters::Pass,
+            _ => OddCharacters::Refuse,
+        },
         deduplicate: root.text("deduplicate").as_deref() != Some("off"),
         keys,
         per_address: callers::limits(&root.section("rate_limit")),
@@ -210,6 +217,21 @@ fn not_ourselves(reading: &mut Reading<'_>, listen: &str, found: &Found) {
                 format!("{} is Hapax's own address", provider.base_url),
             );
         }
+    }
+}
+
+/// Who raises the number of workers wants that many requests at once: the providers' own bounds may not let him.
+fn more_workers_than_work(reading: &mut Reading<'_>, root: &Section<'_>, found: &Found) {
+    let server = root.section("server");
+    let (Some(at), Some(row)) = (server.written("workers"), keys::row("server.workers")) else { return };
+    let (workers, default) = (server.number("workers"), row.default.parse().unwrap_or(usize::MAX));
+    let calls = found.providers.iter().fold(0_usize, |sum, one| sum.saturating_add(one.max_concurrency));
+    if workers > default && workers > calls {
+        let message = format!(
+            "{workers} requests at once are more than the {calls} calls that all providers together take: \
+             see providers.*.max_concurrency"
+        );
+        reading.warn(at, "server.workers", &message);
     }
 }
 

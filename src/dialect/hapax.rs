@@ -4,7 +4,7 @@ use super::openai::{self, Bounds};
 use super::{Complaint, Invalid, Wording, json};
 use crate::domain::chat::{Answer, Chat, Content, Delta, Finish, Message, Part, Role, Usage};
 use crate::domain::failure::Failure;
-use crate::domain::words::{Dialect, Gist, Words};
+use crate::domain::words::Words;
 
 /// How streams travel.
 pub const STREAM_TYPE: &str = openai::STREAM_TYPE;
@@ -14,14 +14,6 @@ pub const STREAM_TYPE: &str = openai::STREAM_TYPE;
 #[must_use]
 pub fn names_prompt(body: &[u8]) -> bool {
     openai::names_prompt(body)
-}
-
-/// Opens a body.
-///
-/// # Errors
-/// [`Invalid`] names the field.
-pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    openai::open_as(Dialect::Hapax, body)
 }
 
 /// Reads a request: `messages` wins over `input`, `function_description` stands first as instructions, and what is

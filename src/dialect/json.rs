@@ -3,6 +3,7 @@
 //! A caller's body is never turned into a tree. [`Scan`] walks it once, checks that it is JSON (RFC 8259) of bounded
 //! depth, and hands out slices; what is needed of them is read by `serde_json` into typed values.
 
+mod odd;
 mod scan;
 
 use super::Invalid;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+pub use odd::{complaint, replaced};
 pub use scan::{Bad, DEPTH_MAX, Scan};
 
 /// A body as text, if it is UTF-8 at all.
@@ -22,6 +24,57 @@ pub fn text(body: &[u8]) -> Result<&str, Invalid> {
     std::str::from_utf8(body).map_err(|error| {
         Invalid::new(None, format!("the body is not UTF-8 (at byte {})", error.valid_up_to()))
     })
+}
+
+/// The outermost members by which we decide who is asked, how, and for how much.
+const DECISIVE: [&str; 9] =
+    ["model", "messages", "prompt", "input", "stream", "options", "max_tokens", "max_output_tokens", "name"];
+
+/// Looks through a whole body before its door reads it: one JSON object of bounded depth, which says nothing decisive
+/// twice. Returns where it is odd, as [`Scan::odd`] does.
+///
+/// # Errors
+/// [`Invalid`] says what is wrong with it.
+pub fn look_through(text: &str) -> Result<Option<usize>, Invalid> {
+    let mut scan = Scan::new(text);
+    if scan.peek() != b'{' {
+        return Err(Invalid::new(None, "the body must be a JSON object"));
+    }
+    let mut seen = 0_u16;
+    scan.object(|scan, key| {
+        match DECISIVE.iter().position(|&known| known == key) {
+            Some(bit) if seen & 1 << bit != 0 => {
+                return Err(Invalid::new(Some(&key), format!("{key} is given twice")));
+            }
+            Some(bit) => seen |= 1 << bit,
+            None => only_ours(&key, &DECISIVE)?,
+        }
+        scan.value()?;
+        Ok(())
+    })?;
+    scan.end()?;
+    Ok(scan.odd())
+}
+
+/// Refuses a key that is one of these to a parser that does not tell cases apart: to Go's, which also takes ſ for an s
+/// and the Kelvin sign for a k. What we read must be what it reads.
+///
+/// # Errors
+/// [`Invalid`] names the key as it should be.
+pub fn only_ours(key: &str, known: &[&str]) -> Result<(), Invalid> {
+    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    let fold = |letter: char| match letter {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    let same = |known: &&&str| key.chars().map(fold).eq(known.chars());
+    match known.iter().find(same) {
+        Some(known) => Err(Invalid::new(Some(known), format!("{known} must be written in small letters"))),
+        _ => Ok(()),
+    }
 }
 
 /// An object's members in order, values as they stand.
@@ -137,5 +190,41 @@ impl<'de> Visitor<'de> for LooseVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
         Ok(Cow::Borrowed(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_is_said_once_and_as_we_read_it() {
+        let why = |body: &str| look_through(body).expect_err(body).sentence();
+        for key in DECISIVE {
+            assert_eq!(look_through(&format!(r#"{{"{key}":1,"other":2,"other":3}}"#)), Ok(None));
+            assert_eq!(why(&format!(r#"{{"{key}":1,"a":2,"{key}":3}}"#)), format!("{key} is given twice"));
+            let shouted = key.to_ascii_uppercase();
+            let small = format!("{key} must be written in small letters");
+            assert_eq!(why(&format!(r#"{{"{shouted}":1}}"#)), small);
+        }
+        assert_eq!(why(r#"{"\u017ftream":1}"#), "stream must be written in small letters");
+        assert_eq!(why(r#"{"max_to\u212aens":1}"#), "max_tokens must be written in small letters");
+        assert_eq!(look_through(r#"{"Models":1,"mödel":2,"MODE":3}"#), Ok(None));
+    }
+
+    #[test]
+    fn a_body_is_one_object_of_bounded_depth_and_says_where_it_is_odd() {
+        let nested = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(look_through(&nested(DEPTH_MAX - 1)), Ok(None));
+        for (body, words) in [
+            (nested(DEPTH_MAX), "deeper than 64"),
+            ("[]".to_owned(), "must be a JSON object"),
+            ("{}{}".to_owned(), "not valid JSON (at byte 2)"),
+            (String::new(), "must be a JSON object"),
+        ] {
+            let told = look_through(&body).expect_err(&body);
+            assert!(told.message.contains(words), "{}", told.message);
+        }
+        assert_eq!(look_through(r#"{"a":"\u0000"}"#), Ok(Some(6)));
     }
 }

@@ -36,7 +36,7 @@ pub use writer::Writer;
 use crate::domain::chat::{Answer, Chat, Content, Usage};
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::quirks::Quirks;
-use crate::domain::words::{Dialect, Gist, Subject, Words};
+use crate::domain::words::{Dialect, Gist, OddCharacters, Subject, Words};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -57,6 +57,15 @@ impl Invalid {
     #[must_use]
     pub fn new(param: Option<&str>, message: impl Into<String>) -> Self {
         Self { param: param.map(str::to_owned), message: message.into() }
+    }
+
+    /// What is wrong, with the field's path before it: not every dialect's errors have a place of its own for that.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.param {
+            Some(param) if !self.message.starts_with(param.as_str()) => format!("{param}: {}", self.message),
+            _ => self.message.clone(),
+        }
     }
 }
 
@@ -144,26 +153,52 @@ pub struct Complaint {
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::open_as(dialect, body),
-        Dialect::OpenAiResponses => responses::open(body),
-        Dialect::Anthropic => anthropic::open(body),
-        Dialect::Ollama => ollama::open(body),
-        Dialect::OllamaGenerate => ollama::open_generate(body),
-        Dialect::Hapax => hapax::open(body),
-        Dialect::Gemini => Err(Invalid::new(None, "nobody may speak this dialect here")),
-    }
+    open_about(Subject::Chat, dialect, body, OddCharacters::Pass)
 }
 
 /// Opens a caller's body that may be about something else than a chat.
 ///
 /// # Errors
 /// [`Invalid`] names the field.
-pub fn open_about(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    match subject {
-        Subject::Chat => open(dialect, body),
-        Subject::Embedding => embedding::open(dialect, body),
-        Subject::Tokens | Subject::Description => lookup::open(subject, body),
+pub fn open_about(
+    subject: Subject,
+    dialect: Dialect,
+    body: Vec<u8>,
+    odd: OddCharacters,
+) -> Result<(Gist, Words), Invalid> {
+    // The door of the busiest front looks through the body on its own walk.
+    if (subject, dialect) != (Subject::Chat, Dialect::OpenAiChat) {
+        let found = json::look_through(json::text(&body)?)?;
+        return door(subject, dialect, sifted(found, body, odd)?);
+    }
+    let (gist, words) = door(subject, dialect, body)?;
+    if words.marks.odd.is_none() || odd == OddCharacters::Pass {
+        return Ok((gist, words));
+    }
+    door(subject, dialect, sifted(words.marks.odd, Arc::unwrap_or_clone(words.body), odd)?)
+}
+
+fn door(subject: Subject, dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
+    match (subject, dialect) {
+        (Subject::Embedding, _) => embedding::open(dialect, body),
+        (Subject::Tokens | Subject::Description, _) => lookup::open(subject, body),
+        (_, Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::Hapax) => {
+            openai::open_as(dialect, body)
+        }
+        (_, Dialect::OpenAiResponses) => responses::open(body),
+        (_, Dialect::Anthropic) => anthropic::open(body),
+        (_, Dialect::Ollama) => ollama::open(body),
+        (_, Dialect::OllamaGenerate) => ollama::open_generate(body),
+        (_, Dialect::Gemini) => Err(Invalid::new(None, "nobody may speak this dialect here")),
+    }
+}
+
+/// A body as it may go on, when something odd was found in it.
+fn sifted(found: Option<usize>, body: Vec<u8>, odd: OddCharacters) -> Result<Vec<u8>, Invalid> {
+    match (found, odd) {
+        (None, _) | (_, OddCharacters::Pass) => Ok(body),
+        (Some(at), OddCharacters::Refuse) => Err(json::complaint(json::text(&body)?, at)),
+        (Some(_), OddCharacters::Replace) => Ok(json::replaced(body)),
     }
 }
 

@@ -39,10 +39,7 @@ pub(super) fn inside(prefix: impl fmt::Display) -> impl FnOnce(Invalid) -> Inval
 /// The failure a complaint is when it is found while translating for a provider.
 pub(super) fn failure_of(invalid: Invalid) -> Failure {
     let fault = if invalid.message == NO_EQUIVALENT { Fault::Untranslatable } else { Fault::BadRequest };
-    let message = match &invalid.param {
-        Some(param) => format!("{param}: {}", invalid.message),
-        None => invalid.message,
-    };
+    let message = invalid.sentence();
     Failure { param: invalid.param, ..Failure::new(fault, message) }
 }
 

@@ -3,6 +3,7 @@
 //! Only candidates of one step of routing are equals; the order among them is also the order of failover. Everything
 //! is a function of the numbers given: no state, no chance.
 
+use super::words::{Gist, Subject};
 use std::time::Duration;
 
 /// How candidates are ordered.
@@ -19,6 +20,34 @@ pub enum Strategy {
     Fastest,
 }
 
+/// What a question's speed is told by. A first token comes sooner than a whole answer, and a vector sooner than
+/// either: only the speeds of one kind compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Timed {
+    /// A stream's first content.
+    FirstToken,
+    /// A whole answer of a model.
+    #[default]
+    Answer,
+    /// Vectors, counts, descriptions.
+    Lookup,
+}
+
+impl Timed {
+    /// How many kinds there are.
+    pub const KINDS: usize = 3;
+
+    /// By what the answer to this is timed.
+    #[must_use]
+    pub fn of(gist: &Gist) -> Self {
+        match (gist.stream, gist.subject) {
+            (true, _) => Self::FirstToken,
+            (false, Subject::Chat) => Self::Answer,
+            (false, Subject::Embedding | Subject::Tokens | Subject::Description) => Self::Lookup,
+        }
+    }
+}
+
 /// What is known of one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
@@ -26,7 +55,7 @@ pub struct Load {
     pub weight: u32,
     /// Calls under way.
     pub in_flight: usize,
-    /// How long good answers took lately; `None`: not known.
+    /// How long good answers of the question's kind took lately; `None`: not known.
     pub latency: Option<Duration>,
 }
 

@@ -44,6 +44,20 @@ pub struct Marks {
     pub stream_options: Option<Range<usize>>,
     /// The value of `"messages"`, brackets included; `None` when absent.
     pub messages: Option<Range<usize>>,
+    /// Where the first escape stands that means no character of any text.
+    pub odd: Option<usize>,
+}
+
+/// What becomes of characters that no text has: NUL, and halves of surrogate pairs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OddCharacters {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// U+FFFD takes their place.
+    Replace,
+    /// The provider may see to them.
+    Pass,
 }
 
 /// What is asked for. The first is a conversation; the others are questions in the words of the same vendors.

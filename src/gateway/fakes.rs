@@ -51,8 +51,8 @@ pub(super) enum Say {
     Panic,
     /// Says nothing until it is cancelled.
     Hang,
-    /// Moves the clock, then fails.
-    Slow(Arc<ManualClock>, Duration, Failure),
+    /// Moves the clock, then does this.
+    Slow(Arc<ManualClock>, Duration, Box<Say>),
 }
 
 /// One step of a scripted stream.
@@ -132,9 +132,9 @@ impl Scripted {
                 assert!(reason.is_some(), "nobody cancelled a hanging call");
                 Err(Failure::new(Fault::Reset, "closed"))
             }
-            Say::Slow(clock, by, failure) => {
+            Say::Slow(clock, by, then) => {
                 clock.advance(by);
-                Err(failure)
+                self.say(*then, call)
             }
         }
     }

@@ -32,7 +32,7 @@ mod fakes;
 mod tests;
 
 use crate::clock::Clock;
-use crate::domain::balance::{self, Strategy};
+use crate::domain::balance::{self, Strategy, Timed};
 use crate::domain::event::Circuit;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
@@ -237,10 +237,20 @@ impl Gateway {
         all
     }
 
+    /// The number of a question, by which shares of the traffic are dealt out.
+    fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The candidates in the order in which they are asked, by the strategy.
-    fn arranged<'a>(&'a self, mut candidates: Vec<Candidate<'a>>, ticket: u64) -> Vec<Candidate<'a>> {
+    fn arranged<'a>(
+        &'a self,
+        mut candidates: Vec<Candidate<'a>>,
+        timed: Timed,
+        ticket: u64,
+    ) -> Vec<Candidate<'a>> {
         let equals = |one: &Candidate<'_>, other: &Candidate<'_>| one.step == other.step;
-        let load = |candidate: &Candidate<'_>| self.slots[candidate.offer].load();
+        let load = |candidate: &Candidate<'_>| self.slots[candidate.offer].load(timed);
         balance::arrange((self.settings.strategy, ticket), &mut candidates, equals, load);
         candidates
     }
@@ -258,8 +268,11 @@ impl Gateway {
             }
         };
         let ticket = self.tickets.load(Ordering::Relaxed);
-        let mut lines: Vec<Explained> =
-            self.arranged(self.routes.candidates(model, pinned), ticket).iter().map(line).collect();
+        let mut lines: Vec<Explained> = self
+            .arranged(self.routes.candidates(model, pinned), Timed::default(), ticket)
+            .iter()
+            .map(line)
+            .collect();
         let left_out = self.routes.left_out(model, pinned).into_iter().map(|(offer, reason)| Explained {
             provider: self.slots[offer].name.to_string(),
             model: String::new(),

@@ -13,12 +13,12 @@ use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
+use crate::domain::balance::Timed;
 use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One question on its way through the candidates.
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
         } else {
             gateway.routes.servers(gist.model.as_deref(), pinned)
         };
-        let candidates = gateway.arranged(order, gateway.tickets.fetch_add(1, Ordering::Relaxed));
+        let candidates = gateway.arranged(order, Timed::of(gist), gateway.ticket());
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
         let outcome = self.through(&candidates);
@@ -307,7 +307,8 @@ impl<'a> Run<'a> {
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry.end(ended, Pace { first_token: stint.first_token, took });
+        entry
+            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
         let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {

@@ -125,7 +125,12 @@ impl File {
             Self { path: path.to_owned(), connection: None, identity: None, saved: HashMap::new() };
         match file.connect() {
             Ok(()) | Err(Trouble::Passing(_)) => {}
-            Err(Trouble::Lasting(words)) => return Err(format!("usage.path: {}: {words}", path.display())),
+            Err(Trouble::Lasting(words)) => {
+                let homeless =
+                    path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
+                let words = if homeless { "there is no such folder".to_owned() } else { words };
+                return Err(format!("usage.path: {}: {words}", path.display()));
+            }
         }
         let kept = file.saved.iter().map(|((kind, name), (at_ms, value))| Keepsake {
             kind: kind.clone(),

@@ -209,7 +209,8 @@ fn what_is_no_ledger_is_refused_before_anything_in_it_is_changed() {
     drop(File::open(&newer).expect("it opens"));
     Connection::open(&newer).and_then(|db| db.pragma_update(None, "user_version", 2)).expect("changed");
     assert!(refused(&newer).contains("newer Hapax (schema 2; this one knows 1)"), "{}", refused(&newer));
-    assert!(refused(&folder.0.join("nowhere/usage.db")).starts_with("usage.path: "));
+    let nowhere = refused(&folder.0.join("nowhere/usage.db"));
+    assert!(nowhere.starts_with("usage.path: ") && nowhere.ends_with("there is no such folder"), "{nowhere}");
     assert!(read(&folder.0.join("none.db"), 0).expect_err("none").contains("no such file yet"));
     assert!(read(&foreign, 0).expect_err("foreign").contains("no ledger"));
 }

@@ -1,12 +1,13 @@
-//! Label children found once: a few are asked for with every request, and the registry's own lookup hashes every label.
+//! Label children found once: a few are asked for with every request, and every other look-up hashes all their labels.
 
+use super::family::Family;
 use parking_lot::RwLock;
-use prometheus::core::{MetricVec, MetricVecBuilder};
+use prometheus::core::Metric;
 
-/// Children remembered per metric; past it the registry is asked. A house has a few endpoints and providers.
+/// Children remembered per metric; past it the metric is asked. A house has a few endpoints and providers.
 const CHILDREN_MAX: usize = 16;
 
-/// Asks the registry for a child.
+/// Asks the metric for a child.
 type Find<C> = Box<dyn Fn(&[&str]) -> C + Send + Sync>;
 
 /// A metric whose children are asked for with every request.
@@ -16,8 +17,8 @@ pub(super) struct Often<C> {
     known: RwLock<Vec<(Vec<Box<str>>, C)>>,
 }
 
-impl<B: MetricVecBuilder + 'static> From<MetricVec<B>> for Often<B::M> {
-    fn from(all: MetricVec<B>) -> Self {
+impl<C: Metric + 'static> From<Family<C>> for Often<C> {
+    fn from(all: Family<C>) -> Self {
         Self { find: Box::new(move |labels| all.with_label_values(labels)), known: RwLock::default() }
     }
 }
@@ -43,12 +44,13 @@ impl<C> Often<C> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::maker::Maker;
     use super::*;
-    use prometheus::{IntCounterVec, Opts};
+    use prometheus::Registry;
 
     #[test]
-    fn a_child_is_the_registrys_own_and_their_number_is_bounded() {
-        let all = IntCounterVec::new(Opts::new("a", "b"), &["x", "y"]).expect("a name");
+    fn a_child_is_the_metrics_own_and_their_number_is_bounded() {
+        let all = Maker(Registry::new()).counters("hapax_retries_total").expect("it is in the table");
         let often = Often::from(all.clone());
         for _ in 0..3 {
             often.with(&["a", "b"], |child| child.inc());

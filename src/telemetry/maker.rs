@@ -1,11 +1,11 @@
 //! Makes and registers what the table of names describes.
 
-use super::names;
-use prometheus::core::Collector;
-use prometheus::{
-    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry,
-};
+use super::family::Family;
+use super::names::{self, Kind, Metric};
+use prometheus::core::{self, Collector, Desc};
+use prometheus::proto::MetricType;
+use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use std::collections::HashMap;
 
 /// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
 const SECONDS: &[f64] =
@@ -15,44 +15,61 @@ const SECONDS: &[f64] =
 pub(super) struct Maker(pub(super) Registry);
 
 impl Maker {
-    pub(super) fn counters(&self, name: &str) -> prometheus::Result<IntCounterVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntCounterVec::new(options, labels)?)
+    pub(super) fn counters(&self, name: &str) -> prometheus::Result<Family<IntCounter>> {
+        self.family(name, IntCounter::with_opts)
     }
 
-    pub(super) fn sums(&self, name: &str) -> prometheus::Result<CounterVec> {
-        let (options, labels) = described(name)?;
-        self.registered(CounterVec::new(options, labels)?)
+    pub(super) fn sums(&self, name: &str) -> prometheus::Result<Family<Counter>> {
+        self.family(name, Counter::with_opts)
     }
 
     pub(super) fn counter(&self, name: &str) -> prometheus::Result<IntCounter> {
-        self.registered(IntCounter::with_opts(described(name)?.0)?)
+        self.registered(IntCounter::with_opts(options(described(name)?))?)
     }
 
-    pub(super) fn gauges(&self, name: &str) -> prometheus::Result<IntGaugeVec> {
-        let (options, labels) = described(name)?;
-        self.registered(IntGaugeVec::new(options, labels)?)
+    pub(super) fn gauges(&self, name: &str) -> prometheus::Result<Family<IntGauge>> {
+        self.family(name, IntGauge::with_opts)
     }
 
-    pub(super) fn histograms(&self, name: &str) -> prometheus::Result<HistogramVec> {
-        let (options, labels) = described(name)?;
-        self.registered(HistogramVec::new(HistogramOpts::from(options).buckets(SECONDS.to_vec()), labels)?)
+    pub(super) fn histograms(&self, name: &str) -> prometheus::Result<Family<Histogram>> {
+        self.family(name, |options| {
+            Histogram::with_opts(HistogramOpts::from(options).buckets(SECONDS.to_vec()))
+        })
     }
 
     pub(super) fn histogram(&self, name: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-        let options = HistogramOpts::from(described(name)?.0).buckets(buckets.to_vec());
+        let options = HistogramOpts::from(options(described(name)?)).buckets(buckets.to_vec());
         self.registered(Histogram::with_opts(options)?)
     }
 
-    pub(super) fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
+    fn family<C: core::Metric + 'static>(
+        &self,
+        name: &str,
+        make: fn(Opts) -> prometheus::Result<C>,
+    ) -> prometheus::Result<Family<C>> {
+        let metric = described(name)?;
+        let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
+        let desc = Desc::new(metric.name.to_owned(), metric.help.to_owned(), labels, HashMap::new())?;
+        let kind = match metric.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+        };
+        let child = move |labels| make(options(metric).const_labels(labels));
+        self.registered(Family::new(desc, kind, Box::new(child)))
+    }
+
+    fn registered<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 }
 
+fn options(metric: &Metric) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
 /// What the table says of a name.
-fn described(name: &str) -> prometheus::Result<(Opts, &'static [&'static str])> {
-    let metric = names::of(name)
-        .ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the table of metrics")))?;
-    Ok((Opts::new(metric.name, metric.help), metric.labels))
+fn described(name: &str) -> prometheus::Result<&'static Metric> {
+    names::of(name).ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the table of metrics")))
 }

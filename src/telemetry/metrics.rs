@@ -1,16 +1,14 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
 use super::children::Often;
+use super::family::Family;
 use super::maker::Maker;
 use super::{names, process};
 use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record};
 use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
-use prometheus::{
-    Counter, Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
-};
+use prometheus::{Counter, Encoder, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
@@ -28,19 +26,19 @@ pub struct Metrics {
     breakers: Breakers,
     checks: Checks,
     deduplicated: IntCounter,
-    redactions: IntCounterVec,
-    looked: IntCounterVec,
+    redactions: Family<IntCounter>,
+    looked: Family<IntCounter>,
     evicted: IntCounter,
-    limited: IntCounterVec,
-    broke: IntCounterVec,
-    unpriced: IntCounterVec,
+    limited: Family<IntCounter>,
+    broke: Family<IntCounter>,
+    unpriced: Family<IntCounter>,
     tokens: Often<IntCounter>,
     cost: Often<Counter>,
     ledger_errors: IntCounter,
     log_dropped: IntCounter,
-    reloads: IntCounterVec,
-    config: IntGaugeVec,
-    memory: IntGaugeVec,
+    reloads: Family<IntCounter>,
+    config: Family<IntGauge>,
+    memory: Family<IntGauge>,
     /// Held while a scrape is written: two at once would clear each other's gauges.
     scrape: Mutex<()>,
 }
@@ -50,34 +48,34 @@ struct Http {
     requests: Often<IntCounter>,
     durations: Often<Histogram>,
     active: Often<IntGauge>,
-    errors: IntCounterVec,
-    rejected: IntCounterVec,
-    overhead: prometheus::Histogram,
+    errors: Family<IntCounter>,
+    rejected: Family<IntCounter>,
+    overhead: Histogram,
 }
 
 /// What providers do.
 struct Upstream {
     requests: Often<IntCounter>,
     latency: Often<Histogram>,
-    first_token: HistogramVec,
-    failovers: IntCounterVec,
-    retries: IntCounterVec,
-    resumed: IntCounterVec,
-    aborted: IntCounterVec,
+    first_token: Family<Histogram>,
+    failovers: Family<IntCounter>,
+    retries: Family<IntCounter>,
+    resumed: Family<IntCounter>,
+    aborted: Family<IntCounter>,
 }
 
 struct Breakers {
-    state: IntGaugeVec,
-    failures: IntCounterVec,
-    trips: IntCounterVec,
+    state: Family<IntGauge>,
+    failures: Family<IntCounter>,
+    trips: Family<IntCounter>,
     /// The models somebody configured: the only ones a label may name. Guards the set alone.
     models: RwLock<HashSet<String>>,
 }
 
 struct Checks {
-    duration: HistogramVec,
-    errors: IntCounterVec,
-    healthy: IntGaugeVec,
+    duration: Family<Histogram>,
+    errors: Family<IntCounter>,
+    healthy: Family<IntGauge>,
 }
 
 /// What is read off the other rooms when Prometheus asks, rather than told by events.

@@ -13,6 +13,7 @@ mod failover;
 mod flights;
 mod fronts;
 mod golden;
+mod hostile;
 mod limits;
 mod memory;
 mod operate;

@@ -22,7 +22,8 @@ pub(super) static PROVIDERS: &[Row] = &[
     used("providers.*.models", Texts(value::model), "",
         "patterns of the names it serves itself; left out: only `model`"),
     used("providers.*.max_concurrency", Count(1, 65_536), "64",
-        "calls at once; past it the provider counts as busy and the next one is asked"),
+        "calls at once; past it the provider counts as busy and the next one is asked. Where there is one provider, this and \
+         not `server.workers` is how many requests are served at once; others wait for up to `retry.wait_max`, then 503"),
     used("providers.*.timeouts", Section, "",
         "patience with this provider"),
     used("providers.*.timeouts.connect", Duration(ONE), "5s",

@@ -15,6 +15,11 @@ pub(super) static REST: &[Row] = &[
         "`json` for machines, `text` for people"),
     used("logging.prompts", Flag, "false",
         "whether prompts and answers are logged; keys never are"),
+    used("validation", Section, "",
+        "what is not let through: [security.md](security.md#promises)"),
+    used("validation.control_characters", Choice(&["refuse", "replace", "pass"]), "refuse",
+        "a NUL (`\\u0000`) or half of a surrogate pair in a request: `refuse`: 400 with the field's path; `replace`: \
+         U+FFFD takes its place; `pass`: the provider may see to it. Other control characters always pass"),
     used("redaction", Section, "",
         "rules that take private words out: [redaction.md](redaction.md)"),
     used("redaction.mode", Choice(&["off", "monitor", "enforce"]), "off",

@@ -9,8 +9,8 @@ pub(super) static ROUTING: &[Row] = &[
         "how candidates are ordered"),
     used("routing.strategy", Choice(&["preference", "weighted", "least_busy", "fastest"]), "preference",
         "who of several equals is asked first: `preference` as listed, `weighted` by shares, `least_busy` \
-         the fewest calls under way for its weight, `fastest` the lowest latency (one request in sixteen \
-         goes by weight, to learn how fast the others are). Equals are those who serve a model \
+         the fewest calls under way for its weight, `fastest` the lowest latency, of streams until their \
+         first token and of whole answers until their end (one request in sixteen goes by weight, to learn how fast the others are). Equals are those who serve a model \
          themselves, those who stand in, and the targets of a name of your own"),
     used("routing.weights", Named(value::name), "",
         "`providers.*.weight` in one place; the provider's own wins"),

@@ -61,6 +61,19 @@ fn hapax_does_not_ask_itself() {
 }
 
 #[test]
+fn what_becomes_of_odd_characters_is_said_in_a_word() {
+    use crate::domain::words::OddCharacters::{Pass, Refuse, Replace};
+    assert_eq!(good("").odd_characters, Refuse);
+    for (word, meant) in [("refuse", Refuse), ("replace", Replace), ("pass", Pass)] {
+        let told = good(&format!("validation: {{control_characters: {word}}}"));
+        assert_eq!(told.odd_characters, meant);
+        assert_eq!(good(&effective(&told)).odd_characters, meant);
+    }
+    let lines = bad("validation: {control_characters: strip}");
+    assert!(lines.len() == 1 && lines[0].contains("validation.control_characters: must be"), "{lines:?}");
+}
+
+#[test]
 fn answers_are_kept_in_a_part_of_the_memory() {
     assert_eq!(good("").cache, None);
     assert_eq!(good("cache: {ttl: 1s, bytes_max: 1MiB}").cache, None, "not enabled");
@@ -84,4 +97,17 @@ fn every_section_can_be_written_without_a_warning() {
     assert_eq!((good("").usage.path, good("").usage.keep.as_secs()), (None, 400 * 86_400));
     assert_eq!(bad("routing: {strategy: random}").len(), 1);
     assert_eq!(bad("usage: {keep: 23h}").len(), 1);
+}
+
+#[test]
+fn more_workers_than_the_providers_take_calls_are_warned_of_once_somebody_asks_for_more() {
+    let warned = |text: &str| {
+        let warnings = good(text).warnings;
+        warnings.iter().filter(|warning| warning.contains("server.workers: ")).count()
+    };
+    assert_eq!(warned("server: {workers: 512}\nproviders: {ollama: {}}"), 0, "the default is no wish");
+    assert_eq!(warned("server: {workers: 513}\nproviders: {ollama: {}}"), 1);
+    assert_eq!(warned("server: {workers: 513}\nproviders: {ollama: {max_concurrency: 513}}"), 0);
+    let two = "providers: {ollama: {max_concurrency: 500}, b: {type: ollama, base_url: 'http://b:1', model: m, max_concurrency: 12}}";
+    assert_eq!(warned(&format!("server: {{workers: 513}}\n{two}")), 1);
 }

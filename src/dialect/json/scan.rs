@@ -1,6 +1,7 @@
 //! The walk through a JSON text: strict (RFC 8259), of bounded depth, eight bytes at a time inside strings.
 
 use super::super::Invalid;
+use super::odd;
 use std::borrow::Cow;
 
 /// Arrays and objects inside each other; real requests with tool schemas stay below 20.
@@ -31,13 +32,14 @@ pub struct Scan<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    odd: Option<usize>,
 }
 
 impl<'a> Scan<'a> {
     /// A walk that begins at the text's first value.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0, odd: None }
     }
 
     /// The first byte of the next value, or 0 at the end.
@@ -58,6 +60,12 @@ impl<'a> Scan<'a> {
     #[must_use]
     pub fn here(&self) -> usize {
         self.at
+    }
+
+    /// Where the first escape stands, of those stepped over, that means no character of any text.
+    #[must_use]
+    pub fn odd(&self) -> Option<usize> {
+        self.odd
     }
 
     /// Steps over the next value, whatever it is, and returns its text.
@@ -277,7 +285,18 @@ impl<'a> Scan<'a> {
                 }
                 Some(b'\\') => {
                     escaped = true;
-                    let length = escape(&bytes[at + 1..]).ok_or(Bad::Syntax(at))?;
+                    let escape = &bytes[at + 1..];
+                    let length = match escape.first() {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
+                        Some(b'u') => {
+                            let (length, is_odd) = odd::unit(&escape[1..]).ok_or(Bad::Syntax(at))?;
+                            if is_odd && self.odd.is_none() {
+                                self.odd = Some(at);
+                            }
+                            1 + length
+                        }
+                        _ => return Err(Bad::Syntax(at)),
+                    };
                     at += 1 + length;
                 }
                 _ => return Err(Bad::Syntax(at)),
@@ -328,15 +347,6 @@ fn specials(word: u64) -> u64 {
         | (quote.wrapping_sub(ONES) & !quote)
         | (backslash.wrapping_sub(ONES) & !backslash))
         & TOPS
-}
-
-/// Length of the escape after a backslash; `None` when there is no such escape.
-fn escape(bytes: &[u8]) -> Option<usize> {
-    match bytes.first()? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(1),
-        b'u' => bytes.get(1..5)?.iter().all(u8::is_ascii_hexdigit).then_some(5),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

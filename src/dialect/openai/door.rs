@@ -12,6 +12,9 @@ pub const INPUT_BYTES_MAX: usize = 512 * 1024;
 /// Hapax's own `function_description`; the original's bound.
 pub const FUNCTION_DESCRIPTION_BYTES_MAX: usize = 5 * 1024;
 
+/// More than any conversation has; a bound on what translating costs.
+const MESSAGES_MAX: usize = 100_000;
+
 /// Opens a body in one of the forms that look like OpenAI's: chat, legacy completion, or Hapax's own.
 ///
 /// # Errors
@@ -26,6 +29,7 @@ pub fn open_as(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid
         let mut found = Found::default();
         scan.object(|scan, key| found.member(scan, &key, dialect))?;
         scan.end()?;
+        found.odd = scan.odd();
         found
     };
     found.complete(dialect)?;
@@ -37,7 +41,7 @@ pub fn open_as(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid
         max_tokens: found.max_completion_tokens.or(found.max_tokens).or(found.options_max_tokens),
         ..Gist::default()
     };
-    let marks = Marks { model: model_at, stream_options, messages };
+    let marks = Marks { model: model_at, stream_options, messages, odd: found.odd };
     Ok((gist, Words { dialect, body: Arc::new(body), marks }))
 }
 
@@ -73,6 +77,7 @@ struct Found {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     options_max_tokens: Option<u64>,
+    odd: Option<usize>,
     /// One bit per key we read, to meet a second one.
     seen: u16,
 }
@@ -94,6 +99,7 @@ const KEYS: [&str; 10] = [
 impl Found {
     fn member(&mut self, scan: &mut Scan<'_>, key: &str, dialect: Dialect) -> Result<(), Invalid> {
         let Some(bit) = KEYS.iter().position(|&known| known == key) else {
+            json::only_ours(key, &KEYS)?;
             scan.value()?;
             return Ok(());
         };
@@ -168,6 +174,9 @@ fn messages(scan: &mut Scan<'_>) -> Result<Option<Range<usize>>, Invalid> {
 
 fn message(scan: &mut Scan<'_>, index: usize) -> Result<(), Invalid> {
     let at = |rest: &str| format!("messages[{index}]{rest}");
+    if index == MESSAGES_MAX {
+        return Err(Invalid::new(Some(&at("")), format!("{} is one message too many", at(""))));
+    }
     if scan.peek() != b'{' {
         return Err(Invalid::new(Some(&at("")), format!("{} must be an object", at(""))));
     }

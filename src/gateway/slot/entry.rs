@@ -1,7 +1,7 @@
 //! One request's presence at a provider: taken with leave of both breakers, ended with what came of it.
 
 use super::{BUSY_MAX, Moves, Slot, State, words_of};
-use crate::domain::balance;
+use crate::domain::balance::{self, Timed};
 use crate::domain::breaker::{Outcome, Permit};
 use crate::domain::failure::{Blame, Failure, Fault, Verdict};
 use crate::gateway::house::House;
@@ -25,6 +25,8 @@ pub(in crate::gateway) struct Pace {
     pub(in crate::gateway) first_token: Option<Duration>,
     /// All of it.
     pub(in crate::gateway) took: Duration,
+    /// By what it is compared.
+    pub(in crate::gateway) timed: Timed,
 }
 
 /// One request's presence at a provider. It must end; one that is dropped in a panic counts as a failure.
@@ -144,8 +146,8 @@ impl State {
                     Some(after) => self.first_token = Some(after),
                     None => self.latency = Some(pace.took),
                 }
-                let latency = pace.first_token.unwrap_or(pace.took);
-                self.pace = Some(balance::smoothed(self.pace, latency));
+                let known = &mut self.paces[pace.timed as usize];
+                *known = Some(balance::smoothed(*known, pace.first_token.unwrap_or(pace.took)));
             }
             Ended::CallerLeft => {}
             Ended::Panicked => self.errors += 1,

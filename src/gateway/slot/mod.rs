@@ -16,7 +16,7 @@ use super::SlotSettings;
 use super::house::House;
 use super::ports::Provider;
 use super::status::{ModelStatus, SlotStatus};
-use crate::domain::balance::Load;
+use crate::domain::balance::{Load, Timed};
 use crate::domain::breaker::{Breaker, Permit, Refused, Settings};
 use crate::domain::event::{Circuit, Event};
 use crate::domain::failure::Failure;
@@ -85,8 +85,8 @@ struct State {
     latency: Option<Duration>,
     /// The last good stream's, until its first content.
     first_token: Option<Duration>,
-    /// Either, smoothed over the last few.
-    pace: Option<Duration>,
+    /// Of each kind of question: how long good answers took, smoothed over the last few.
+    paces: [Option<Duration>; Timed::KINDS],
     /// The last failure, when and in words.
     last_failure: Option<(SystemTime, String)>,
 }
@@ -123,7 +123,7 @@ impl Slot {
             errors: 0,
             latency: None,
             first_token: None,
-            pace: None,
+            paces: [None; Timed::KINDS],
             last_failure: None,
         };
         Self {
@@ -141,10 +141,10 @@ impl Slot {
         }
     }
 
-    /// What strategies go by.
-    pub(super) fn load(&self) -> Load {
+    /// What strategies go by, for a question of this kind.
+    pub(super) fn load(&self, timed: Timed) -> Load {
         let state = self.state.lock();
-        Load { weight: self.weight, in_flight: state.in_flight, latency: state.pace }
+        Load { weight: self.weight, in_flight: state.in_flight, latency: state.paces[timed as usize] }
     }
 
     /// Other limits from now on; what was used stays used.

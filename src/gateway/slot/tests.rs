@@ -5,6 +5,7 @@
 use super::lock::in_every_order;
 use super::{Ended, Entry, Pace, Slot};
 use crate::clock::{Clock, ManualClock};
+use crate::domain::balance::Timed;
 use crate::domain::breaker::{Settings, TRIAL_MAX};
 use crate::domain::event::Circuit;
 use crate::domain::failure::{Failure, Fault};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
 const THREADS: usize = 100;
 const ORDERS: usize = 100;
 

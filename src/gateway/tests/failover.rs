@@ -200,10 +200,10 @@ fn one_deadline_spans_all_attempts() {
     let a = Scripted::always(Say::Answer("unused"));
     let bench = bench_with(settings(), &[&a, &b], |slot| slot.retries = 5);
     let silent = Failure::new(Fault::FirstTokenTimeout, "silence");
-    a.now_says(Say::Slow(bench.clock.clone(), Duration::from_secs(601), silent));
+    a.now_says(Say::Slow(bench.clock.clone(), Duration::from_secs(601), Box::new(Say::Fail(silent))));
     assert_eq!(brief(&bench.ask().0), "failed: first_token_timeout");
     let error = Failure::new(Fault::ServerError, "slow");
-    a.now_says(Say::Slow(bench.clock.clone(), Duration::from_secs(599), error));
+    a.now_says(Say::Slow(bench.clock.clone(), Duration::from_secs(599), Box::new(Say::Fail(error))));
     assert_eq!(brief(&bench.ask().0), "failed: server_error");
     assert_eq!(b.times(), 0);
 }

@@ -98,3 +98,25 @@ fn the_least_busy_is_asked_first() {
     });
     assert_eq!(brief(&bench.ask().0), "a");
 }
+
+#[test]
+fn the_fastest_at_streams_is_asked_for_streams_and_the_fastest_at_whole_answers_for_those() {
+    // `a` begins at once and takes its time for the whole; `b` is the other way round.
+    let (a, b) = (Scripted::always(Say::Answer("a")), Scripted::always(Say::Answer("b")));
+    let fastest = Settings { strategy: Strategy::Fastest, ..settings() };
+    let bench = bench_with(fastest, &[&a, &b], |_| {});
+    let ask = |provider: &Scripted, seconds, say: Say, question: Question| {
+        provider.now_says(Say::Slow(bench.clock.clone(), Duration::from_secs(seconds), Box::new(say)));
+        let before = provider.times();
+        let _ = bench.ask_with(question, Recorder::default());
+        assert_eq!(provider.times(), before + 1, "whoever is not known yet comes first");
+    };
+    ask(&a, 9, Say::Answer("a"), question("{}"));
+    ask(&b, 5, Say::Answer("b"), question("{}"));
+    ask(&a, 1, streams(&["a"]), a_stream());
+    ask(&b, 2, streams(&["b"]), a_stream());
+    for _ in 0..3 {
+        ask(&b, 5, Say::Answer("b"), question("{}"));
+        ask(&a, 1, streams(&["a"]), a_stream());
+    }
+}

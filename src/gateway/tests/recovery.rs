@@ -5,6 +5,7 @@ use super::super::house::House;
 use super::super::ports::Observer;
 use super::super::slot::{Ended, MODEL_BREAKERS_MAX, Pace, Slot};
 use crate::clock::{Clock, ManualClock};
+use crate::domain::balance::Timed;
 use crate::domain::event::Circuit;
 use crate::domain::failure::{Failure, Fault};
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
 
 #[test]
 fn the_first_failing_request_already_fails_over_and_the_fourth_does_not_ask_the_broken_one() {

@@ -5,6 +5,7 @@ use super::super::house::House;
 use super::super::ports::Observer;
 use super::super::slot::{Ended, Entry, Pace, Slot};
 use crate::clock::{Clock, ManualClock};
+use crate::domain::balance::Timed;
 use crate::domain::breaker::TRIAL_MAX;
 use crate::domain::event::Circuit;
 use crate::domain::failure::{Failure, Fault};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
 const THREADS: usize = 100;
 
 struct Yard {
