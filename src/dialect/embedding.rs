@@ -27,7 +27,7 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     let mut gist = Gist { subject: Subject::Embedding, ..Gist::default() };
     let mut marks = Marks::default();
     let mut input = None;
-    let text = raw::opened(&body)?;
+    let text = raw::text_of(&body)?;
     raw::fields(text, |key, value| {
         match key {
             "model" => {

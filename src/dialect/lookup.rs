@@ -27,7 +27,7 @@ pub fn open(subject: Subject, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     }
     let mut gist = Gist { subject, ..Gist::default() };
     let mut marks = Marks::default();
-    let text = raw::opened(&body)?;
+    let text = raw::text_of(&body)?;
     raw::fields(text, |key, value| {
         if key == "model" || key == "name" && gist.model.is_none() {
             gist.model = Some(raw::string(value, key)?).filter(|model| !model.is_empty());

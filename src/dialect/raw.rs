@@ -4,7 +4,6 @@
 //! nothing is allocated for a path while all is well.
 
 use super::Invalid;
-use super::json::{Bad, Scan};
 use crate::domain::failure::{Failure, Fault};
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -46,16 +45,6 @@ pub(super) fn failure_of(invalid: Invalid) -> Failure {
 /// A body as text.
 pub(super) fn text_of(body: &[u8]) -> Result<&str, Invalid> {
     std::str::from_utf8(body).map_err(|_| invalid("", "the body must be UTF-8"))
-}
-
-/// A caller's body as text, nested no deeper than [`DEPTH_MAX`](super::json::DEPTH_MAX): of what it passes over,
-/// `serde_json` remembers every level. What is not JSON at all is for the reader of its fields to tell.
-pub(super) fn opened(body: &[u8]) -> Result<&str, Invalid> {
-    let text = text_of(body)?;
-    match Scan::new(text).value() {
-        Err(Bad::Deep) => Err(Bad::Deep.into()),
-        Ok(_) | Err(Bad::Syntax(_)) => Ok(text),
-    }
 }
 
 /// Calls `visit` for every member of the object `json`.

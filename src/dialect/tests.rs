@@ -354,9 +354,13 @@ fn no_caller_nests_deeper_than_the_bound_whoever_he_speaks_like() {
         (Subject::Embedding, Dialect::OpenAiChat),
         (Subject::Embedding, Dialect::Ollama),
     ] {
-        assert_ne!(told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX))), deep, "{subject:?}");
+        assert_ne!(
+            told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX), OddCharacters::default())),
+            deep,
+            "{subject:?}"
+        );
         assert_eq!(
-            told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX + 1))),
+            told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX + 1), OddCharacters::default())),
             deep,
             "{subject:?}"
         );

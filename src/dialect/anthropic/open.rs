@@ -31,7 +31,7 @@ pub fn open_count(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
 }
 
 fn open_any(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    let (gist, marks) = look(raw::opened(&body)?)?;
+    let (gist, marks) = look(raw::text_of(&body)?)?;
     Ok((gist, Words { dialect: Dialect::Anthropic, body: Arc::new(body), marks }))
 }
 

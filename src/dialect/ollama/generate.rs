@@ -18,7 +18,7 @@ pub fn open_generate(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     let mut gist = Gist { include_usage: true, stream: true, ..Gist::default() };
     let mut marks = Marks::default();
     let (mut stream, mut prompt): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
-    let text = raw::opened(&body)?;
+    let text = raw::text_of(&body)?;
     raw::fields(text, |key, value| {
         match key {
             "model" => {

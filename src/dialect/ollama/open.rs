@@ -15,7 +15,7 @@ const MESSAGES_MAX: usize = 100_000;
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    let (gist, marks) = look(raw::opened(&body)?)?;
+    let (gist, marks) = look(raw::text_of(&body)?)?;
     Ok((gist, Words { dialect: Dialect::Ollama, body: Arc::new(body), marks }))
 }
 

@@ -16,8 +16,8 @@ const ITEMS_MAX: usize = 100_000;
 pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     let mut gist = Gist { include_usage: true, ..Gist::default() };
     let mut marks = Marks::default();
-    let (mut stream, mut input): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
-    let text = raw::opened(&body)?;
+    let mut stream: Option<Range<usize>> = None;
+    let text = raw::text_of(&body)?;
     raw::fields(text, |key, value| {
         match key {
             "model" => {
@@ -25,7 +25,7 @@ pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
                 gist.model = raw::read::<Option<String>>(value, key, "must be a string")?;
             }
             "input" => {
-                raw::once(&mut input, raw::range(text, value), key)?;
+                raw::once(&mut marks.messages, raw::range(text, value), key)?;
                 items(value).map_err(raw::inside(key))?;
             }
             "stream" => {
@@ -46,7 +46,7 @@ pub fn open(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
         Ok(())
     })?;
     gist.model = gist.model.filter(|model| !model.is_empty());
-    if input.is_none() {
+    if marks.messages.is_none() {
         return Err(raw::invalid("input", "is required"));
     }
     Ok((gist, Words { dialect: Dialect::OpenAiResponses, body: Arc::new(body), marks }))
