@@ -21,6 +21,8 @@ use crate::server::{Exchange, Headers, Response};
 const BYTES_PER_TOKEN: u64 = 4;
 /// A longer run of base64's letters is a file.
 const FILE_BYTES_MIN: usize = 4_096;
+/// Of a file, at least.
+const FILE_BYTES_PER_TOKEN: usize = 16;
 /// What an answer may come to when the caller sets no bound.
 const OUTPUT_TOKENS_AT_FIRST: u64 = 1_024;
 
@@ -50,7 +52,7 @@ pub(super) fn serve(
         Ok(admitted) => admitted,
         Err(limited) => return Told::limited(&limited, dialect),
     };
-    let purse = state.meter.purse(&asked.caller, || tokens_at_most(&words.body));
+    let purse = hold.purse(|| tokens_at_most(&words.body));
     let transcript = state.prompts.then(|| Transcript::new(&words.body));
     let question = Question {
         caller: asked.caller.clone(),
@@ -114,7 +116,7 @@ fn redacted(api: &Api, state: &State, body: Vec<u8>) -> Vec<u8> {
 fn tokens_at_first(gist: &Gist, words: &Words) -> u64 {
     let input = words.body.len() as u64 / BYTES_PER_TOKEN;
     let output = match gist.subject {
-        Subject::Chat => gist.max_tokens.unwrap_or(OUTPUT_TOKENS_AT_FIRST),
+        Subject::Chat => gist.output_at_most(OUTPUT_TOKENS_AT_FIRST),
         Subject::Embedding | Subject::Tokens | Subject::Description => 0,
     };
     input.saturating_add(output)
@@ -125,13 +127,18 @@ fn tokens_at_first(gist: &Gist, words: &Words) -> u64 {
 fn tokens_at_most(body: &[u8]) -> u64 {
     let in_base64 =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
-    let weigh = |run: &[u8]| if run.len() > FILE_BYTES_MIN { run.len() / 16 } else { run.len() };
-    let (mut tokens, mut rest) = (0, body);
-    while !rest.is_empty() {
-        let (run, others) = rest.split_at(rest.iter().take_while(|byte| in_base64(byte)).count());
-        let plain = others.iter().take_while(|byte| !in_base64(byte)).count();
-        tokens += weigh(run) + plain;
-        rest = &others[plain..];
+    let mut tokens = body.len();
+    // A file covers one of every so many bytes: only around those that could be in one is anything read.
+    let mut at = FILE_BYTES_MIN;
+    while at < body.len() {
+        let before = body[..at].iter().rev().take_while(|byte| in_base64(byte)).count();
+        let behind = body[at..].iter().take_while(|byte| in_base64(byte)).count();
+        let run = before + behind;
+        if behind > 0 && run > FILE_BYTES_MIN {
+            tokens -= run - run / FILE_BYTES_PER_TOKEN;
+        }
+        // The next place that was not looked at.
+        at += (behind / FILE_BYTES_MIN + 1) * FILE_BYTES_MIN;
     }
     tokens as u64
 }
@@ -239,5 +246,23 @@ mod tests {
         let around = with("");
         assert_eq!(with(&file), around + file.len() as u64, "at the limit every byte counts");
         assert_eq!(with(&format!("{file}Q")), around + (file.len() as u64 + 1) / 16);
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_lie() {
+        let text = |length: usize| "a word. ".chars().cycle().take(length).collect::<String>();
+        for before in
+            [0, 1, 100, FILE_BYTES_MIN - 1, FILE_BYTES_MIN, FILE_BYTES_MIN + 1, 3 * FILE_BYTES_MIN - 7]
+        {
+            for file in [FILE_BYTES_MIN, FILE_BYTES_MIN + 1, 2 * FILE_BYTES_MIN, 5 * FILE_BYTES_MIN + 3] {
+                for behind in [0, 1, FILE_BYTES_MIN, FILE_BYTES_MIN + 1] {
+                    let one = format!("{}\"{}\"", text(before), "Q".repeat(file));
+                    let body = format!("{one}{one}{}", text(behind));
+                    let weighed = if file > FILE_BYTES_MIN { file / FILE_BYTES_PER_TOKEN } else { file };
+                    let tokens = body.len() - 2 * file + 2 * weighed;
+                    assert_eq!(tokens_at_most(body.as_bytes()), tokens as u64, "{before} {file} {behind}");
+                }
+            }
+        }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "check" => &["--config", "--live", "--egress", "--json"],
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
-        "usage" => &["--config", "--by", "--since", "--format"],
+        "usage" => &["--config", "--by", "--since", "--format", "--json"],
         "health" => &["--url", "--providers", "--json"],
         "keys" | "import" => &["--json"],
         _ => &[],
@@ -234,11 +234,14 @@ fn command(options: Options) -> Result<Command, Failed> {
             let listen = options.listen.unwrap_or_else(|| "127.0.0.1:9100".to_owned());
             Ok(Command::Simulate { listen, script: options.script })
         }
+        ["usage"] if options.json && options.format.is_some() => {
+            Err(Failed::Usage("say either --json or --format".to_owned()))
+        }
         ["usage"] => Ok(Command::Usage(Wish {
             config: options.config,
             by: options.by,
             since: options.since,
-            format: options.format,
+            format: if options.json { Some("json".to_owned()) } else { options.format },
         })),
         ["health"] => {
             Ok(Command::Health { url: options.url, providers: options.providers, json: options.json })
@@ -297,6 +300,7 @@ mod tests {
             assert_eq!(parsed(line).expect(line), Command::Serve { config: config.clone() });
         }
         assert_eq!(parsed("--validate --config x.yaml").expect("valid"), Command::Validate { config });
+        assert_eq!(parsed("usage --json").expect("valid"), parsed("usage --format json").expect("valid"));
         assert_eq!(parsed("demo --help").expect("valid"), Command::Help(Some("demo".to_owned())));
         assert_eq!(
             parsed("keys new bot").expect("valid"),
@@ -328,6 +332,7 @@ mod tests {
             "keys new",
             "check now",
             "drill --pid 7",
+            "usage --json --format csv",
             "drill --url http://x --pid seven",
             "drill --url http://x --config x.yaml",
             "--wat",

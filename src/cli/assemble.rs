@@ -260,7 +260,6 @@ fn counted(settings: &Settings) -> meter::Settings {
         routes: settings.routes.iter().map(|route| (route.path.clone(), route.limits)).collect(),
         per_address: settings.per_address,
         wrong_keys_per_minute: settings.wrong_keys_per_minute.into(),
-        prices: Arc::new(settings.prices()),
     }
 }
 

@@ -129,7 +129,7 @@ Examples:
 ";
 
 const USAGE: &str = "\
-Usage: hapax usage [--by LIST] [--since WHEN] [--format table|csv|json] [--config FILE]
+Usage: hapax usage [--by LIST] [--since WHEN] [--format table|csv|json | --json] [--config FILE]
 
 What was used and what it cost, from the ledger at usage.path, whether the gateway runs or not. A running one is at most
 a second ahead of its file. Days and hours are UTC; what is older than two days is known to the hour.

@@ -19,7 +19,10 @@ pub(super) fn tinted(tone: Tone, words: &str) -> String {
 }
 
 fn wanted(terminal: bool) -> bool {
-    terminal && crate::config::process_environment("NO_COLOR").is_none_or(|value| value.is_empty())
+    let said = crate::config::process_environment;
+    terminal
+        && said("NO_COLOR").is_none_or(|value| value.is_empty())
+        && said("TERM").is_none_or(|value| value != "dumb")
 }
 
 /// ECMA-48, section 8.3.117.

@@ -10,13 +10,12 @@ use crate::domain::digest;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
 use crate::domain::price::{NANO_USD, Price, Prices};
+use crate::domain::rule::ROUTES_MAX;
 
 /// Hashes of one key: the present one, and those it replaces or is replaced by.
 const HASHES_MAX: usize = 4;
 /// Labels of one key.
 const LABELS_MAX: usize = 16;
-/// Rules under `routes`: each is looked at for every path of ours.
-const ROUTES_MAX: usize = 64;
 /// Own prices: each may be looked at for every answer.
 const PRICES_MAX: usize = 1_024;
 /// USD in one budget, and per million tokens: more is a slip.

@@ -178,6 +178,11 @@ fn provider(reading: &mut Reading<'_>, section: &Section<'_>, name: &str, given:
     let model = model(reading, section, preset, given);
     let (base_url, model) = (base_url?, model?);
     warn_about_keys(reading, section, name, &base_url, keys.is_empty(), preset);
+    let capabilities = section.section("capabilities");
+    if let Some(at) = capabilities.written("responses").filter(|_| !quirks::may_have_responses(preset.kind)) {
+        let path = capabilities.path_of("responses");
+        reading.problem(at, &path, format!("type {} has no Responses", preset.word));
+    }
     let timeouts = section.section("timeouts");
     let listed = section.plain_texts("models");
     let models = match (listed.is_empty(), given.models.is_empty()) {

@@ -217,12 +217,13 @@ fn provider_section(page: &mut Page, provider: &Provider) {
         page.line(&quote(model), quote(deployment));
     }
     page.close();
-    capabilities(page, &provider.quirks);
+    capabilities(page, provider);
     page.close();
 }
 
 /// What the type brought along is written out, too: it decides what is sent.
-fn capabilities(page: &mut Page, known: &Quirks) {
+fn capabilities(page: &mut Page, provider: &Provider) {
+    let known: &Quirks = &provider.quirks;
     page.open("capabilities");
     if !known.refuses.is_empty() {
         page.texts("refuses", &known.refuses);
@@ -244,6 +245,9 @@ fn capabilities(page: &mut Page, known: &Quirks) {
     }
     if let Some(bound) = known.output_bound {
         page.line("output_bound", bound.word());
+    }
+    if quirks::may_have_responses(provider.kind) {
+        page.line("responses", known.responses.word());
     }
     page.close();
 }

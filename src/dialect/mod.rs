@@ -227,6 +227,7 @@ pub fn ask(
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
             Dialect::Anthropic => anthropic::pass(words, gist, (model, &defaults.quirks), so_far),
             Dialect::Ollama => ollama::pass(words, gist, model, so_far),
+            Dialect::OpenAiResponses => responses::pass(words, model, so_far),
             _ => Err(nobody_speaks()),
         }
     } else {
@@ -238,9 +239,14 @@ pub fn ask(
 /// Whether thoughts of another vendor's are in a conversation, signed by it or by nobody: Anthropic accepts its own
 /// signatures only, so they have to be taken out, and the conversation cannot pass as it is.
 fn signed_elsewhere(words: &Words) -> bool {
-    let marks = ["\"gemini:", "\"signature\":\"\"", "\"signature\": \"\""];
+    let marks = ["\"gemini:", "\"openai:", "\"signature\":\"\"", "\"signature\": \"\""];
     let signed = |text: &str| marks.iter().any(|mark| text.contains(mark));
     words.dialect == Dialect::Anthropic && std::str::from_utf8(&words.body).is_ok_and(signed)
+}
+
+/// Whether a signature is one that neither Anthropic nor its callers gave.
+fn signed_by_others(signature: &str) -> bool {
+    [gemini::SIGNATURE, responses::SIGNATURE].iter().any(|other| signature.starts_with(other))
 }
 
 fn translate(
@@ -263,6 +269,7 @@ fn translate(
         Dialect::Anthropic => anthropic::encode(&chat, gist, model, so_far, defaults),
         Dialect::Ollama => ollama::encode(&chat, gist, model, so_far, defaults),
         Dialect::Gemini => gemini::encode(&chat, gist, model, so_far, defaults),
+        Dialect::OpenAiResponses => responses::encode(&chat, gist, model, so_far, defaults),
         _ => Err(nobody_speaks()),
     }
 }
@@ -279,7 +286,7 @@ fn decode(words: &Words) -> Result<Chat, Failure> {
     }
 }
 
-/// Providers speak chat; the other dialects are only ever heard from callers, and Gemini only from providers.
+/// Legacy completions and Hapax's own form are only ever heard from callers, and Gemini only from providers.
 fn nobody_speaks() -> Failure {
     Failure::new(Fault::Internal, "no provider speaks this dialect")
 }
@@ -329,6 +336,7 @@ fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failur
         Dialect::OpenAiChat => openai::facts(body),
         Dialect::Anthropic => anthropic::facts(body),
         Dialect::Ollama => ollama::facts(body),
+        Dialect::OpenAiResponses => responses::facts(body),
         _ => Err(nobody_speaks()),
     }
 }
@@ -339,6 +347,7 @@ fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answe
         Dialect::Anthropic => anthropic::read_answer(body, unwrap_tool),
         Dialect::Ollama => ollama::read_answer(body, unwrap_tool),
         Dialect::Gemini => gemini::read_answer(body, unwrap_tool),
+        Dialect::OpenAiResponses => responses::read_answer(body),
         _ => Err(nobody_speaks()),
     }
 }

@@ -1,6 +1,6 @@
 //! A provider's stream, read as it arrives: framing, meaning, and whether its end was a proper one.
 
-use super::{Sign, anthropic, gemini, ndjson, ollama, openai, passes, sse};
+use super::{Sign, anthropic, gemini, ndjson, ollama, openai, passes, responses, sse};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
@@ -11,7 +11,7 @@ const MALFORMED_MAX: u32 = 16;
 /// Reads a provider's stream as it arrives, in pieces of any size.
 ///
 /// A frame that is nothing but the end mark (`[DONE]`, `message_stop`) is not handed out: the caller's own end mark
-/// is written by `Writer::end`. One that says more with it (Ollama's last line) is.
+/// is written by `Writer::end`. One that says more with it (Ollama's last line, the last event of Responses) is.
 pub struct Reader {
     framing: Framing,
     events: Events,
@@ -32,6 +32,7 @@ enum Events {
     Anthropic(anthropic::Events),
     Ollama(ollama::Events),
     Gemini(gemini::Events),
+    Responses(responses::Events),
 }
 
 impl Events {
@@ -49,6 +50,7 @@ impl Events {
             Self::Anthropic(events) => events.read(event, data, deltas),
             Self::Ollama(events) => events.read(event, data, deltas),
             Self::Gemini(events) => events.read(event, data, deltas),
+            Self::Responses(events) => events.read(event, data, deltas),
         };
         match read {
             Ok(sign) => Ok(Some(sign)),
@@ -69,6 +71,7 @@ impl Reader {
     /// A reader for a provider's dialect; frames are verbatim when the caller speaks the same.
     #[must_use]
     pub fn new(target: Dialect, caller: Dialect, unwrap_tool: Option<&str>) -> Self {
+        let verbatim = passes(target, caller) && unwrap_tool.is_none();
         let (framing, events) = match target {
             Dialect::Anthropic => {
                 (Framing::Sse(sse::Lines::default()), Events::Anthropic(anthropic::Events::new(unwrap_tool)))
@@ -79,17 +82,12 @@ impl Reader {
             Dialect::Gemini => {
                 (Framing::Sse(sse::Lines::default()), Events::Gemini(gemini::Events::new(unwrap_tool)))
             }
+            Dialect::OpenAiResponses => {
+                (Framing::Sse(sse::Lines::default()), Events::Responses(responses::Events::new(!verbatim)))
+            }
             _ => (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool))),
         };
-        Self {
-            framing,
-            events,
-            verbatim: passes(target, caller) && unwrap_tool.is_none(),
-            came: false,
-            finished: false,
-            ended: false,
-            malformed: 0,
-        }
+        Self { framing, events, verbatim, came: false, finished: false, ended: false, malformed: 0 }
     }
 
     /// Takes more bytes.

@@ -60,7 +60,9 @@ impl Writer {
     /// Appends one frame to `out`.
     pub fn frame(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         if let (Some(bytes), false) = (&frame.verbatim, self.translated) {
-            if !(self.hide_usage && is_usage_only(&frame.deltas)) {
+            if let Inner::Responses(writer) = &mut self.inner {
+                writer.pass(bytes, &frame.deltas, out);
+            } else if !(self.hide_usage && is_usage_only(&frame.deltas)) {
                 out.extend_from_slice(bytes);
                 self.saw(bytes, &frame.deltas);
             }
@@ -83,7 +85,7 @@ impl Writer {
             Inner::OpenAi(writer) => writer.saw(deltas),
             Inner::Anthropic(writer) => writer.saw_verbatim(bytes, deltas),
             Inner::Ollama(writer) => writer.saw(deltas),
-            // No provider speaks these, so nothing verbatim is in them.
+            // It takes note while it passes them on; and no provider speaks Hapax's own form.
             Inner::Responses(_) | Inner::Hapax(_) => {}
         }
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const MINUTE: Duration = Duration::from_secs(60);
 /// Nanoseconds per minute: the level of one unit.
 const UNIT: u128 = MINUTE.as_nanos();
+/// The same; it fits.
+const UNIT_NANOS: u64 = UNIT as u64;
 
 /// What a caller, an address, an endpoint or a provider may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,8 +114,9 @@ impl Limit {
     /// Where it stands.
     pub fn left(&mut self, now: Instant) -> Left {
         self.leak(now);
-        // Both quotients are at most `per_minute`, or a bounded debt.
-        let remaining = u64::try_from(self.rim().saturating_sub(self.level) / UNIT).unwrap_or(u64::MAX);
+        // Units that are taken, a part of one being one; of a debt there are more than all.
+        let taken = u64::try_from(quotient_up(self.level, UNIT_NANOS)).unwrap_or(u64::MAX);
+        let remaining = self.per_minute.saturating_sub(taken);
         Left { limit: self.per_minute, remaining, reset: self.full_in() }
     }
 
@@ -121,7 +124,7 @@ impl Limit {
         if self.level == 0 {
             return Duration::ZERO;
         }
-        nanoseconds(self.level.div_ceil(u128::from(self.per_minute.max(1))))
+        nanoseconds(quotient_up(self.level, self.per_minute.max(1)))
     }
 
     /// Whether it is as good as new, and so need not be remembered.
@@ -141,6 +144,11 @@ impl Limit {
         self.leak(now);
         self.level = whole_in.as_nanos().saturating_mul(self.per_minute.into());
     }
+}
+
+/// Rounded up. Almost every level fits into a machine's word, whose division is one instruction.
+fn quotient_up(level: u128, by: u64) -> u128 {
+    u64::try_from(level).map_or_else(|_| level.div_ceil(by.into()), |level| level.div_ceil(by).into())
 }
 
 fn nanoseconds(count: u128) -> Duration {

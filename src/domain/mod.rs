@@ -16,6 +16,7 @@ pub mod key;
 pub mod limit;
 pub mod pattern;
 pub mod price;
+pub mod quick;
 pub mod quirks;
 pub mod redact;
 pub mod route;

@@ -2,19 +2,32 @@
 
 /// A pattern such as `gpt-*`. Case counts, as it does in the providers' own names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Box<str>);
+pub struct Pattern {
+    text: Box<str>,
+    /// Where its first star is.
+    star: Option<usize>,
+}
 
 impl Pattern {
     /// Takes a pattern as it is written in the file.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
-        Self(pattern.into())
+        Self { text: pattern.into(), star: pattern.find('*') }
     }
 
     /// Whether the whole of `name` fits.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let Some(star) = self.star else { return *self.text == *name };
+        let (pattern, name) = (self.text.as_bytes(), name.as_bytes());
+        if !name.starts_with(&pattern[..star]) {
+            return false;
+        }
+        star + 1 == pattern.len() || Self::goes_on(&pattern[star..], &name[star..])
+    }
+
+    /// Whether the whole of `name` fits a pattern that begins with a star.
+    fn goes_on(pattern: &[u8], name: &[u8]) -> bool {
         let (mut p, mut n) = (0, 0);
         // Where to go back to when the last star was given too little: the byte after it, and its end so far.
         let mut star: Option<(usize, usize)> = None;
@@ -39,13 +52,13 @@ impl Pattern {
     /// The one name it fits, when there is no star in it.
     #[must_use]
     pub fn exact(&self) -> Option<&str> {
-        if self.0.contains('*') { None } else { Some(&self.0) }
+        if self.star.is_some() { None } else { Some(&self.text) }
     }
 
     /// How specific it is: its characters that are not stars, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.0.bytes().filter(|byte| *byte != b'*').count()
+        self.text.bytes().filter(|byte| *byte != b'*').count()
     }
 }
 

@@ -19,6 +19,32 @@ pub struct Quirks {
     pub short_call_ids: Option<bool>,
     /// Whether an assistant's reasoning has to come back with its tool calls.
     pub reasoning_back: Option<bool>,
+    /// Whose requests are put to it as OpenAI's Responses.
+    pub responses: Responses,
+}
+
+/// Whose requests are put to a provider as OpenAI's Responses; all others are put to it as chats.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Responses {
+    /// Nobody's: it has none.
+    #[default]
+    Off,
+    /// Those of callers who speak Responses, untouched.
+    Own,
+    /// Everybody's: its models know nothing else.
+    All,
+}
+
+impl Responses {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Own => "own",
+            Self::All => "all",
+        }
+    }
 }
 
 /// How a model is told to think.

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How soon a place may be free again: nobody knows when the requests under way end.
 const PLACE_SOON: Duration = Duration::from_secs(1);
 
+/// Rules for endpoints at once: which of them hold for a request is a bit each.
+pub const ROUTES_MAX: usize = u64::BITS as usize;
+
 /// Everything that was counted for one of them.
 #[derive(Debug, Clone, Default)]
 pub struct Rule {
@@ -82,10 +85,14 @@ impl Rule {
         let places = self.concurrent.filter(|most| self.in_flight >= *most);
         let of =
             |limit: &mut Option<Limit>, units: u64| limit.as_mut().and_then(|limit| limit.wait(units, now));
+        let (requests, tokens) = (of(&mut self.requests, 1), of(&mut self.tokens, tokens));
+        if places.is_none() && requests.is_none() && tokens.is_none() {
+            return None;
+        }
         let refusals = [
             places.map(|most| (Refusal::Concurrent(most), PLACE_SOON)),
-            of(&mut self.requests, 1).map(|wait| (Refusal::Requests(self.size().0), wait)),
-            of(&mut self.tokens, tokens).map(|wait| (Refusal::Tokens(self.size().1), wait)),
+            requests.map(|wait| (Refusal::Requests(self.size().0), wait)),
+            tokens.map(|wait| (Refusal::Tokens(self.size().1), wait)),
         ];
         refusals.into_iter().flatten().max_by_key(|(_, wait)| *wait)
     }
@@ -116,6 +123,14 @@ impl Rule {
                 limit.refund(reserved - used);
             }
         }
+    }
+
+    /// The request was not made after all: as if it had never been taken.
+    pub fn take_back(&mut self, reserved: u64) {
+        if let Some(limit) = &mut self.requests {
+            limit.refund(1);
+        }
+        self.settle(reserved, 0);
     }
 
     /// Where it stands.

@@ -96,6 +96,16 @@ pub struct Gist {
     pub include_usage: bool,
     /// The caller's bound on output tokens, if any.
     pub max_tokens: Option<u64>,
+    /// How many answers are made at once, each within that bound; `None`: one.
+    pub choices: Option<u64>,
     /// Whether vectors are wanted as base64 rather than as numbers.
     pub base64: bool,
+}
+
+impl Gist {
+    /// The most tokens that all answers together can have, when one without a bound has `unbounded`.
+    #[must_use]
+    pub fn output_at_most(&self, unbounded: u64) -> u64 {
+        self.max_tokens.unwrap_or(unbounded).saturating_mul(self.choices.unwrap_or(1).max(1))
+    }
 }

@@ -104,8 +104,7 @@ impl<'a> Run<'a> {
     pub(super) fn account(&mut self, stint: &Stint<'a>, used: Option<Usage>) {
         let Some(usage) = used else { return };
         self.trail.usage = Some(self.trail.usage.map_or(usage, |before| before.plus(usage)));
-        let price = self.gateway.settings.prices.of(&stint.slot.name, stint.model);
-        let nano_usd = price.map(|price| price.cost(&usage));
+        let nano_usd = stint.bill.price.map(|price| price.cost(&usage));
         if let Some(cost) = nano_usd {
             self.trail.nano_usd =
                 Some(self.trail.nano_usd.map_or(cost, |before| before.saturating_add(cost)));

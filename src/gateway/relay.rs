@@ -29,6 +29,9 @@ impl<'a> Run<'a> {
             self.pass(frame, &mut splice).map_err(gone)?;
         }
         while more {
+            if !self.all_said() {
+                self.look_ahead(stint)?;
+            }
             match frames.next() {
                 Ok(Some(frame)) => {
                     stint.tokens.note(&frame);

@@ -7,7 +7,7 @@ use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
-use super::meter::Tab;
+use super::pay::Bill;
 use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
 use super::resort::nobody;
 use super::slot::{Ended, Entry, Pace, Skip, Slot};
@@ -54,7 +54,7 @@ pub(super) struct Stint<'a> {
     /// How long a stream's first content took.
     pub(super) first_token: Option<Duration>,
     pub(super) tokens: Tokens,
-    pub(super) tab: Option<Tab>,
+    pub(super) bill: Bill,
     /// Whether the provider was asked at all.
     pub(super) asked: bool,
     /// Bytes of a broken stream's text that the question carried besides.
@@ -158,11 +158,11 @@ impl<'a> Run<'a> {
         let patience = self.gateway.settings.retry_wait_max;
         let mut tally = Tally::default();
         loop {
-            let tab = match self.open_tab(slot, model) {
-                Ok(tab) => tab,
+            let bill = match self.open_bill(slot, model) {
+                Ok(bill) => bill,
                 Err(failure) => return Visit::End(failure),
             };
-            let (failure, heard) = match self.attempt(slot, model, (entry, tab)) {
+            let (failure, heard) = match self.attempt(slot, model, (entry, bill)) {
                 Ok(outcome) => return Visit::Served(outcome),
                 Err(failed) => failed,
             };
@@ -239,7 +239,7 @@ impl<'a> Run<'a> {
         &mut self,
         slot: &'a Slot,
         model: &'a str,
-        (mut entry, tab): (Entry<'a>, Option<Tab>),
+        (mut entry, bill): (Entry<'a>, Bill),
     ) -> Result<Outcome, (Failure, bool)> {
         let house = &self.gateway.house;
         let began = house.now();
@@ -252,7 +252,7 @@ impl<'a> Run<'a> {
             heard: false,
             first_token: None,
             tokens: Tokens::default(),
-            tab,
+            bill,
             asked: call.cancel.fired().is_none(),
             carried: so_far.map_or(0, str::len),
         };
@@ -301,7 +301,7 @@ impl<'a> Run<'a> {
                 Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
             }),
         );
-        entry.used(used.map_or(0, Usage::total));
+        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
         let ended = match failure {
             None => Ended::Well,
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
         self.account(&stint, used);
-        if let Some(tab) = stint.tab.take() {
+        if let Some(tab) = stint.bill.tab.take() {
             tab.settle(used, house.today());
         }
         match result {

@@ -1,9 +1,10 @@
 //! What was used and is not in the file yet: one sum per minute, key, provider, model and endpoint, and no more than fit.
 
 use crate::domain::chat::Usage;
+use crate::domain::quick::Seed;
 use crate::domain::usage::Row;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 /// Sums kept at once, about 300 bytes each; past it minutes become hours, then days, then models become `other`.
 pub const SUMS_MAX: usize = 16_384;
@@ -32,8 +33,8 @@ pub(super) struct Entry<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     /// By the hash of an entry; a collision takes the next number.
-    rows: HashMap<u64, Row>,
-    hasher: RandomState,
+    rows: HashMap<u64, Row, Seed>,
+    hasher: Seed,
     /// Models that nobody configured by name, since the start.
     models: HashSet<String>,
     /// Minutes in a span: 1 until there were too many.

@@ -54,7 +54,7 @@ impl Complaint {
     /// Status and body as this vendor has them.
     pub(super) fn word(&self, vendor: Vendor, model: &str, number: u64) -> (u16, String) {
         match vendor {
-            Vendor::OpenAi => openai(self, model),
+            Vendor::OpenAi | Vendor::Responses => openai(self, model),
             Vendor::Azure => azure(self, model),
             Vendor::Gemini => super::gemini::complaint(self, model),
             Vendor::Anthropic => anthropic(self, model, number),
@@ -229,6 +229,7 @@ pub(super) fn frame(vendor: Vendor, body: &str) -> String {
         Vendor::Gemini => format!("data: {body}\r\n\r\n"),
         Vendor::Anthropic => format!("event: error\ndata: {body}\n\n"),
         Vendor::Ollama => format!("{body}\n"),
+        Vendor::Responses => super::responses::error_event(body),
     }
 }
 
@@ -237,7 +238,7 @@ pub(super) fn mid_stream(vendor: Vendor) -> Complaint {
     match vendor {
         Vendor::Anthropic => Complaint::Status(529),
         Vendor::Gemini => Complaint::Status(503),
-        Vendor::OpenAi | Vendor::Azure | Vendor::Ollama => Complaint::Status(500),
+        Vendor::OpenAi | Vendor::Azure | Vendor::Ollama | Vendor::Responses => Complaint::Status(500),
     }
 }
 

@@ -13,6 +13,7 @@ use super::openai;
 use super::perform::Turn;
 use super::pictures::pictures;
 use super::referee;
+use super::responses;
 use super::route::{Endpoint, Named, Vendor, admit, named, route};
 use super::talk::{Question, Role};
 use super::voice::{rfc3339, unix_seconds};
@@ -223,6 +224,7 @@ fn understand(
             completion(ollama::read_generate(&body)?, true)
         }
         (Vendor::OpenAi | Vendor::Azure, _) => chat(openai::read_chat(&body)?)?,
+        (Vendor::Responses, _) => chat(responses::read(&body)?)?,
         (Vendor::Anthropic, _) => chat(anthropic::read_messages(&body, false)?)?,
         (Vendor::Ollama, _) => chat(ollama::read_chat(&body)?)?,
         (Vendor::Gemini, _) => chat(gemini::read_content(&body, &model.unwrap_or_default(), stream))?,
@@ -233,7 +235,9 @@ fn understand(
 fn unreadable(vendor: Vendor) -> Complaint {
     let message = match vendor {
         Vendor::Gemini => "Invalid JSON payload received. Unexpected end of string.",
-        Vendor::OpenAi | Vendor::Azure => "We could not parse the JSON body of your request.",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => {
+            "We could not parse the JSON body of your request."
+        }
         Vendor::Anthropic => "The request body is not valid JSON",
         Vendor::Ollama => "invalid character in the request body: it is not valid JSON",
     };
@@ -244,7 +248,9 @@ fn unreadable(vendor: Vendor) -> Complaint {
 fn tell(shared: &Shared, vendor: Vendor, endpoint: Endpoint) -> String {
     let own: &[&str] = match vendor {
         Vendor::Gemini => &["gemini-2.5-flash", "gemini-3-pro-preview"],
-        Vendor::OpenAi | Vendor::Azure => &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"],
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => {
+            &["gpt-4o", "gpt-4o-mini", "text-embedding-3-small"]
+        }
         Vendor::Anthropic => &["claude-sonnet-4-5", "claude-haiku-4-5"],
         Vendor::Ollama => &["llama3.2:latest", "qwen3:4b", "nomic-embed-text:latest"],
     };
@@ -254,7 +260,7 @@ fn tell(shared: &Shared, vendor: Vendor, endpoint: Endpoint) -> String {
     match (vendor, endpoint) {
         (_, Endpoint::Version) => ollama::VERSION.to_owned(),
         (_, Endpoint::Root) => ollama::ROOT.to_owned(),
-        (Vendor::OpenAi | Vendor::Azure, _) => openai::models(&names, seconds),
+        (Vendor::OpenAi | Vendor::Azure | Vendor::Responses, _) => openai::models(&names, seconds),
         (Vendor::Gemini, _) => gemini::models(&names),
         (Vendor::Anthropic, _) => anthropic::models(&names, &rfc3339(seconds)),
         (Vendor::Ollama, _) => ollama::models(&names, &rfc3339(seconds)),

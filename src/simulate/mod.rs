@@ -1,6 +1,6 @@
 //! A provider that misbehaves on request: for tests, demo, drill and benchmarks.
 //!
-//! A [`Simulator`] speaks OpenAI, Azure, Anthropic, Gemini and Ollama, whole and streamed, known by the path. Its answer is the same
+//! A [`Simulator`] speaks OpenAI (chat and Responses), Azure, Anthropic, Gemini and Ollama, whole and streamed, known by the path. Its answer is the same
 //! for the same question ([`Simulator::expected_text`]), so a resumed stream can be checked byte by byte; it notes
 //! every request with its time and its end ([`Seen`]), so both points of view can be checked.
 //!
@@ -41,6 +41,7 @@ mod behaviour;
 mod complaint;
 mod connection;
 mod diary;
+mod example;
 mod gemini;
 mod http;
 mod line;
@@ -50,6 +51,7 @@ mod openai;
 mod perform;
 mod pictures;
 mod referee;
+mod responses;
 mod route;
 mod script;
 mod talk;

@@ -11,6 +11,7 @@ use super::http::{Head, Request};
 use super::line::{Broken, Line, machine_now};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
+use super::responses::Responses;
 use super::route::Vendor;
 use super::talk::{Answer, Delta};
 use super::voice::{Voice, comment, malformed, stream_type, unix_seconds};
@@ -97,6 +98,7 @@ impl Turn<'_> {
         }
         let mut voice: Box<dyn Voice + '_> = match self.vendor {
             Vendor::OpenAi | Vendor::Azure => Box::new(OpenAi::new(&answer)),
+            Vendor::Responses => Box::new(Responses::new(&answer)),
             Vendor::Gemini => Box::new(Gemini::new(&answer)),
             Vendor::Anthropic => Box::new(Anthropic::new(&answer)),
             Vendor::Ollama => Box::new(Ollama::new(&answer, generate, load, &self.shared.calendar())),

@@ -9,7 +9,10 @@ pub(super) const PICTURE_TOKENS: usize = 7;
 pub(super) fn pictures(value: &Value) -> usize {
     match value {
         Value::Object(fields) => {
-            let shown = matches!(fields.get("type").and_then(Value::as_str), Some("image" | "image_url"));
+            let shown = matches!(
+                fields.get("type").and_then(Value::as_str),
+                Some("image" | "image_url" | "input_image")
+            );
             let given = fields.get("images").and_then(Value::as_array).map_or(0, Vec::len);
             let inline = fields.contains_key("inlineData") || fields.contains_key("fileData");
             let within: usize = if shown { 0 } else { fields.values().map(pictures).sum() };

@@ -16,6 +16,8 @@ pub(super) enum Vendor {
     Gemini,
     /// OpenAI's chat and models, below `/openai`.
     Azure,
+    /// OpenAI's Responses, and Azure's.
+    Responses,
 }
 
 /// What a path says of the request besides the endpoint.
@@ -97,6 +99,7 @@ pub(super) fn route(request: &Request) -> (Vendor, Result<Endpoint, Complaint>) 
     }
     let (vendor, method, endpoint) = match path {
         "/v1/chat/completions" => (Vendor::OpenAi, "POST", Endpoint::Chat),
+        "/v1/responses" => (Vendor::Responses, "POST", Endpoint::Chat),
         "/v1/embeddings" => (Vendor::OpenAi, "POST", Endpoint::Embeddings),
         "/v1/models" => (v1, "GET", Endpoint::Models),
         "/v1/messages" => (Vendor::Anthropic, "POST", Endpoint::Chat),
@@ -144,6 +147,8 @@ fn beside(request: &Request, path: &str) -> (Vendor, Result<Endpoint, Complaint>
         ("POST", "/v1/chat/completions", _) => Endpoint::Chat,
         ("POST", "/v1/embeddings", _) => Endpoint::Embeddings,
         ("GET", "/v1/models", _) => Endpoint::Models,
+        ("POST", "/v1/responses", _) => return (Vendor::Responses, Ok(Endpoint::Chat)),
+        ("POST", "/responses", _) if versioned => return (Vendor::Responses, Ok(Endpoint::Chat)),
         ("POST", _, Some((_, "chat/completions"))) if versioned => Endpoint::Chat,
         ("POST", _, Some((_, "embeddings"))) if versioned => Endpoint::Embeddings,
         ("GET", "/models", _) if versioned => Endpoint::Models,
@@ -154,6 +159,11 @@ fn beside(request: &Request, path: &str) -> (Vendor, Result<Endpoint, Complaint>
 
 /// Whether the vendor lets this caller in.
 pub(super) fn admit(vendor: Vendor, request: &Request, key: Option<&str>) -> Result<(), Complaint> {
+    let vendor = match vendor {
+        Vendor::Responses if request.path.starts_with("/openai/") => Vendor::Azure,
+        Vendor::Responses => Vendor::OpenAi,
+        other => other,
+    };
     let bearer = request.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer "));
     match vendor {
         Vendor::Anthropic => {
@@ -183,7 +193,7 @@ pub(super) fn admit(vendor: Vendor, request: &Request, key: Option<&str>) -> Res
                 return Err(Complaint::Status(401));
             }
         }
-        Vendor::OpenAi | Vendor::Ollama => {
+        Vendor::OpenAi | Vendor::Ollama | Vendor::Responses => {
             if key.is_some() && bearer.is_none() && vendor == Vendor::OpenAi {
                 return Err(Complaint::refused(401, "You didn't provide an API key."));
             }

@@ -1,11 +1,10 @@
 //! What is asked and what is answered, whatever the vendor: one deterministic text, its tokens, tool calls, usage.
 
 use super::behaviour::{Behaviour, Instead, Onward};
+use super::example::example;
 use super::pictures::PICTURE_TOKENS;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// Nesting of a schema that an example follows.
-const SCHEMA_DEPTH_MAX: usize = 6;
 /// Tool calls in one answer.
 const CALLS_MAX: usize = 16;
 /// Characters of one echoed word.
@@ -69,6 +68,10 @@ pub(super) struct Question {
     pub stream: bool,
     /// Whether an OpenAI stream ends with usage.
     pub include_usage: bool,
+    /// Whether Responses are to sum thoughts up.
+    pub sums_up: bool,
+    /// Whether Responses are to send their thoughts along, to be read by themselves alone.
+    pub encrypts: bool,
     /// The conversation; instructions first.
     pub messages: Vec<Message>,
     /// The tools offered.
@@ -205,6 +208,10 @@ pub(super) struct Answer {
     pub input: usize,
     /// Whether an OpenAI stream ends with usage.
     pub include_usage: bool,
+    /// Whether Responses sum the thoughts up.
+    pub sums_up: bool,
+    /// Whether Responses send the thoughts along.
+    pub encrypts: bool,
 }
 
 impl Answer {
@@ -221,6 +228,8 @@ impl Answer {
             finish: Finish::Stop,
             input: question.input_words(),
             include_usage: question.include_usage,
+            sums_up: question.sums_up,
+            encrypts: question.encrypts,
         };
         if behaviour.instead == Instead::EmptyContent {
             return answer;
@@ -346,38 +355,6 @@ fn cut(text: &str) -> Vec<String> {
 /// A short fingerprint (FNV-1a).
 pub(super) fn digest(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// A value that a schema allows.
-fn example(schema: &Value, digest: &str, depth: usize) -> Value {
-    if let Some(value) = schema["enum"].get(0).or_else(|| schema.get("const")) {
-        return value.clone();
-    }
-    if let Some(first) = schema["anyOf"].get(0).or_else(|| schema["oneOf"].get(0)) {
-        return if depth < SCHEMA_DEPTH_MAX { example(first, digest, depth + 1) } else { Value::Null };
-    }
-    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
-    match kind.unwrap_or(if schema["properties"].is_object() { "object" } else { "" }) {
-        "object" => {
-            let mut fields = Map::new();
-            for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-                if depth < SCHEMA_DEPTH_MAX {
-                    fields.insert(name.clone(), example(schema, digest, depth + 1));
-                }
-            }
-            Value::Object(fields)
-        }
-        "array" if depth < SCHEMA_DEPTH_MAX && schema["items"].is_object() => {
-            json!([example(&schema["items"], digest, depth + 1)])
-        }
-        "array" => json!([]),
-        "integer" => json!(7),
-        "number" => json!(0.5),
-        "boolean" => json!(true),
-        "null" => Value::Null,
-        "string" => json!(digest),
-        _ => json!({ "answer": digest }),
-    }
 }
 
 /// The text of a message's content: a string, or parts of which those with text count.

@@ -21,7 +21,9 @@ pub(super) trait Voice {
 /// The content type of a vendor's streams.
 pub(super) fn stream_type(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi | Vendor::Azure | Vendor::Anthropic => "text/event-stream; charset=utf-8",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses | Vendor::Anthropic => {
+            "text/event-stream; charset=utf-8"
+        }
         Vendor::Gemini => "text/event-stream",
         Vendor::Ollama => "application/x-ndjson",
     }
@@ -34,6 +36,9 @@ pub(super) fn malformed(vendor: Vendor) -> &'static str {
         Vendor::OpenAi | Vendor::Azure => {
             "data: {\"id\":\"chatcmpl-broken\",\"choices\":[{\"index\":0,\"del\n\n"
         }
+        Vendor::Responses => {
+            "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"ite\n\n"
+        }
         Vendor::Anthropic => "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"ind\n\n",
         Vendor::Ollama => "{\"model\":\"broken\",\"message\":{\"role\":\"assi\n",
     }
@@ -42,7 +47,7 @@ pub(super) fn malformed(vendor: Vendor) -> &'static str {
 /// Something that means nothing and keeps a stream alive.
 pub(super) fn comment(vendor: Vendor) -> &'static str {
     match vendor {
-        Vendor::OpenAi | Vendor::Azure | Vendor::Gemini => ": keep-alive\n\n",
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses | Vendor::Gemini => ": keep-alive\n\n",
         Vendor::Anthropic => "event: ping\ndata: {\"type\":\"ping\"}\n\n",
         Vendor::Ollama => "\n",
     }

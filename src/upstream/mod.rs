@@ -38,7 +38,8 @@ use crate::config::{Kind, Provider as Settings};
 use crate::dialect::{self, Defaults, Outgoing, Reader};
 use crate::domain::chat::{Answer, Usage};
 use crate::domain::failure::{Failure, Fault};
-use crate::domain::words::{Dialect, Words};
+use crate::domain::quirks::Responses;
+use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use crate::memory::{Held, Memory};
 use http::{Incoming, Way};
@@ -79,6 +80,8 @@ pub struct Upstream {
 
 /// What of a question is not in its body.
 struct Asked<'a> {
+    /// What the provider is spoken to in.
+    target: Dialect,
     /// The model in the provider's own words.
     model: &'a str,
     question: &'a Question,
@@ -178,7 +181,7 @@ impl Upstream {
             let request = self.requests.post(&uri, key, said, &outgoing.body);
             let incoming = http::send(&self.way, &self.clock, &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
-            self.judge(incoming, last).map(|incoming| (incoming, head))
+            self.judge(incoming, asked.target, last).map(|incoming| (incoming, head))
         };
         self.keys.try_each(now, attempt).map_err(|refused| match refused {
             Refused::Before(fault) => self.failure(fault),
@@ -198,7 +201,7 @@ impl Upstream {
             Ok(done) => return Ok(done),
             Err(failure) => failure,
         };
-        let Some(again) = dialect::yielding(self.target, outgoing, &failure) else { return Err(failure) };
+        let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
         *outgoing = again;
         self.post(outgoing, asked, call, last)
     }
@@ -209,7 +212,7 @@ impl Upstream {
     }
 
     /// Passes a success; every other status becomes the failure it means.
-    fn judge(&self, mut incoming: Incoming, last: Bound) -> Result<Incoming, Failure> {
+    fn judge(&self, mut incoming: Incoming, target: Dialect, last: Bound) -> Result<Incoming, Failure> {
         let status = incoming.status;
         if (200..300).contains(&status) {
             return Ok(incoming);
@@ -226,7 +229,7 @@ impl Upstream {
                 return Err(self.failure(Fault::CallerLeft));
             }
             body.truncate(ERROR_BYTES_MAX);
-            dialect::read_error(self.target, status, &body)
+            dialect::read_error(target, status, &body)
         };
         failure.status = Some(status);
         failure.retry_after = incoming.waits.asked_for(self.clock.today()).or(failure.retry_after);
@@ -249,19 +252,18 @@ impl Upstream {
     fn stream(
         &self,
         incoming: Incoming,
-        (caller, held): (Dialect, &mut Held),
+        (target, caller, held): (Dialect, Dialect, &mut Held),
         outgoing: &Outgoing,
         (head, last): (Bound, Bound),
     ) -> Result<Box<dyn Frames>, Failure> {
         // Ollama's streams are sometimes labelled so, and its reader copes.
-        if incoming.is_json && self.target != Dialect::Ollama {
+        if incoming.is_json && target != Dialect::Ollama {
             // An error in a body, or a provider that does not stream; then it is told in one frame, for which
             // the answer must not be verbatim.
-            let told_to = if self.target == Dialect::Ollama { Dialect::OpenAiChat } else { Dialect::Ollama };
             let last =
                 Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
             let body = self.read_body(incoming, held, last)?;
-            let answer = dialect::read_answer(self.target, told_to, body, outgoing.unwrap_tool)?;
+            let answer = dialect::read_answer(target, Dialect::Ollama, body, outgoing.unwrap_tool)?;
             return Ok(Box::new(Told::new(answer)));
         }
         let manners = Manners {
@@ -270,7 +272,7 @@ impl Upstream {
             first_token: head,
             idle: self.patience.idle,
         };
-        let parser = Reader::new(self.target, caller, outgoing.unwrap_tool);
+        let parser = Reader::new(target, caller, outgoing.unwrap_tool);
         Ok(Box::new(Stream::new(incoming, parser, manners)))
     }
 
@@ -289,7 +291,7 @@ impl Upstream {
             let _ = incoming.read_all(&mut Vec::new(), ERROR_BYTES_MAX, last);
             return Ok(());
         }
-        self.judge(incoming, last).map(drop)
+        self.judge(incoming, self.target, last).map(drop)
     }
 
     fn failure(&self, fault: Fault) -> Failure {
@@ -299,8 +301,13 @@ impl Upstream {
 
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
-        let reply = self.reply(attempt, call).map_err(|failure| self.hush.over(failure))?;
-        Ok(self.hush.reply(reply))
+        let target = self.spoken(&attempt.question.gist, attempt.question.words.dialect);
+        let reply =
+            self.reply(attempt, target, call).or_else(|failure| match self.instead(target, &failure) {
+                Some(other) => self.reply(attempt, other, call),
+                None => Err(failure),
+            });
+        Ok(self.hush.reply(reply.map_err(|failure| self.hush.over(failure))?))
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
@@ -323,13 +330,33 @@ impl Provider for Upstream {
 }
 
 impl Upstream {
-    fn reply(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+    /// What the provider is spoken to in about a question of this caller's.
+    fn spoken(&self, gist: &Gist, caller: Dialect) -> Dialect {
+        let as_responses = match self.defaults.quirks.responses {
+            Responses::Off => false,
+            Responses::Own => caller == Dialect::OpenAiResponses,
+            Responses::All => gist.subject == Subject::Chat,
+        };
+        if as_responses { Dialect::OpenAiResponses } else { self.target }
+    }
+
+    /// The other of OpenAI's two ways to ask, where a provider says that this one is not his or not the model's.
+    fn instead(&self, target: Dialect, failure: &Failure) -> Option<Dialect> {
+        let has = self.defaults.quirks.responses != Responses::Off;
+        if has && target == Dialect::OpenAiResponses && has_no_responses(failure) {
+            return Some(self.target);
+        }
+        let only = failure.message.contains("only supported in v1/responses");
+        (has && target == Dialect::OpenAiChat && only).then_some(Dialect::OpenAiResponses)
+    }
+
+    fn reply(&self, attempt: Attempt<'_>, target: Dialect, call: &Call) -> Result<Reply, Failure> {
         let question = attempt.question;
         let caller = question.words.dialect;
         let said = (&question.gist, &question.words);
         let no_room = || self.failure(Fault::NoMemory);
-        let mut held = self.memory.hold(appetite(&question.words, self.target)?).ok_or_else(no_room)?;
-        let mut outgoing = dialect::ask(self.target, said, attempt.model, attempt.so_far, &self.defaults)?;
+        let mut held = self.memory.hold(appetite(&question.words, target)?).ok_or_else(no_room)?;
+        let mut outgoing = dialect::ask(target, said, attempt.model, attempt.so_far, &self.defaults)?;
         let model = self.own_word(attempt.model);
         if model != attempt.model {
             outgoing = dialect::for_model(outgoing, model);
@@ -337,22 +364,30 @@ impl Upstream {
         // What the translation took besides has come back; less is always possible.
         let _ = held.resize(outgoing.body.own());
         // A caller's own headers mean something only in his own dialect.
-        let passed = if caller == self.target { question.passed.as_slice() } else { &[] };
+        let passed = if caller == target { question.passed.as_slice() } else { &[] };
         let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
         if question.gist.stream {
-            let asked = Asked { model, question, passed, head_within: self.patience.first_token };
+            let asked = Asked { target, model, question, passed, head_within: self.patience.first_token };
             let (incoming, head) = self.post_yielding(&mut outgoing, &asked, call, deadline)?;
-            let frames = self.stream(incoming, (caller, &mut held), &outgoing, (head, deadline))?;
+            let frames = self.stream(incoming, (target, caller, &mut held), &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
         let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
-        let asked = Asked { model, question, passed, head_within: self.patience.answer };
+        let asked = Asked { target, model, question, passed, head_within: self.patience.answer };
         let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;
         let body = self.read_body(incoming, &mut held, last)?;
-        let answer = dialect::read_reply(self.target, said, body, &outgoing)?;
+        let answer = dialect::read_reply(target, said, body, &outgoing)?;
         Ok(Reply::Whole { answer, dropped: outgoing.dropped })
     }
+}
+
+/// Whether a provider that was asked for a response does not know the path: a server that is only compatible, say. A
+/// complaint about an item that is not stored names the field.
+fn has_no_responses(failure: &Failure) -> bool {
+    matches!(failure.status, Some(404 | 405))
+        && failure.fault != Fault::UnknownModel
+        && failure.param.is_none()
 }
 
 /// Bytes of memory it takes at most to say a question in the provider's words. In the same dialect that is nothing worth

@@ -7,6 +7,7 @@
 //! | Gemini | `{base_url}/v1beta{path}`; the path holds the model | `x-goog-api-key: KEY` |
 //! | Azure with a version | `{base_url}/openai/deployments/{deployment}{path}?api-version=V` | `api-key: KEY` |
 //! | Azure without | `{base_url}/openai/v1{path}` | `api-key: KEY` |
+//! | Azure's Responses with a version | `{base_url}/openai/responses?api-version=V`; the body names the deployment | `api-key: KEY` |
 //! | Ollama | `{base_url}{path}`; paths begin with `/api` | `Authorization: Bearer KEY`, if there is one |
 
 use crate::config::{Kind, Provider};
@@ -114,7 +115,7 @@ impl Requests {
         let mut requests =
             Self { root, azure, known: Vec::new(), key_header, headers, fixed, lines: yielding };
         if requests.azure.is_none() {
-            let asked = ["/chat/completions", "/messages", "/api/chat"];
+            let asked = ["/chat/completions", "/messages", "/api/chat", "/responses"];
             requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
         }
         Ok(requests)
@@ -136,6 +137,9 @@ impl Requests {
     /// it cannot be.
     pub(super) fn uri(&self, path: &str, model: &str) -> Option<Uri> {
         if let Some(Azure { query }) = &self.azure {
+            if path == "/responses" {
+                return self.parsed(&format!("{path}{query}"));
+            }
             let deployment = place(model, Slashes::Escaped)?;
             return self.parsed(&format!("/deployments/{deployment}{path}{query}"));
         }

@@ -17,8 +17,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Those who are asked, with a model of theirs.
-const BACKS: [(Dialect, &str); 4] = [
+const BACKS: [(Dialect, &str); 5] = [
     (Dialect::OpenAiChat, "gpt-4o"),
+    (Dialect::OpenAiResponses, "gpt-4o"),
     (Dialect::Anthropic, "claude-sonnet-4-5"),
     (Dialect::Ollama, "llama3.2"),
     (Dialect::Gemini, "gemini-2.5-flash"),
@@ -222,7 +223,9 @@ fn every_stream_reads_in_every_front_as_written_down_however_it_is_cut() {
         let mut heard = String::new();
         for front in FRONTS {
             let whole = read(back, front, &[&stream]);
-            for at in 1..stream.len() {
+            // Frames are cut out of the bytes before anybody words them: passed on as they are, or not.
+            let every_cut = front == back || front == Dialect::OpenAiCompletion;
+            for at in (1..stream.len()).filter(|_| every_cut) {
                 let (before, after) = stream.split_at(at);
                 assert_eq!(read(back, front, &[before, after]), whole, "{} at {at}", file.display());
             }

@@ -21,6 +21,7 @@ mod page;
 mod process;
 
 mod redaction;
+mod responses;
 mod rig;
 mod secrets;
 mod story;

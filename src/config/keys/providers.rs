@@ -85,6 +85,10 @@ pub(super) static PROVIDERS: &[Row] = &[
         "whether ids of tool calls must be nine letters; by type when left out"),
     used("providers.*.capabilities.reasoning_back", Flag, "",
         "whether reasoning must come back beside its tool calls; by type when left out"),
+    used("providers.*.capabilities.responses", Choice(quirks::RESPONSES), "",
+        "OpenAI's types: whose requests go to its own `/v1/responses`: nobody's, those of callers who speak it, untouched, \
+         or everybody's, for models that know nothing else; by type when left out: `own` for `openai` and `azure` (with \
+         `api_version` from `2025-03-01-preview`), else `off`"),
     used("providers.*.weight", Count(0, 1_000_000), "1",
         "its share of the traffic among equals, see `routing.strategy`; 0: only when nobody else is left"),
     used("provider_preference", Texts(any_text), "[]",

@@ -113,9 +113,7 @@ fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'_>>, Failur
             Some(BlockWritten::ToolResult { tool_use_id: tool_id(call_id), content, is_error: *is_error })
         }
         Part::Reasoning { text, signature } => {
-            let own = signature
-                .as_deref()
-                .filter(|signature| !signature.starts_with(crate::dialect::gemini::SIGNATURE));
+            let own = signature.as_deref().filter(|signature| !crate::dialect::signed_by_others(signature));
             own.map(|signature| thinking_block(text, signature))
         }
     })

@@ -33,14 +33,10 @@ pub fn open_as(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid
         found
     };
     found.complete(dialect)?;
+    let max_tokens = found.bound();
+    let choices = found.choices.max(found.best_of);
     let Found { model, model_at, stream, include_usage, stream_options, messages, .. } = found;
-    let gist = Gist {
-        model,
-        stream,
-        include_usage,
-        max_tokens: found.max_completion_tokens.or(found.max_tokens).or(found.options_max_tokens),
-        ..Gist::default()
-    };
+    let gist = Gist { model, stream, include_usage, max_tokens, choices, ..Gist::default() };
     let marks = Marks { model: model_at, stream_options, messages, odd: found.odd };
     Ok((gist, Words { dialect, body: Arc::new(body), marks }))
 }
@@ -77,13 +73,15 @@ struct Found {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     options_max_tokens: Option<u64>,
+    choices: Option<u64>,
+    best_of: Option<u64>,
     odd: Option<usize>,
     /// One bit per key we read, to meet a second one.
     seen: u16,
 }
 
 /// The keys the door reads; their order is the bit in [`Found::seen`].
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "model",
     "stream",
     "stream_options",
@@ -94,6 +92,8 @@ const KEYS: [&str; 10] = [
     "max_completion_tokens",
     "function_description",
     "options",
+    "n",
+    "best_of",
 ];
 
 impl Found {
@@ -131,11 +131,20 @@ impl Found {
             "input" if dialect == Dialect::Hapax => self.input = input(scan.value()?)?,
             "max_tokens" => self.max_tokens = json::count(scan.value()?, key)?,
             "max_completion_tokens" => self.max_completion_tokens = json::count(scan.value()?, key)?,
+            "n" => self.choices = json::count(scan.value()?, key)?,
+            "best_of" if dialect == Dialect::OpenAiCompletion => {
+                self.best_of = json::count(scan.value()?, key)?;
+            }
             "function_description" if dialect == Dialect::Hapax => function_description(scan.value()?)?,
             "options" if dialect == Dialect::Hapax => self.options_max_tokens = options(scan.value()?)?,
             _ => drop(scan.value()?),
         }
         Ok(())
+    }
+
+    /// The bound on output. Which of two a provider heeds is its own business: the larger one counts.
+    fn bound(&self) -> Option<u64> {
+        self.max_completion_tokens.max(self.max_tokens).or(self.options_max_tokens)
     }
 
     fn complete(&self, dialect: Dialect) -> Result<(), Invalid> {

@@ -312,7 +312,10 @@ impl Draft {
 }
 
 /// The word for an amount of thinking; `Ok(None)`: nothing need be said; `Err`: the model cannot be told.
-fn effort(reasoning: &Reasoning, able: Abilities) -> Result<Option<&str>, ()> {
+///
+/// # Errors
+/// Nothing: the model cannot be told.
+pub(in crate::dialect) fn effort(reasoning: &Reasoning, able: Abilities) -> Result<Option<&str>, ()> {
     let Some(words) = able.effort else {
         return if *reasoning == Reasoning::Off { Ok(None) } else { Err(()) };
     };
@@ -353,7 +356,8 @@ pub fn push_call(out: &mut Vec<u8>, call: &ToolCall, id: &str) {
 
 /// An id OpenAI accepts: long ones keep their beginning and get a hash of the whole (FNV-1a), so that a call and
 /// its result still refer to each other.
-fn short_id(id: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn short_id(id: &str) -> Cow<'_, str> {
     if id.len() <= CALL_ID_BYTES_MAX {
         return Cow::Borrowed(id);
     }

@@ -20,9 +20,11 @@ mod writer;
 pub use answer::{facts, read_answer};
 pub use decode::{Bounds, decode, messages, object_or_empty, parameter, picture, untranslatable};
 pub use door::{names_prompt, open_as};
-pub use encode::{encode, pass};
+pub(super) use encode::effort;
+pub use encode::{encode, pass, short_id};
 pub use errors::{push_error, read_error, write_error};
 pub use events::Events;
+pub use models::abilities;
 pub use write::{Form, finish_word, push_usage, text_of, write_as};
 pub use writer::{KEEP_ALIVE, Writer};
 

@@ -54,7 +54,7 @@ fn text(text: &str) -> Part {
 
 #[test]
 fn the_door_reads_the_gist_and_marks_the_places() {
-    let body = r#" {"messages":[{"role":"user","content":"hi"}], "model" : "gpt","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"max_completion_tokens":9}"#;
+    let body = r#" {"messages":[{"role":"user","content":"hi"}], "model" : "gpt","stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"max_completion_tokens":9,"n":3}"#;
     let (gist, words) = opened(body);
     assert_eq!(
         gist,
@@ -63,6 +63,7 @@ fn the_door_reads_the_gist_and_marks_the_places() {
             stream: true,
             include_usage: true,
             max_tokens: Some(9),
+            choices: Some(3),
             ..Gist::default()
         }
     );

@@ -277,10 +277,10 @@ fn delta_of(choice: u32, kind: Kind, text: String) -> Delta {
     }
 }
 
-/// Anthropic ends a block of text with a frame that means nothing else.
+/// Anthropic ends a block of text with a frame that means nothing else; Responses with several, which say it again.
 fn ends_block(bytes: &[u8]) -> bool {
-    const MARK: &[u8] = b"content_block_stop";
-    bytes.windows(MARK.len()).any(|window| window == MARK)
+    let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
+    has(b"content_block_stop") || has(b".done\"")
 }
 
 /// The JSON of a frame, and where it begins: a line of its own, or the one data line of a server-sent event.

@@ -1,5 +1,6 @@
 //! A caller's Responses request, read into the conversation it means.
 
+use super::OURS;
 use crate::dialect::openai::{object_or_empty, picture, untranslatable};
 use crate::dialect::{Invalid, raw};
 use crate::domain::chat::{Chat, Format, Message, Part, Reasoning, Role, Tool, ToolCall, ToolChoice};
@@ -236,7 +237,9 @@ impl Item<'_> {
             }
             "reasoning" => {
                 let text: String = self.summary.into_iter().flatten().map(|told| told.text).collect();
-                let signature = self.encrypted_content.filter(|signature| !signature.is_empty());
+                // What this vendor encrypted nobody else can read.
+                let signature = self.encrypted_content.as_deref().and_then(|ours| ours.strip_prefix(OURS));
+                let signature = signature.filter(|signature| !signature.is_empty()).map(str::to_owned);
                 if signature.is_some() || !text.is_empty() {
                     said(messages).push(Part::Reasoning { text, signature });
                 }

@@ -1,8 +1,10 @@
 //! The `response` object and its items: the whole answer, and what a stream's first and last events carry.
 
-use crate::dialect::{Wording, raw};
+use super::{OUR_ITEM, OURS};
+use crate::dialect::{Wording, openai::short_id, raw};
 use crate::domain::chat::{Answer, Content, Finish, Part, Usage};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// One item of the output, as far as it has come.
 #[derive(Debug)]
@@ -11,53 +13,89 @@ pub(super) struct Held {
     pub kind: Kind,
     /// The text, the thoughts, or the arguments.
     pub text: String,
-    pub done: bool,
+    pub stage: Stage,
+    /// Its place in the output.
+    pub at: usize,
+    /// The item as a provider of this dialect told it: when it ended, or, of what only he can end, when it began.
+    pub whole: Option<Box<RawValue>>,
 }
 
 /// What an item is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
-    Reasoning { signature: Option<String> },
-    Call { call: u32, id: String, name: String },
+    Reasoning {
+        signature: Option<String>,
+    },
+    Call {
+        call: u32,
+        id: String,
+        name: String,
+    },
+    /// What passes as it is, and nobody here goes on with.
+    Foreign,
+}
+
+/// What an item's events have told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// That there is one.
+    Bare,
+    /// The beginning of its part.
+    Open,
+    /// All of its text.
+    Said,
+    /// The end of its part.
+    Shut,
+    /// Its end.
+    Done,
 }
 
 impl Held {
     /// The item of this place in the output, with nothing in it.
-    pub(super) fn new(kind: Kind, request_id: &str, place: usize) -> Self {
+    pub(super) fn new(kind: Kind, request_id: &str, at: usize) -> Self {
         let prefix = match kind {
-            Kind::Message => "msg",
-            Kind::Reasoning { .. } => "rs",
-            Kind::Call { .. } => "fc",
+            Kind::Message => "msg_",
+            Kind::Reasoning { .. } => OUR_ITEM,
+            Kind::Call { .. } | Kind::Foreign => "fc_",
         };
-        Self { id: format!("{prefix}_{request_id}_{place}"), kind, text: String::new(), done: false }
+        // The vendor takes ids of at most 64 letters, and may be sent this one.
+        let id = format!("{prefix}{}_{at}", short_id(request_id));
+        Self { id, kind, text: String::new(), stage: Stage::Bare, at, whole: None }
     }
 
     /// As it is written.
     pub(super) fn item(&self) -> Item<'_> {
-        let status = if self.done { "completed" } else { "in_progress" };
+        let done = self.stage == Stage::Done;
+        if let Some(whole) = self.whole.as_deref().filter(|_| done || self.kind == Kind::Foreign) {
+            return Item::Told(whole);
+        }
+        let status = if done { "completed" } else { "in_progress" };
         let id = self.id.as_str();
         match &self.kind {
             Kind::Message => {
-                let content = if self.done { vec![Written::of(&self.text)] } else { Vec::new() };
+                let content = if done { vec![Written::of(&self.text)] } else { Vec::new() };
                 Item::Message { id, status, role: "assistant", content }
             }
             Kind::Reasoning { signature } => {
-                let summary = if self.done && !self.text.is_empty() {
+                let summary = if done && !self.text.is_empty() {
                     vec![Summary::SummaryText { text: &self.text }]
                 } else {
                     Vec::new()
                 };
-                Item::Reasoning { id, summary, encrypted_content: signature.as_deref() }
+                let encrypted_content = signature.as_ref().map(|signature| format!("{OURS}{signature}"));
+                Item::Reasoning { id, summary, encrypted_content }
             }
             Kind::Call { id: call_id, name, .. } => {
-                let arguments = match (self.done, self.text.as_str()) {
+                let arguments = match (done, self.text.as_str()) {
                     (true, "") => "{}",
                     (true, text) => text,
                     (false, _) => "",
                 };
                 Item::FunctionCall { id, status, call_id, name, arguments }
             }
+            // It came with all of it.
+            Kind::Foreign => Item::Message { id, status, role: "assistant", content: Vec::new() },
         }
     }
 }
@@ -75,7 +113,7 @@ pub(super) enum Item<'a> {
         id: &'a str,
         summary: Vec<Summary<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        encrypted_content: Option<&'a str>,
+        encrypted_content: Option<String>,
     },
     FunctionCall {
         id: &'a str,
@@ -84,6 +122,8 @@ pub(super) enum Item<'a> {
         name: &'a str,
         arguments: &'a str,
     },
+    #[serde(untagged)]
+    Told(&'a RawValue),
 }
 
 #[derive(Serialize)]
@@ -130,7 +170,7 @@ impl Status<'_> {
 /// The whole answer. Parameters of the request stand at their defaults: they are not repeated.
 #[derive(Serialize)]
 pub(super) struct Response<'a> {
-    id: String,
+    id: &'a str,
     object: &'static str,
     created_at: u64,
     status: &'static str,
@@ -212,8 +252,7 @@ impl From<Usage> for Tokens {
 
 impl<'a> Response<'a> {
     pub(super) fn new(
-        wording: &'a Wording,
-        model: &'a str,
+        (id, created_at, model): (&'a str, u64, &'a str),
         (output, usage): (&'a [Held], Option<Usage>),
         status: Status<'a>,
     ) -> Self {
@@ -227,16 +266,16 @@ impl<'a> Response<'a> {
             _ => None,
         };
         Self {
-            id: format!("resp_{}", wording.request_id),
+            id,
             object: "response",
-            created_at: wording.created,
+            created_at,
             status: status.word(),
             background: false,
             error,
             incomplete_details: reason.map(|reason| Incomplete { reason }),
             instructions: None,
             max_output_tokens: None,
-            model: if model.is_empty() { &wording.model } else { model },
+            model,
             output: output.iter().map(Held::item).collect(),
             parallel_tool_calls: true,
             previous_response_id: None,
@@ -251,6 +290,11 @@ impl<'a> Response<'a> {
             metadata: Nothing {},
         }
     }
+}
+
+/// The id of an answer of ours.
+pub(super) fn id_of(wording: &Wording) -> String {
+    format!("resp_{}", wording.request_id)
 }
 
 /// Words a complete answer. The vendor knows one choice here: the first is given.
@@ -275,13 +319,16 @@ pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
             _ => {
                 let place = output.len();
                 let held = Held::new(kind, &wording.request_id, place);
-                output.push(Held { text: text.clone(), done: true, ..held });
+                output.push(Held { text: text.clone(), stage: Stage::Done, ..held });
             }
         }
     }
     let finish = choice.map_or(Finish::Stop, |choice| choice.finish);
     let mut out = Vec::with_capacity(1024);
-    let response = Response::new(wording, &answer.model, (&output, answer.usage), Status::Ended(finish));
+    let id = id_of(wording);
+    let model = if answer.model.is_empty() { &wording.model } else { &answer.model };
+    let face = (id.as_str(), wording.created, model.as_str());
+    let response = Response::new(face, (&output, answer.usage), Status::Ended(finish));
     raw::write(&mut out, &response);
     out
 }

@@ -4,9 +4,13 @@
 //!   created ─▶ in_progress ─▶ ( output_item.added ─▶ part.added ─▶ delta … ─▶ done ─▶ part.done ─▶ output_item.done )*
 //!                             ─▶ completed │ incomplete │ failed
 //! ```
+//!
+//! Events of a provider of this dialect pass as they are; what they told is kept, so that items, numbers and the last
+//! event go on from there when another provider has to.
 
-use super::object::{Held, Item, Kind, Response, Status, Summary, Written};
-use crate::dialect::{Complaint, Wording, openai, raw};
+use super::object::{Held, Item, Kind, Response, Stage, Status, Summary, Written, id_of};
+use super::seen::{News, Seen};
+use crate::dialect::{Complaint, Wording, json, openai, raw};
 use crate::domain::chat::{Delta, Finish, Usage};
 use serde::Serialize;
 
@@ -19,10 +23,15 @@ const ITEMS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Writer {
     wording: Wording,
+    id: String,
+    created: u64,
     model: String,
     begun: bool,
     over: bool,
+    /// The number of the next event.
     sequence: u64,
+    /// By how much the numbers of passing events have to be raised, because others were put between them.
+    raised: u64,
     output: Vec<Held>,
     kept: usize,
     usage: Option<Usage>,
@@ -84,11 +93,14 @@ impl Writer {
     #[must_use]
     pub fn new(wording: Wording) -> Self {
         Self {
+            id: id_of(&wording),
+            created: wording.created,
             model: wording.model.clone(),
             wording,
             begun: false,
             over: false,
             sequence: 0,
+            raised: 0,
             output: Vec::new(),
             kept: 0,
             usage: None,
@@ -133,6 +145,80 @@ impl Writer {
         }
     }
 
+    /// Passes a frame as it is, and takes note of what it told.
+    pub fn pass(&mut self, frame: &[u8], deltas: &[Delta], out: &mut Vec<u8>) {
+        self.begun = true;
+        let Some(seen) = Seen::of(frame) else {
+            out.extend_from_slice(frame);
+            return;
+        };
+        self.number(&seen, frame, out);
+        if let Some(face) = seen.response.as_ref().filter(|face| !face.id.0.is_empty()) {
+            face.id.0.as_ref().clone_into(&mut self.id);
+            // Whole seconds; some write them as a decimal.
+            self.created = face.created_at.map_or(self.created, |seconds| seconds as u64);
+            if !face.model.0.is_empty() {
+                face.model.0.as_ref().clone_into(&mut self.model);
+            }
+        }
+        match seen.news() {
+            News::Begun(held) if self.output.len() < ITEMS_MAX => self.output.push(held),
+            News::Stage(stage) => {
+                if let Some(held) =
+                    self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index)
+                {
+                    held.stage = stage;
+                }
+            }
+            News::Done(whole) => {
+                self.kept += whole.get().len();
+                if let Some(held) =
+                    self.output.iter_mut().rev().find(|held| Some(held.at) == seen.output_index)
+                {
+                    held.stage = Stage::Done;
+                    held.whole = Some(whole).filter(|_| self.kept <= KEPT_BYTES_MAX);
+                }
+            }
+            News::Over => self.over = true,
+            News::Begun(_) | News::Nothing => {}
+        }
+        for delta in deltas {
+            match delta {
+                Delta::Text { text, .. } | Delta::Reasoning { text, .. } => {
+                    if let Some(held) = self.output.last_mut() {
+                        self.kept += text.len();
+                        if self.kept <= KEPT_BYTES_MAX {
+                            held.text.push_str(text);
+                        }
+                    }
+                }
+                Delta::Finish { finish, .. } => self.finish = Some(*finish),
+                Delta::Usage(usage) => self.usage = Some(*usage),
+                _ => {}
+            }
+        }
+    }
+
+    /// Appends a frame with its number, which is raised where ours came before it.
+    fn number(&mut self, seen: &Seen<'_>, frame: &[u8], out: &mut Vec<u8>) {
+        let number = seen.sequence_number.and_then(|raw| Some((raw.get(), raw.get().parse::<u64>().ok()?)));
+        let Some((raw, number)) = number else {
+            out.extend_from_slice(frame);
+            return;
+        };
+        if number + self.raised < self.sequence {
+            self.raised = self.sequence - number;
+        }
+        self.sequence = number + self.raised + 1;
+        if self.raised == 0 {
+            out.extend_from_slice(frame);
+            return;
+        }
+        let at = raw.as_ptr().addr() - frame.as_ptr().addr();
+        let new = (number + self.raised).to_string().into_bytes();
+        out.extend_from_slice(&json::replace(frame, &mut [(at..at + raw.len(), new)]));
+    }
+
     /// Appends what is still owed of a complete stream: the ends of the items, and the whole.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.over, true) {
@@ -166,27 +252,30 @@ impl Writer {
             return;
         }
         for kind in ["response.created", "response.in_progress"] {
-            let response = Response::new(&self.wording, &self.model, (&[], None), Status::InProgress);
+            let face = (self.id.as_str(), self.created, self.model.as_str());
+            let response = Response::new(face, (&[], None), Status::InProgress);
             event(&mut self.sequence, kind, Whole { response }, out);
         }
     }
 
     fn whole(&mut self, status: Status<'_>, out: &mut Vec<u8>) {
         let kind = format!("response.{}", status.word());
-        let response = Response::new(&self.wording, &self.model, (&self.output, self.usage), status);
+        let face = (self.id.as_str(), self.created, self.model.as_str());
+        let response = Response::new(face, (&self.output, self.usage), status);
         event(&mut self.sequence, &kind, Whole { response }, out);
     }
 
-    /// The place of the open item of this kind, begun if need be; `None` when there are too many.
+    /// Where in `output` the open item of this kind stands, begun if need be; `None` when there are too many.
     fn ready(&mut self, kind: Kind, out: &mut Vec<u8>) -> Option<usize> {
         self.begin(out);
         let last = self.output.len().wrapping_sub(1);
-        if let Some(held) = self.output.last().filter(|held| !held.done) {
+        if let Some(held) = self.output.last().filter(|held| held.stage != Stage::Done) {
             let same = matches!(
                 (&held.kind, &kind),
                 (Kind::Message, Kind::Message) | (Kind::Reasoning { .. }, Kind::Reasoning { .. })
             );
-            if same {
+            if same && held.stage <= Stage::Open {
+                self.open(last, out);
                 return Some(last);
             }
             // Arguments of several calls may arrive in turns: calls stay open until the end.
@@ -194,28 +283,38 @@ impl Writer {
                 self.close(last, out);
             }
         }
-        let place = self.output.len();
-        if place >= ITEMS_MAX {
+        if self.output.len() >= ITEMS_MAX {
             return None;
         }
-        let held = Held::new(kind, &self.wording.request_id, place);
-        let added = OfItem { output_index: place, item: held.item() };
+        let at = self.output.last().map_or(0, |last| last.at + 1);
+        let held = Held::new(kind, &self.wording.request_id, at);
+        let added = OfItem { output_index: at, item: held.item() };
         event(&mut self.sequence, "response.output_item.added", added, out);
-        let id = &held.id;
+        self.output.push(held);
+        let place = self.output.len() - 1;
+        self.open(place, out);
+        Some(place)
+    }
+
+    /// Begins an item's part, if it has one that has not begun.
+    fn open(&mut self, place: usize, out: &mut Vec<u8>) {
+        let held = &mut self.output[place];
+        if held.stage != Stage::Bare {
+            return;
+        }
+        held.stage = Stage::Open;
         match &held.kind {
             Kind::Message => {
-                let part = OfPart { part: Some(Part::Text(Written::of(""))), ..of_text(id, place) };
+                let part = OfPart { part: Some(Part::Text(Written::of(""))), ..of_text(&held.id, held.at) };
                 event(&mut self.sequence, "response.content_part.added", part, out);
             }
             Kind::Reasoning { .. } => {
                 let part = Some(Part::Thought(Summary::SummaryText { text: "" }));
-                let part = OfPart { part, ..of_thought(id, place) };
+                let part = OfPart { part, ..of_thought(&held.id, held.at) };
                 event(&mut self.sequence, "response.reasoning_summary_part.added", part, out);
             }
-            Kind::Call { .. } => {}
+            Kind::Call { .. } | Kind::Foreign => {}
         }
-        self.output.push(held);
-        Some(place)
     }
 
     fn grow(&mut self, place: usize, more: &str, out: &mut Vec<u8>) {
@@ -224,44 +323,57 @@ impl Writer {
         if self.kept <= KEPT_BYTES_MAX {
             held.text.push_str(more);
         }
+        let (id, at) = (held.id.as_str(), held.at);
         let (kind, of) = match held.kind {
-            Kind::Message => {
-                ("response.output_text.delta", OfPart { logprobs: Some([]), ..of_text(&held.id, place) })
-            }
-            Kind::Reasoning { .. } => ("response.reasoning_summary_text.delta", of_thought(&held.id, place)),
-            Kind::Call { .. } => ("response.function_call_arguments.delta", of_item(&held.id, place)),
+            Kind::Message => ("response.output_text.delta", OfPart { logprobs: Some([]), ..of_text(id, at) }),
+            Kind::Reasoning { .. } => ("response.reasoning_summary_text.delta", of_thought(id, at)),
+            Kind::Call { .. } | Kind::Foreign => ("response.function_call_arguments.delta", of_item(id, at)),
         };
         event(&mut self.sequence, kind, OfPart { delta: Some(more), ..of }, out);
     }
 
-    /// Ends one item, if it has not ended.
+    /// Ends one item, as far as it has not ended.
     fn close(&mut self, place: usize, out: &mut Vec<u8>) {
         let held = &mut self.output[place];
-        if std::mem::replace(&mut held.done, true) {
+        let stage = std::mem::replace(&mut held.stage, Stage::Done);
+        if stage == Stage::Done {
             return;
         }
-        let (id, text, sequence) = (held.id.as_str(), held.text.as_str(), &mut self.sequence);
+        // What it was when it began, it is no more.
+        held.whole = held.whole.take().filter(|_| held.kind == Kind::Foreign);
+        let (id, at, text, sequence) = (held.id.as_str(), held.at, held.text.as_str(), &mut self.sequence);
+        // A part ends if it has begun; what has been said of its end is not said again.
+        let (says, shuts) = (stage == Stage::Open, matches!(stage, Stage::Open | Stage::Said));
         match &held.kind {
             Kind::Message => {
-                let done = OfPart { text: Some(text), logprobs: Some([]), ..of_text(id, place) };
-                event(sequence, "response.output_text.done", done, out);
-                let part = OfPart { part: Some(Part::Text(Written::of(text))), ..of_text(id, place) };
-                event(sequence, "response.content_part.done", part, out);
+                if says {
+                    let done = OfPart { text: Some(text), logprobs: Some([]), ..of_text(id, at) };
+                    event(sequence, "response.output_text.done", done, out);
+                }
+                if shuts {
+                    let part = OfPart { part: Some(Part::Text(Written::of(text))), ..of_text(id, at) };
+                    event(sequence, "response.content_part.done", part, out);
+                }
             }
             Kind::Reasoning { .. } => {
-                let done = OfPart { text: Some(text), ..of_thought(id, place) };
-                event(sequence, "response.reasoning_summary_text.done", done, out);
-                let part = Some(Part::Thought(Summary::SummaryText { text }));
-                let part = OfPart { part, ..of_thought(id, place) };
-                event(sequence, "response.reasoning_summary_part.done", part, out);
+                if says {
+                    let done = OfPart { text: Some(text), ..of_thought(id, at) };
+                    event(sequence, "response.reasoning_summary_text.done", done, out);
+                }
+                if shuts {
+                    let part = Some(Part::Thought(Summary::SummaryText { text }));
+                    let part = OfPart { part, ..of_thought(id, at) };
+                    event(sequence, "response.reasoning_summary_part.done", part, out);
+                }
             }
             Kind::Call { name, .. } => {
                 let arguments = Some(if text.is_empty() { "{}" } else { text });
-                let done = OfPart { name: Some(name), arguments, ..of_item(id, place) };
+                let done = OfPart { name: Some(name), arguments, ..of_item(id, at) };
                 event(sequence, "response.function_call_arguments.done", done, out);
             }
+            Kind::Foreign => {}
         }
-        let done = OfItem { output_index: place, item: held.item() };
+        let done = OfItem { output_index: at, item: held.item() };
         event(sequence, "response.output_item.done", done, out);
     }
 }

@@ -7,6 +7,7 @@ mod table;
 
 use super::chat::Usage;
 use super::pattern::Pattern;
+use super::quick::Seed;
 use std::collections::HashMap;
 pub use table::PRICES_AS_OF;
 
@@ -153,7 +154,7 @@ fn without_version(name: &str) -> Option<&str> {
 #[derive(Debug, Clone, Default)]
 pub struct Prices {
     /// By provider name; a name that is missing is read as a vendor's word.
-    vendors: HashMap<String, Vendor>,
+    vendors: HashMap<String, Vendor, Seed>,
     /// The most specific first.
     own: Vec<(Pattern, Price)>,
 }

@@ -1,8 +1,8 @@
 //! Who may ask now and who must wait: limits per key, address and endpoint, and each key's budget.
 //!
 //! A request takes from every rule that holds for it, or from none: the rules are locked one after the other, the
-//! caller's own first, then the endpoints' in one order for all, checked, and only then changed. What it reserved of
-//! tokens comes back with its [`Hold`].
+//! caller's own first, then the endpoints' in one order for all, checked, and only then changed, in one pass that
+//! allocates nothing. What it reserved of tokens comes back with its [`Hold`].
 
 mod addresses;
 mod hold;
@@ -20,10 +20,11 @@ use crate::domain::budget::{Allowance, Budget};
 use crate::domain::event::Event;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
-use crate::domain::price::Prices;
-use crate::domain::rule::{Refusal, Rule, Standing};
+use crate::domain::quick::Seed;
+use crate::domain::rule::{ROUTES_MAX, Refusal, Rule, Standing};
 use addresses::Addresses;
-use parking_lot::{Mutex, MutexGuard};
+use hold::Own;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,14 +35,12 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Settings {
     /// Every key's name, with what it may use and cost.
     pub keys: Vec<(String, Limits, Option<Allowance>)>,
-    /// Paths of ours or patterns of them, with what all callers together may use there.
+    /// Paths of ours or patterns of them, with what all callers together may use there; at most [`ROUTES_MAX`].
     pub routes: Vec<(String, Limits)>,
     /// What each address may use, when no key is configured.
     pub per_address: Limits,
     /// Wrong keys from one address in a minute.
     pub wrong_keys_per_minute: u64,
-    /// What tokens cost.
-    pub prices: Arc<Prices>,
 }
 
 /// One request, as the meter sees it.
@@ -69,14 +68,13 @@ pub struct Limited {
 /// Counts requests, tokens and money.
 pub struct Meter {
     /// Per key that has a limit or a budget.
-    keys: HashMap<String, Arc<Account>>,
+    keys: HashMap<String, Arc<Account>, Seed>,
     /// In the order in which they are locked.
-    routes: Vec<Route>,
+    routes: Arc<[Route]>,
     /// Guards which addresses are known; `None` when nothing limits them.
     addresses: Option<Arc<Mutex<Addresses>>>,
     /// Guards which addresses have shown wrong keys.
     strangers: Arc<Mutex<Addresses>>,
-    prices: Arc<Prices>,
     observer: Arc<dyn Observer>,
 }
 
@@ -84,8 +82,9 @@ pub struct Meter {
 struct Account {
     /// Guards what was used.
     rule: Arc<Mutex<Rule>>,
-    /// Guards what was spent.
-    budget: Mutex<Option<Budget>>,
+    /// Guards what was spent. A reload that gives a budget or takes it away makes another account: a question under
+    /// way settles where it reserved.
+    budget: Option<Mutex<Budget>>,
 }
 
 struct Route {
@@ -102,8 +101,7 @@ impl Meter {
         let shared = |limits: &Limits| Arc::new(Mutex::new(Rule::new(limits)));
         let keys = settings.keys.iter().filter(|(_, limits, allowance)| limits.any() || allowance.is_some());
         let account = |(name, limits, allowance): &(String, Limits, Option<Allowance>)| {
-            let budget = Mutex::new(allowance.map(|allowance| Budget::new(allowance, today)));
-            (name.clone(), Arc::new(Account { rule: shared(limits), budget }))
+            (name.clone(), Arc::new(Account { rule: shared(limits), budget: whole(*allowance, today) }))
         };
         let route = |(written, limits): &(String, Limits)| {
             let (pattern, written) = (Pattern::new(written), written.clone());
@@ -112,21 +110,13 @@ impl Meter {
         let per_address = settings.per_address;
         let strangers =
             Limits { requests_per_minute: Some(settings.wrong_keys_per_minute), ..Limits::default() };
-        let mut meter = Self {
+        Self {
             keys: keys.map(account).collect(),
-            routes: settings.routes.iter().map(route).collect(),
+            routes: in_order(settings.routes.iter().take(ROUTES_MAX).map(route).collect()),
             addresses: per_address.any().then(|| Arc::new(Mutex::new(Addresses::new(per_address)))),
             strangers: Arc::new(Mutex::new(Addresses::new(strangers))),
-            prices: Arc::clone(&settings.prices),
             observer,
-        };
-        meter.order_routes();
-        meter
-    }
-
-    /// Rules are locked in the order of their addresses: the same for the meters before and after a reload.
-    fn order_routes(&mut self) {
-        self.routes.sort_by_key(|route| Arc::as_ptr(&route.rule).addr());
+        }
     }
 
     /// Goes on where another meter stands: what was used stays used, also where a limit is another one now.
@@ -140,23 +130,32 @@ impl Meter {
         for (name, limits, allowance) in &settings.keys {
             let Some(known) = old.keys.get(name).filter(|_| self.keys.contains_key(name)) else { continue };
             known.rule.lock().resize(limits, now);
-            let mut budget = known.budget.lock();
-            match (&mut *budget, allowance) {
-                (Some(budget), Some(allowance)) => budget.resize(*allowance, today),
-                (budget, allowance) => *budget = allowance.map(|allowance| Budget::new(allowance, today)),
-            }
-            drop(budget);
-            self.keys.insert(name.clone(), Arc::clone(known));
+            let account = match (&known.budget, allowance) {
+                (Some(budget), Some(allowance)) => {
+                    budget.lock().resize(*allowance, today);
+                    Arc::clone(known)
+                }
+                (None, None) => Arc::clone(known),
+                (_, allowance) => {
+                    let rule = Arc::clone(&known.rule);
+                    Arc::new(Account { rule, budget: whole(*allowance, today) })
+                }
+            };
+            self.keys.insert(name.clone(), account);
         }
-        for route in &mut self.routes {
+        let inherit = |route: &Route| {
             let limits = settings.routes.iter().find(|(written, _)| *written == route.written);
             let known = old.routes.iter().find(|known| known.written == route.written);
-            if let (Some((_, limits)), Some(known)) = (limits, known) {
-                known.rule.lock().resize(limits, now);
-                route.rule = Arc::clone(&known.rule);
-            }
-        }
-        self.order_routes();
+            let rule = match (limits, known) {
+                (Some((_, limits)), Some(known)) => {
+                    known.rule.lock().resize(limits, now);
+                    Arc::clone(&known.rule)
+                }
+                _ => Arc::clone(&route.rule),
+            };
+            Route { pattern: route.pattern.clone(), written: route.written.clone(), rule }
+        };
+        self.routes = in_order(self.routes.iter().map(inherit).collect());
         if let (Some(mine), Some(known)) = (&mut self.addresses, &old.addresses) {
             known.lock().resize(settings.per_address, now);
             *mine = Arc::clone(known);
@@ -174,41 +173,23 @@ impl Meter {
     /// [`Limited`] says which limit is reached and when to come back; nothing was taken then.
     pub fn admit(&self, ask: Ask<'_>, now: Instant) -> Result<(Hold, Standing), Limited> {
         let own = match ask.caller {
-            Caller::Key(name) => self.keys.get(name).map(|account| Arc::clone(&account.rule)),
+            Caller::Key(name) => self.keys.get(name).map(|account| Own::Key(Arc::clone(account))),
             Caller::Address(address) => {
-                self.addresses.as_ref().map(|addresses| addresses.lock().of(*address, now))
+                self.addresses.as_ref().map(|addresses| Own::Address(addresses.lock().of(*address, now)))
             }
         };
-        let routes: Vec<Arc<Mutex<Rule>>> = self
-            .routes
-            .iter()
-            .filter(|route| route.pattern.matches(ask.path))
-            .map(|route| Arc::clone(&route.rule))
-            .collect();
-        let admitted = match (&own, routes.as_slice()) {
-            (None, []) => Ok(Standing::default()),
-            (Some(rule), []) | (None, [rule]) => take(&mut [rule.lock()], ask.tokens, now),
-            _ => {
-                let mut all: Vec<_> = own.iter().chain(&routes).map(|rule| rule.lock()).collect();
-                take(&mut all, ask.tokens, now)
-            }
-        };
-        match admitted {
-            Ok(standing) => Ok((Hold::new(own, routes, ask.tokens), standing)),
-            Err(limited) => {
+        let fits = |(place, route): (usize, &Route)| u64::from(route.pattern.matches(ask.path)) << place;
+        let here = self.routes.iter().enumerate().map(fits).fold(0, |all, one| all | one);
+        let hold =
+            Hold::new(own, (here > 0).then(|| Arc::clone(&self.routes)).map(|all| (all, here)), ask.tokens);
+        match hold.take(now) {
+            (None, standing) => Ok((hold, standing)),
+            (Some((refusal, after)), standing) => {
+                hold.forget();
                 self.observer.observe(&Event::Limited { client: ask.caller.key_name().unwrap_or("address") });
-                Err(limited)
+                Err(Limited { refusal, after, standing })
             }
         }
-    }
-
-    /// The money of a caller whose key has a budget; `input` says how many tokens his question cannot exceed.
-    pub fn purse(&self, caller: &Caller, input: impl FnOnce() -> u64) -> Option<Purse> {
-        let account = self.keys.get(caller.key_name()?)?;
-        if account.budget.lock().is_none() {
-            return None;
-        }
-        Some(Purse { account: Arc::clone(account), prices: Arc::clone(&self.prices), input: input() })
     }
 
     /// Somebody at this address showed a key that nobody has. After how much time another one is worth looking at;
@@ -225,18 +206,15 @@ impl Meter {
     }
 }
 
-/// Takes from all of these rules, or from none.
-fn take(rules: &mut [MutexGuard<'_, Rule>], tokens: u64, now: Instant) -> Result<Standing, Limited> {
-    let refused = rules.iter_mut().filter_map(|rule| rule.refuses(tokens, now)).max_by_key(|(_, wait)| *wait);
-    if refused.is_none() {
-        rules.iter_mut().for_each(|rule| rule.take(tokens));
-    }
-    let standing = rules.iter_mut().map(|rule| rule.standing(now));
-    let standing = standing.reduce(Standing::tightest).unwrap_or_default();
-    match refused {
-        None => Ok(standing),
-        Some((refusal, after)) => Err(Limited { refusal, after, standing }),
-    }
+/// An untouched budget.
+fn whole(allowance: Option<Allowance>, today: SystemTime) -> Option<Mutex<Budget>> {
+    allowance.map(|allowance| Mutex::new(Budget::new(allowance, today)))
+}
+
+/// Rules are locked in the order of their addresses: the same for the meters before and after a reload.
+fn in_order(mut routes: Vec<Route>) -> Arc<[Route]> {
+    routes.sort_by_key(|route| Arc::as_ptr(&route.rule).addr());
+    routes.into()
 }
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! open: the whole input at its dearest, and of the output all that is allowed (whole answer) or a step (stream)
-//!   └─ stream: each piece is paid for before it is told; a step more is reserved when the last one is used up
+//!   └─ stream: each piece is paid for before it is told, and money for one more of its like must be there before the
+//!      next one is read; a step more is reserved when the last one is used up
 //! settle: the reservation goes back, and what was used is paid. Dropped without a word, nothing was used.
 //! ```
 
 use super::Account;
 use crate::domain::budget::{Allowance, Exhausted};
 use crate::domain::chat::{Delta, Frame, Usage};
-use crate::domain::price::{Price, Prices};
+use crate::domain::price::Price;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,10 +24,9 @@ pub(in crate::gateway) const WHOLE_TOKENS: u64 = 4_096;
 /// A key's money, as one of its questions carries it.
 #[derive(Clone)]
 pub struct Purse {
-    pub(super) account: Arc<Account>,
-    pub(super) prices: Arc<Prices>,
+    account: Arc<Account>,
     /// Tokens the question cannot exceed.
-    pub(super) input: u64,
+    input: u64,
 }
 
 impl fmt::Debug for Purse {
@@ -53,6 +53,9 @@ pub(in crate::gateway) struct Tab {
     reserved: u64,
     /// Pieces of content heard: none has less than a token.
     pieces: u64,
+    /// Tokens heard, and the most that one frame brought.
+    heard: u64,
+    largest: u64,
 }
 
 /// The budget does not suffice.
@@ -63,16 +66,18 @@ pub(in crate::gateway) struct Broke {
 }
 
 impl Purse {
-    /// Reserves money for asking this provider for this model; `carried` tokens are asked besides the question.
-    /// `None`: nobody knows what that costs, so it is not counted.
+    pub(super) fn new(account: &Arc<Account>, input: u64) -> Self {
+        Self { account: Arc::clone(account), input }
+    }
+
+    /// Reserves money for asking at this price; `carried` tokens are asked besides the question.
     pub(in crate::gateway) fn open(
         &self,
-        (provider, model): (&str, &str),
+        price: Price,
         output: Output,
         carried: u64,
         today: SystemTime,
-    ) -> Result<Option<Tab>, Broke> {
-        let Some(price) = self.prices.of(provider, model) else { return Ok(None) };
+    ) -> Result<Tab, Broke> {
         let input = self.input.saturating_add(carried).saturating_mul(price.input_at_most());
         let (least, most) = match output {
             Output::Stepwise => (1, STEP_TOKENS),
@@ -80,7 +85,8 @@ impl Purse {
         };
         let of = |tokens: u64| input.saturating_add(price.output.saturating_mul(tokens));
         let reserved = self.account.reserve(of(least), of(most), today)?;
-        Ok(Some(Tab { account: Arc::clone(&self.account), price, input, reserved, pieces: 0 }))
+        let account = Arc::clone(&self.account);
+        Ok(Tab { account, price, input, reserved, pieces: 0, heard: 0, largest: 0 })
     }
 }
 
@@ -94,8 +100,20 @@ impl Tab {
         today: impl FnOnce() -> SystemTime,
     ) -> Result<(), Broke> {
         self.pieces += frame.deltas.iter().filter(|delta| Delta::is_content(delta)).count() as u64;
-        let heard = self.pieces.max(said);
-        let needed = self.input.saturating_add(self.price.output.saturating_mul(heard));
+        let heard = self.pieces.max(said).max(self.heard);
+        self.largest = self.largest.max(heard - self.heard);
+        self.heard = heard;
+        self.cover(heard, today)
+    }
+
+    /// Makes sure that the next frame can be paid for, should it be as large as the largest so far.
+    pub(in crate::gateway) fn look_ahead(&mut self, today: impl FnOnce() -> SystemTime) -> Result<(), Broke> {
+        self.cover(self.heard.saturating_add(self.largest), today)
+    }
+
+    /// Makes sure that so much output is paid for.
+    fn cover(&mut self, output: u64, today: impl FnOnce() -> SystemTime) -> Result<(), Broke> {
+        let needed = self.input.saturating_add(self.price.output.saturating_mul(output));
         let Some(missing) = needed.checked_sub(self.reserved).filter(|missing| *missing > 0) else {
             return Ok(());
         };
@@ -126,23 +144,23 @@ impl Drop for Tab {
 
 impl Account {
     fn reserve(&self, least: u64, most: u64, today: SystemTime) -> Result<u64, Broke> {
-        // Without a budget any more: a reload took it away while the question was under way.
-        self.budget.lock().as_mut().map_or(Ok(0), |budget| {
-            let allowance = budget.allowance();
-            let broke = |Exhausted { retry_after }| Broke { allowance, retry_after };
-            budget.reserve(least, most, today).map_err(broke)
-        })
+        // Only an account with a budget makes purses.
+        let Some(budget) = &self.budget else { return Ok(0) };
+        let mut budget = budget.lock();
+        let allowance = budget.allowance();
+        let broke = |Exhausted { retry_after }| Broke { allowance, retry_after };
+        budget.reserve(least, most, today).map_err(broke)
     }
 
     fn settle(&self, reserved: u64, used: u64, today: SystemTime) {
-        if let Some(budget) = &mut *self.budget.lock() {
-            budget.settle(reserved, used, today);
+        if let Some(budget) = &self.budget {
+            budget.lock().settle(reserved, used, today);
         }
     }
 
     fn give_back(&self, reserved: u64) {
-        if let Some(budget) = &mut *self.budget.lock() {
-            budget.give_back(reserved);
+        if let Some(budget) = &self.budget {
+            budget.lock().give_back(reserved);
         }
     }
 }
@@ -151,7 +169,6 @@ impl Account {
 mod tests {
     use super::*;
     use crate::domain::budget::{Budget, Period};
-    use crate::domain::price::Vendor;
     use crate::domain::rule::Rule;
     use parking_lot::Mutex;
     use std::time::UNIX_EPOCH;
@@ -162,42 +179,57 @@ mod tests {
     fn purse(nano_usd: u64, input: u64) -> Purse {
         let budget = Budget::new(Allowance { nano_usd, per: Period::Day }, TODAY);
         let rule = Arc::new(Mutex::new(Rule::default()));
-        let account = Arc::new(Account { rule, budget: Mutex::new(Some(budget)) });
-        let prices = Prices::new([("free".to_owned(), Vendor::Local)], [("m".into(), PRICE)]);
-        Purse { account, prices: Arc::new(prices), input }
+        Purse::new(&Arc::new(Account { rule, budget: Some(Mutex::new(budget)) }), input)
     }
 
     fn spent(purse: &Purse) -> u64 {
-        purse.account.budget.lock().as_mut().map_or(0, |budget| budget.spent(TODAY).1)
+        purse.account.budget.as_ref().map_or(0, |budget| budget.lock().spent(TODAY).1)
     }
 
     fn piece() -> Frame {
         Frame { deltas: vec![Delta::Text { choice: 0, text: "a".to_owned() }], verbatim: None }
     }
 
-    fn open(purse: &Purse, output: Output) -> Result<Option<Tab>, Broke> {
-        purse.open(("p", "m"), output, 0, TODAY)
+    fn open(purse: &Purse, output: Output) -> Result<Tab, Broke> {
+        purse.open(PRICE, output, 0, TODAY)
     }
 
     #[test]
-    fn a_stream_goes_on_to_the_last_token_the_budget_pays_for_and_not_one_further() {
+    fn a_stream_goes_on_to_the_last_token_the_budget_pays_for_and_no_further_one_is_read() {
         // 5 tokens of input at their dearest are 15, then 100 tokens of output.
         let purse = purse(15 + 100 * 10 + 9, 5);
-        let mut tab = open(&purse, Output::Stepwise).ok().flatten().expect("priced and affordable");
+        let mut tab = open(&purse, Output::Stepwise).expect("priced and affordable");
         for token in 1..=100 {
+            assert!(token == 1 || tab.look_ahead(|| TODAY).is_ok(), "token {token} may be read");
             assert!(tab.hear(&piece(), 0, || TODAY).is_ok(), "token {token}");
         }
-        assert!(tab.hear(&piece(), 0, || TODAY).is_err());
+        assert!(tab.look_ahead(|| TODAY).is_err());
         tab.settle(Some(Usage { input: 5, output: 100, estimated: true, ..Usage::default() }), TODAY);
-        assert_eq!(spent(&purse), 10 + 101 * 10, "the last piece was heard, and is paid");
+        assert_eq!(spent(&purse), 10 + 100 * 10, "nothing is overrun");
+    }
+
+    #[test]
+    fn pieces_of_several_tokens_are_looked_for_ahead_and_only_a_larger_one_overruns() {
+        let purse = purse(10 * 10, 0);
+        let mut tab = open(&purse, Output::Stepwise).expect("affordable");
+        for said in [3, 6, 9] {
+            assert!(tab.look_ahead(|| TODAY).is_ok(), "{said}");
+            assert!(tab.hear(&piece(), said, || TODAY).is_ok(), "{said}");
+        }
+        assert!(tab.look_ahead(|| TODAY).is_err(), "one is left, and pieces have three");
+        tab.settle(Some(Usage { output: 9, ..Usage::default() }), TODAY);
+        let mut tab = open(&purse, Output::Stepwise).expect("one token is left");
+        assert!(tab.hear(&piece(), 4, || TODAY).is_err(), "nobody could know: it is heard, and not told");
+        tab.settle(Some(Usage { output: 4, estimated: true, ..Usage::default() }), TODAY);
+        assert_eq!(spent(&purse), 13 * 10);
     }
 
     #[test]
     fn two_streams_share_what_is_there_and_a_whole_answer_needs_all_of_its_bound() {
         let purse = purse(1_000, 0);
-        let first = open(&purse, Output::Stepwise).ok().flatten().expect("affordable");
+        let first = open(&purse, Output::Stepwise).expect("affordable");
         assert!(open(&purse, Output::Whole(69)).is_err(), "32 tokens are reserved");
-        let second = open(&purse, Output::Whole(68)).ok().flatten().expect("to the last cent");
+        let second = open(&purse, Output::Whole(68)).expect("to the last cent");
         assert!(open(&purse, Output::Stepwise).is_err());
         first.settle(None, TODAY);
         second.settle(Some(Usage { output: 3, ..Usage::default() }), TODAY);
@@ -205,11 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_nothing_is_never_refused_and_what_nobody_knows_is_not_counted() {
+    fn what_costs_nothing_is_never_refused() {
         let purse = purse(0, 1_000);
         assert!(open(&purse, Output::Stepwise).is_err());
-        assert!(matches!(purse.open(("free", "x"), Output::Whole(9), 0, TODAY), Ok(Some(_))));
-        assert!(matches!(purse.open(("p", "x"), Output::Whole(9), 0, TODAY), Ok(None)));
+        assert!(purse.open(Price::default(), Output::Whole(9), 0, TODAY).is_ok());
     }
 
     #[test]

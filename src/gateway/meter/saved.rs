@@ -76,8 +76,8 @@ impl Meter {
             })
         };
         let keys = self.keys.iter().filter_map(|(name, account)| {
-            let spent = account.budget.lock().as_mut().map(|budget| {
-                let (began, nano_usd) = budget.spent(today);
+            let spent = account.budget.as_ref().map(|budget| {
+                let (began, nano_usd) = budget.lock().spent(today);
                 Spent { began, nano_usd }
             });
             saved(Scope::Key, name.clone(), &account.rule, spent)
@@ -93,8 +93,7 @@ impl Meter {
     #[must_use]
     pub fn budgets(&self, today: SystemTime) -> Vec<(String, Allowance, u64)> {
         let of = |(name, account): (&String, &Arc<Account>)| {
-            let mut budget = account.budget.lock();
-            let budget = budget.as_mut()?;
+            let mut budget = account.budget.as_ref()?.lock();
             Some((name.clone(), budget.allowance(), budget.spent(today).1))
         };
         let mut budgets: Vec<_> = self.keys.iter().filter_map(of).collect();
@@ -108,8 +107,8 @@ impl Meter {
         for entry in saved {
             let rule = match entry.scope {
                 Scope::Key => self.keys.get(&entry.name).map(|account| {
-                    if let (Some(budget), Some(spent)) = (&mut *account.budget.lock(), entry.spent) {
-                        budget.restore(spent.began, spent.nano_usd, today);
+                    if let (Some(budget), Some(spent)) = (&account.budget, entry.spent) {
+                        budget.lock().restore(spent.began, spent.nano_usd, today);
                     }
                     Arc::clone(&account.rule)
                 }),

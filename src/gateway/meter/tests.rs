@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::domain::budget::Period;
 use crate::domain::chat::Usage;
+use crate::domain::price::Price;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -41,7 +42,6 @@ fn settings() -> Settings {
         routes: Vec::new(),
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 2,
-        ..Settings::default()
     }
 }
 
@@ -233,6 +233,64 @@ fn a_reload_loses_nothing_and_a_request_under_way_settles_where_it_counts() {
 }
 
 #[test]
+fn a_budget_taken_away_and_given_anew_owes_nothing_to_questions_from_before() {
+    let told = |nano_usd: Option<u64>| Settings {
+        keys: vec![(
+            "bot".to_owned(),
+            limits(100, 0, 0),
+            nano_usd.map(|nano_usd| Allowance { nano_usd, per: Period::Day }),
+        )],
+        ..settings()
+    };
+    let (counting, first) = meter(&told(Some(100)));
+    let (now, bot) = (Instant::now(), key("bot"));
+    let ask = |meter: &Meter| meter.admit(Ask { caller: &bot, path: "/", tokens: 0 }, now).expect("room");
+    let next = |told: &Settings, old: &Meter| {
+        let observer = Arc::clone(&counting) as Arc<dyn Observer>;
+        Meter::new(told, observer, UNIX_EPOCH).inheriting(old, told, (now, UNIX_EPOCH))
+    };
+    let price = Price { output: 1, ..Price::default() };
+    let open =
+        |hold: &Hold| hold.purse(|| 0).expect("a budget").open(price, Output::Whole(80), 0, UNIX_EPOCH);
+    let (before, _) = ask(&first);
+    let early = open(&before).expect("affordable");
+    let second = next(&told(None), &first);
+    let (between, standing) = ask(&second);
+    assert!(between.purse(|| 0).is_none());
+    assert_eq!(requests_left(standing), Some(98), "what the limit counted goes on");
+    let third = next(&told(Some(100)), &second);
+    let (after, _) = ask(&third);
+    let late = open(&after).expect("a new budget is whole");
+    early.settle(Some(Usage { output: 80, ..Usage::default() }), UNIX_EPOCH);
+    assert!(open(&after).is_err(), "what the other reserved is still reserved");
+    assert_eq!(third.budgets(UNIX_EPOCH)[0].2, 0, "and nothing was spent of it");
+    late.settle(None, UNIX_EPOCH);
+}
+
+#[test]
+fn every_rule_is_taken_from_or_none_however_many_hold() {
+    let routes = (0..ROUTES_MAX as u64)
+        .map(|place| (format!("/v1/{}*", "*".repeat(place as usize)), limits(200 - place, 0, 0)));
+    let told = Settings {
+        keys: vec![("bot".to_owned(), limits(1_000, 0, 0), None)],
+        routes: routes.collect(),
+        ..settings()
+    };
+    let (_, meter) = meter(&told);
+    let (now, bot) = (Instant::now(), key("bot"));
+    let tightest = 200 - (ROUTES_MAX as u64 - 1);
+    for left in (0..tightest).rev() {
+        assert_eq!(passes(&meter, &bot, "/v1/x", now).map(requests_left), Ok(Some(left)));
+    }
+    for _ in 0..3 {
+        let refused = meter.admit(Ask { caller: &bot, path: "/v1/x", tokens: 0 }, now).map(drop);
+        assert_eq!(refused.map_err(|limited| limited.refusal), Err(Refusal::Requests(tightest)));
+    }
+    let key_alone = passes(&meter, &bot, "/elsewhere", now).map(requests_left);
+    assert_eq!(key_alone, Ok(Some(1_000 - tightest - 1)), "refusals took nothing");
+}
+
+#[test]
 fn a_restart_changes_nothing_for_anybody() {
     let allowance = Allowance { nano_usd: 1_000, per: Period::Day };
     let told = Settings {
@@ -240,7 +298,6 @@ fn a_restart_changes_nothing_for_anybody() {
         routes: vec![("/v1/*".to_owned(), limits(20, 0, 0))],
         per_address: limits(3, 0, 0),
         wrong_keys_per_minute: 1,
-        ..Settings::default()
     };
     let (_, old) = meter(&told);
     let (now, today) = (Instant::now(), UNIX_EPOCH + Duration::from_secs(1_000));
@@ -248,8 +305,8 @@ fn a_restart_changes_nothing_for_anybody() {
         let (hold, _) = old.admit(Ask { caller: &caller, path: "/v1/x", tokens: 90 }, now).expect("room");
         hold.settle(Some(Usage { input: 90, ..Usage::default() }));
     }
-    if let Some(budget) = &mut *old.keys["bot"].budget.lock() {
-        budget.settle(0, 321, today);
+    if let Some(budget) = &old.keys["bot"].budget {
+        budget.lock().settle(0, 321, today);
     }
     let saved = old.snapshot(now, today);
     assert_eq!(saved.len(), 3, "{saved:?}");

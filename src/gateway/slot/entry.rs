@@ -35,8 +35,8 @@ pub(in crate::gateway) struct Entry<'a> {
     pub(super) slot: &'a Slot,
     pub(super) house: &'a House,
     pub(super) model: &'a str,
-    /// Tokens reserved of the provider's own limit, and those used.
-    pub(super) tokens: (u64, u64),
+    /// Tokens reserved of the provider's own limit, and those used; `None`: it was not asked.
+    pub(super) tokens: (u64, Option<u64>),
     pub(super) permits: Option<(Permit, Option<(usize, Permit)>)>,
 }
 
@@ -66,8 +66,9 @@ impl Entry<'_> {
         self.slot.report(self.house, moves);
     }
 
-    /// So many tokens were used; none, until it is said.
-    pub(in crate::gateway) fn used(&mut self, tokens: u64) {
+    /// So many tokens were used. Until it is said, and with `None`, the provider was not asked, and nothing counts
+    /// towards its limit.
+    pub(in crate::gateway) fn used(&mut self, tokens: Option<u64>) {
         self.tokens.1 = tokens;
     }
 
@@ -101,7 +102,10 @@ impl Entry<'_> {
             let state = &mut *state;
             state.in_flight -= 1;
             if let Some(rule) = &mut state.rule {
-                rule.settle(self.tokens.0, self.tokens.1);
+                match self.tokens {
+                    (reserved, Some(used)) => rule.settle(reserved, used),
+                    (reserved, None) => rule.take_back(reserved),
+                }
             }
             state.note(ended, pace, (now, today));
             if of_provider == Outcome::Bad {

@@ -248,7 +248,7 @@ impl Slot {
         }
         state.in_flight += 1;
         state.requests += 1;
-        Entry { slot: self, house, model, tokens: (tokens, 0), permits: Some((provider, of_model)) }
+        Entry { slot: self, house, model, tokens: (tokens, None), permits: Some((provider, of_model)) }
     }
 
     /// Tells of what the breakers did, and wakes the checker when one of them opened. Called without the lock.

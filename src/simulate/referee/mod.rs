@@ -4,6 +4,8 @@ mod anthropic;
 mod gemini;
 mod ollama;
 mod openai;
+mod responses;
+mod schema;
 mod types;
 mod vectors;
 
@@ -15,6 +17,7 @@ use serde_json::Value;
 pub(super) fn judge(vendor: Vendor, body: &Value, model: &str) -> Result<(), Complaint> {
     match vendor {
         Vendor::OpenAi | Vendor::Azure => openai::judge(body, model),
+        Vendor::Responses => responses::judge(body, model),
         Vendor::Anthropic => anthropic::judge(body),
         Vendor::Ollama => ollama::judge(body),
         Vendor::Gemini => gemini::judge(body, model),
@@ -34,7 +37,7 @@ pub(super) fn judge_prompt(body: &Value) -> Result<(), Complaint> {
 /// The refusal of a parameter that this model does not take.
 pub(super) fn not_taken(vendor: Vendor, name: &str) -> Complaint {
     match vendor {
-        Vendor::OpenAi | Vendor::Azure => {
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => {
             let words = format!("Unsupported parameter: '{name}' is not supported with this model.");
             Complaint::invalid(words, Some(name), Some("unsupported_parameter"))
         }

@@ -1,6 +1,7 @@
 //! What OpenAI refuses of a chat request.
 
 use super::super::complaint::Complaint;
+use super::schema::strict;
 use super::types::{Kind, of_openai};
 use super::{items, not_taken};
 use crate::simulate::route::Vendor;
@@ -54,6 +55,19 @@ pub(super) fn judge(body: &Value, model: &str) -> Result<(), Complaint> {
         let words = "Invalid 'tools': empty array. Expected an array with minimum length 1.";
         return Err(Complaint::invalid(words, Some("tools"), Some("empty_array")));
     }
+    for (index, tool) in items(&body["tools"]).iter().enumerate() {
+        let function = &tool["function"];
+        if function["strict"] == true {
+            let what = format!("function '{}'", function["name"].as_str().unwrap_or_default());
+            let place = format!("tools[{index}].function.parameters");
+            strict(&function["parameters"], &what, (&place, "invalid_function_parameters"))?;
+        }
+    }
+    let format = &body["response_format"]["json_schema"];
+    if format["strict"] == true {
+        let what = format!("response_format '{}'", format["name"].as_str().unwrap_or_default());
+        strict(&format["schema"], &what, ("response_format", "invalid_json_schema"))?;
+    }
     for name in ["tool_choice", "parallel_tool_calls"] {
         if !body[name].is_null() && body["tools"].is_null() {
             let words =
@@ -82,13 +96,13 @@ pub(super) fn judge(body: &Value, model: &str) -> Result<(), Complaint> {
 }
 
 /// `o3`, `o4-mini`, `gpt-5`.
-fn reasons(model: &str) -> bool {
+pub(super) fn reasons(model: &str) -> bool {
     let letters = model.as_bytes();
     let series = letters.first() == Some(&b'o') && letters.get(1).is_some_and(u8::is_ascii_digit);
     series || (model.starts_with("gpt-5") && !model.contains("chat"))
 }
 
-fn range(body: &Value, name: &'static str, least: f64, most: f64) -> Result<(), Complaint> {
+pub(super) fn range(body: &Value, name: &'static str, least: f64, most: f64) -> Result<(), Complaint> {
     match body[name].as_f64() {
         Some(number) if number < least || number > most => {
             let words = format!("Invalid '{name}': expected a number between {least} and {most}.");

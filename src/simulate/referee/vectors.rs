@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub(super) fn judge(vendor: Vendor, body: &Value) -> Result<(), Complaint> {
     match vendor {
-        Vendor::OpenAi | Vendor::Azure => openai(body),
+        Vendor::OpenAi | Vendor::Azure | Vendor::Responses => openai(body),
         Vendor::Gemini => gemini(body),
         Vendor::Ollama | Vendor::Anthropic => ollama(body),
     }

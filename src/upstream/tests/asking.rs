@@ -51,7 +51,8 @@ fn post(upstream: &Upstream, path: &'static str) -> Result<u16, crate::domain::f
         Outgoing { path: path.into(), body: b"{}".to_vec().into(), dropped: Vec::new(), unwrap_tool: None };
     let last = Bound::new(SystemClock.now() + LONG, Fault::TotalTimeout);
     let question = question();
-    let asked = Asked { model: "m-1", question: &question, passed: &[], head_within: LONG };
+    let target = Dialect::OpenAiChat;
+    let asked = Asked { target, model: "m-1", question: &question, passed: &[], head_within: LONG };
     upstream.post(&outgoing, &asked, &call(), last).map(|(incoming, _)| incoming.status)
 }
 
