@@ -21,6 +21,7 @@ mod names;
 mod pages;
 mod plain;
 mod redacted;
+pub mod reply;
 mod requests;
 mod shelf;
 mod sockets;
