@@ -86,8 +86,12 @@ struct Incoming {
 
 /// Buffers up to this are kept for the next bytes.
 const KEEP_BYTES_MAX: usize = 4 << 10;
-/// A body's room grows from this, doubling, up to its length: what is only announced costs nothing.
+/// A body's room grows from this, doubling, until it is believed: what is only announced costs nothing.
 const BODY_ROOM_MIN: usize = 16 << 10;
+/// A body is believed to be as long as it says when this much of it has come, and one part in [`BODY_BELIEVED_PARTS`]. It
+/// is given all of its room then: pages that nothing was written to cost nothing, and a body that grows on is copied.
+const BODY_BELIEVED_MIN: usize = 64 << 10;
+const BODY_BELIEVED_PARTS: usize = 16;
 
 impl Connection {
     /// A new connection, at `now`.
@@ -234,7 +238,7 @@ impl Connection {
     /// Bytes of memory held for this connection.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.buffer.capacity() + self.incoming.as_ref().map_or(0, |incoming| incoming.body.capacity())
+        self.buffer.capacity() + self.incoming.as_ref().map_or(0, Incoming::held)
     }
 
     /// Where the next bytes of a large body may be put without a detour; then call [`Connection::filled`].
@@ -247,7 +251,9 @@ impl Connection {
         let missing = usize::try_from(missing).ok()?;
         let body = &mut incoming.body;
         if body.capacity() == body.len() {
-            body.reserve_exact(missing.min(body.len().max(BODY_ROOM_MIN)));
+            let come = body.len();
+            let believed = come >= BODY_BELIEVED_MIN.max(missing / BODY_BELIEVED_PARTS);
+            body.reserve_exact(if believed { missing } else { missing.min(come.max(BODY_ROOM_MIN)) });
         }
         Some(body)
     }
@@ -360,6 +366,14 @@ impl Connection {
 }
 
 impl Incoming {
+    /// Of a body of known length only what has come is in use of its room.
+    fn held(&self) -> usize {
+        match self.decoder {
+            Decoder::Length(_) => self.body.len(),
+            Decoder::Chunked(_) => self.body.capacity(),
+        }
+    }
+
     /// Takes the body's part of `bytes`; what follows the body is left.
     fn take<'a>(&mut self, bytes: &'a [u8], limits: &Limits) -> &'a [u8] {
         match self.decoder.take(bytes, &mut self.body, limits) {
@@ -572,17 +586,23 @@ mod tests {
         assert!(matches!(connection.feed(head, now), Step::Head));
         assert!(matches!(connection.screened(), Step::Wait));
         assert!(connection.held() < 1024);
-        let mut sent = 0;
+        let (mut sent, mut rooms) = (0, Vec::new());
         let step = loop {
             let room = connection.room().expect("a body is under way");
+            let believed = sent >= 16_000_000 / 16;
+            assert!(room.capacity() <= if believed { 16_000_000 } else { (2 * sent).max(32 << 10) });
+            rooms.push(room.capacity());
             let count = (room.capacity() - room.len()).min(100_000);
             room.extend(std::iter::repeat_n(b'x', count));
             sent += count;
             match connection.filled(count, now) {
-                Step::Wait => assert!(connection.held() <= (2 * sent).max(32 << 10)),
+                Step::Wait => assert_eq!(connection.held(), sent),
                 step => break step,
             }
         };
+        rooms.dedup();
+        assert_eq!(rooms.last(), Some(&16_000_000), "and is moved no more: {rooms:?}");
+        assert!(rooms.len() < 9, "{rooms:?}");
         let Step::Request(ready) = step else { panic!("complete, so a request") };
         assert_eq!(ready.request.body.len(), 16_000_000);
         assert!(matches!(connection.answered(now), Step::Wait));
