@@ -14,13 +14,18 @@ pub(super) fn serve() -> Told {
 
 #[cfg(test)]
 mod tests {
-    use super::super::errors::{CALLER_LEFT, class_of, statuses};
+    use super::super::errors::{CALLER_LEFT, Problem, class_of, statuses};
+    use super::super::listener;
     use super::super::table::{Endpoint, Row, TABLE};
     use super::DOCUMENT;
+    use crate::domain::limit::Left;
+    use crate::domain::rule::Standing;
     use crate::domain::words::Dialect;
+    use crate::gateway::ports::{Cached, Trail, Tried};
     use crate::server::Refusal;
     use serde_json::Value;
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).expect("it is JSON")
@@ -75,6 +80,7 @@ mod tests {
     fn words_of(row: &Row) -> &'static str {
         match row.dialect {
             _ if row.endpoint == Endpoint::Completions => "Completions",
+            _ if matches!(row.endpoint, Endpoint::Models | Endpoint::Model) => "Models",
             Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => "OpenAi",
             Dialect::Anthropic => "Anthropic",
             Dialect::Ollama | Dialect::OllamaGenerate => "Ollama",
@@ -137,11 +143,78 @@ mod tests {
         let mut found = BTreeSet::new();
         references(&document, &mut found);
         let mut parts = BTreeSet::new();
-        for kind in ["schemas", "responses", "parameters"] {
+        for kind in ["schemas", "responses", "parameters", "headers"] {
             let names = document["components"][kind].as_object().expect("parts").keys();
             parts.extend(names.map(|name| format!("#/components/{kind}/{name}")));
         }
         assert_eq!(found, parts.iter().map(String::as_str).collect());
+    }
+
+    /// The fields an answer may have beyond what HTTP asks of every server.
+    fn fields(row: &Row) -> BTreeSet<&'static str> {
+        let trail = Trail {
+            attempts: vec![Tried {
+                provider: "p".into(),
+                model: "m".into(),
+                outcome: "200".into(),
+                took: Duration::ZERO,
+            }],
+            served: Some(("p".to_owned(), "m".to_owned())),
+            deduplicated: true,
+            cached: Some(Cached::Hit(Duration::ZERO)),
+            dropped: vec!["seed".to_owned()],
+            ..Trail::default()
+        };
+        let left = Some(Left { limit: 1, remaining: 1, reset: Duration::ZERO });
+        let standing = Standing { requests: left, tokens: left };
+        let mut fields = listener::id_headers(row.dialect, "r");
+        if matches!(row.endpoint, Endpoint::Models | Endpoint::Model) {
+            fields = listener::id_headers(Dialect::Anthropic, "r");
+        }
+        if row.method == "POST" {
+            fields.extend(listener::trail_headers(&trail));
+            fields.extend(listener::limit_headers(&standing));
+        }
+        fields.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The fields that a response of the document names.
+    fn named<'a>(document: &'a Value, response: &'a Value) -> BTreeSet<&'a str> {
+        let place = response["$ref"].as_str().map_or("", |place| place.trim_start_matches('#'));
+        let response =
+            if place.is_empty() { response } else { document.pointer(place).expect("it is there") };
+        response["headers"].as_object().expect("fields").keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn every_field_an_answer_may_have_is_told_and_no_other() {
+        let document = document();
+        for row in TABLE {
+            for (status, response) in operation(&document, row)["responses"].as_object().expect("responses") {
+                let told = named(&document, response);
+                if status == "200" {
+                    assert_eq!(told, fields(row), "{}", row.path);
+                    continue;
+                }
+                assert!(told.is_superset(&listener_ids(row)), "{} {status}", row.path);
+                if response["$ref"].is_null() {
+                    continue;
+                }
+                // Errors are told once for all endpoints that word them alike.
+                for problem in
+                    [401, 405, 429].map(|status| Problem::new(status, "x").response(row.dialect, "r"))
+                {
+                    let sent =
+                        problem.headers.iter().map(|(name, _)| *name).filter(|name| *name != "Content-Type");
+                    assert!(sent.collect::<BTreeSet<_>>().is_subset(&told), "{} {status}", row.path);
+                }
+                assert!(fields(row).is_subset(&told), "{} {status}", row.path);
+            }
+        }
+    }
+
+    fn listener_ids(row: &Row) -> BTreeSet<&'static str> {
+        listener::id_headers(row.dialect, "r").into_iter().map(|(name, _)| name).collect()
     }
 
     /// The page's table of endpoints; `HAPAX_REWRITE=1 cargo test --lib openapi` writes it anew.

@@ -254,7 +254,7 @@ impl Answer {
             Some(schema) => cut(&example(schema, &digest, 0).to_string().replace("\",\"", "\", \"")),
             None => rest(sentence(&question.model, about, behaviour.tokens), begun, behaviour.onward),
         };
-        if let (None, Some(max)) = (behaviour.tokens, question.output_max)
+        if let Some(max) = question.output_max
             && max < answer.text.len()
         {
             answer.text.truncate(max);
