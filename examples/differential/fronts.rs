@@ -1,7 +1,9 @@
 //! Three front doors on ports of their own, each before somebody who tells what he was asked.
 
 use hapax::clock::SystemClock;
-use hapax::server::{self, Exchange, Handler, Lane, Limits, Refusal, Request, Response, Server, normal_form};
+use hapax::server::{
+    self, Exchange, Handler, Lane, Limits, Refusal, Request, Response, Server, Turned, normal_form,
+};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -75,7 +77,7 @@ impl Handler for Echo {
         exchange.send(Response { status: 200, headers: vec![(SAW, told)], body: Vec::new() });
     }
 
-    fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {
+    fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
         Response { status: refusal.status(), ..Response::default() }
     }
 }

@@ -2,18 +2,24 @@
 
 use super::State;
 use super::listener::Fields;
-use crate::server::{Headers, Request, Response};
+use super::table;
+use crate::server::{Headers, Response};
 
-/// The answer to a browser that asks before it asks (Fetch standard, CORS preflight).
-pub(super) fn preflight(state: &State, request: &Request) -> Response {
-    let mut headers = fields(state, &request.headers);
-    headers.push(("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS".to_owned()));
-    headers.push((
-        "Access-Control-Allow-Headers",
-        "Authorization, Cache-Control, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
-            .to_owned(),
-    ));
-    headers.push(("Access-Control-Max-Age", "600".to_owned()));
+/// What the whole server takes (RFC 9110, section 9.3.7).
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+
+/// The answer to who asks what he may ask, be it a browser before it asks (Fetch standard, CORS preflight).
+pub(super) fn preflight(path: &str) -> Response {
+    let headers = vec![
+        ("Allow", table::by_path(path).map_or(METHODS, |(row, _)| table::allow(row)).to_owned()),
+        ("Access-Control-Allow-Methods", METHODS.to_owned()),
+        (
+            "Access-Control-Allow-Headers",
+            "Authorization, Cache-Control, Content-Type, X-API-Key, X-Request-ID, X-Hapax-Deduplicate, X-Hapax-Provider"
+                .to_owned(),
+        ),
+        ("Access-Control-Max-Age", "600".to_owned()),
+    ];
     Response { status: 204, headers, body: Vec::new() }
 }
 

@@ -40,7 +40,7 @@ use crate::domain::words::{Dialect, OddCharacters};
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::Caller;
-use crate::server::{Exchange, Handler, Head, Lane, Pass, Refusal, Request, Response};
+use crate::server::{Exchange, Handler, Head, Headers, Lane, Pass, Refusal, Request, Response, Turned};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -216,31 +216,11 @@ impl Handler for Api {
             Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
             Err(problem) => problem,
         };
-        let request_id = self.ids.of(&head.headers);
-        let facts = Facts {
-            method: &head.method,
-            path: &head.path,
-            headers: &head.headers,
-            request_id: &request_id,
-            client: door::address(head.peer, &head.headers, &state.trusted_proxies),
-            received: self.clock.now(),
-            bytes_in: 0,
-        };
-        let row = table::by_path(&head.path);
-        let dialect = row.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, &head.headers));
-        let mut response = problem.response(dialect, &request_id);
-        response.headers.extend(cors::fields(&state, &head.headers));
-        let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
-        self.record(&facts, Told::problem(problem, dialect), &sent, None);
-        Err(response)
+        Err(self.turn_away(&state, &Turned::head(head, self.clock.now()), problem))
     }
 
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
         let (number, state) = self.state.read().clone();
-        if &*request.method == "OPTIONS" {
-            exchange.send(cors::preflight(&state, &request));
-            return;
-        }
         let Request { method, path, query, headers, body, peer, received, pass } = request;
         let request_id = self.ids.of(&headers);
         let facts = Facts {
@@ -252,6 +232,12 @@ impl Handler for Api {
             received,
             bytes_in: body.len() as u64,
         };
+        if &*method == "OPTIONS" {
+            let mut told = Told::response(cors::preflight(&path));
+            let status = self.send(&state, &facts, &mut told, exchange);
+            let sent = Sent { status, bytes: exchange.bytes_out(), refused: true };
+            return self.record(&facts, told, &sent, None);
+        }
         let known = pass::place(pass, number);
         let admitted = self.admit(&state, (&method, &path), &headers, peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
@@ -273,10 +259,36 @@ impl Handler for Api {
         self.record(&facts, told, &sent, key);
     }
 
-    fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response {
-        let dialect = path.and_then(table::by_path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
-        let request_id = self.ids.of(&crate::server::Headers::default());
-        Problem::of_refusal(refusal).response(dialect, &request_id)
+    fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response {
+        let problem = Problem::of_refusal(refusal);
+        match turned {
+            Some(turned) => self.turn_away(&self.state(), turned, problem),
+            // Nobody has asked anything: there is nothing to tell of.
+            None => problem.response(Dialect::Hapax, &self.ids.of(&Headers::default())),
+        }
+    }
+}
+
+impl Api {
+    /// The answer to a request that no worker will see; everyone is told of it.
+    fn turn_away(&self, state: &State, turned: &Turned<'_>, problem: Problem) -> Response {
+        let request_id = self.ids.of(turned.headers);
+        let facts = Facts {
+            method: turned.method,
+            path: turned.path.unwrap_or_default(),
+            headers: turned.headers,
+            request_id: &request_id,
+            client: door::address(turned.peer, turned.headers, &state.trusted_proxies),
+            received: turned.received,
+            bytes_in: 0,
+        };
+        let row = table::by_path(facts.path);
+        let dialect = row.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, facts.headers));
+        let mut response = problem.response(dialect, &request_id);
+        response.headers.extend(cors::fields(state, turned.headers));
+        let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
+        self.record(&facts, Told::problem(problem, dialect), &sent, None);
+        response
     }
 }
 

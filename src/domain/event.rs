@@ -181,9 +181,14 @@ pub enum Event<'a> {
         /// The endpoint's label.
         endpoint: &'static str,
     },
-    /// An HTTP request is over. Every `Arrived` is followed by one; refusals at the door come without.
+    /// An HTTP request is over. Every `Arrived` is followed by one, or by a `Lost`.
     Answered(Record<'a>),
-    /// The door refused a request before any endpoint saw it.
+    /// Whoever served an HTTP request panicked. A `Refused` tells what it came to.
+    Lost {
+        /// The endpoint's label.
+        endpoint: &'static str,
+    },
+    /// An HTTP request was turned away, before any endpoint saw it or because its endpoint panicked.
     Refused(Record<'a>),
     /// A request was answered from another one's flight.
     Deduplicated,

@@ -15,6 +15,7 @@ use super::head::{Parsed, Scan, Understood, parse};
 use super::limits::Limits;
 use super::message::{Head, Manner, Pass, Request};
 use super::refusal::Refusal;
+use super::turned::Turned;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -203,18 +204,21 @@ impl Connection {
         self.phase == Phase::Head && self.buffer.is_empty()
     }
 
-    /// What a refusal of the request under way must heed: its path, when it was understood so far, and the manner of
-    /// the connection's last answer.
+    /// What is known of the request under way, for who refuses it, and the manner of the connection's last answer.
     #[must_use]
-    pub fn understood(&self) -> (Option<&str>, Manner) {
-        match &self.incoming {
-            Some(Incoming { parsed: Parsed { head, manner, .. }, .. }) => {
-                (Some(&head.path), Manner { keep_alive: false, ..*manner })
-            }
-            None => {
-                (self.refused.path.as_deref(), Manner { head_only: self.refused.head_only, ..Manner::LAST })
-            }
+    pub fn understood(&self) -> (Turned<'_>, Manner) {
+        if let Some(Incoming { parsed: Parsed { head, manner, .. }, .. }) = &self.incoming {
+            return (Turned::head(head, self.since), Manner { keep_alive: false, ..*manner });
         }
+        let Understood { method, path, headers, head_only } = &self.refused;
+        let turned = Turned {
+            method: method.as_deref().unwrap_or_default(),
+            path: path.as_deref(),
+            headers,
+            peer: self.peer,
+            received: self.since,
+        };
+        (turned, Manner { head_only: *head_only, ..Manner::LAST })
     }
 
     /// Bytes of memory held for this connection.
@@ -325,7 +329,9 @@ impl Connection {
         self.phase = Phase::Over;
         self.buffer = Vec::new();
         if let Some(Incoming { parsed: Parsed { head, manner, .. }, .. }) = self.incoming.take() {
-            self.refused = Understood { path: Some(head.path), head_only: manner.head_only };
+            let Head { method, path, headers, .. } = head;
+            let head_only = manner.head_only;
+            self.refused = Understood { method: Some(method), path: Some(path), headers, head_only };
         }
         Step::Refuse(refusal)
     }

@@ -140,8 +140,12 @@ pub struct Parsed {
 /// What the answer to a refused head needs to know of it.
 #[derive(Debug, Default)]
 pub struct Understood {
+    /// The method.
+    pub method: Option<Method>,
     /// The target's path in its normal form, or as it came when it has none.
     pub path: Option<String>,
+    /// The header fields.
+    pub headers: Headers,
     /// HEAD: the answer has no body.
     pub head_only: bool,
 }
@@ -168,13 +172,16 @@ pub fn parse(
     understood.head_only = method == "HEAD";
     let raw = request.path.unwrap_or_default();
     let target = normal_form(method, raw.as_bytes()).inspect_err(|_| {
+        understood.method = Some(Method::from(method));
         understood.path = raw.split('?').next().map(str::to_owned);
     })?;
     let old = request.version == Some(0);
-    let (facts, framing, headers) = match fields(bytes, request.headers, old, limits) {
+    let mut headers = Headers::default();
+    let (facts, framing) = match fields(bytes, request.headers, (old, limits), &mut headers) {
         Ok(fields) => fields,
         Err(refusal) => {
-            understood.path = Some(target.path);
+            let (method, path) = (Some(Method::from(method)), Some(target.path));
+            *understood = Understood { method, path, headers, head_only: understood.head_only };
             return Err(refusal);
         }
     };
@@ -192,24 +199,30 @@ pub fn parse(
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })
 }
 
+/// Reads the fields into `all`, also where they do not fit together.
 fn fields(
     bytes: &[u8],
     headers: &[httparse::Header<'_>],
-    old: bool,
-    limits: &Limits,
-) -> Result<(Facts, Framing, Headers), Refusal> {
+    (old, limits): (bool, &Limits),
+    all: &mut Headers,
+) -> Result<(Facts, Framing), Refusal> {
     if headers.len() > limits.headers_max {
         return Err(Refusal::TooManyHeaders);
     }
     let mut facts = Facts::default();
     let mut spans = Vec::with_capacity(headers.len());
+    let mut read = Ok(());
     for header in headers {
-        facts.read(header.name, header.value)?;
         spans.push(Span { name: place(bytes, header.name.as_bytes()), value: place(bytes, header.value) });
+        if read.is_ok() {
+            read = facts.read(header.name, header.value);
+        }
     }
+    *all = Headers::new(bytes.to_vec(), spans);
+    read?;
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
-    Ok((facts, framing, Headers::new(bytes.to_vec(), spans)))
+    Ok((facts, framing))
 }
 
 /// Where `part` lies in `whole`, of which it is a part. An empty part may lie anywhere.

@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::line::{Line, Linger, Work};
 use super::message::{Manner, Response};
 use super::refusal::Refusal;
+use super::turned::Turned;
 use super::{Handler, Lane};
 use crate::clock::Clock;
 use parking_lot::Mutex;
@@ -154,15 +155,15 @@ impl Hub {
                 Step::Request(ready) => match self.dispatch(line, work, ready) {
                     Some((back, manner, refusal)) => {
                         work = back;
-                        let response =
-                            self.word(refusal, work.ready.take().as_ref().map(|ready| &*ready.request.path));
+                        let ready = work.ready.take();
+                        let response = self.word(refusal, ready.as_deref().map(Turned::request));
                         self.reply(line, &mut work, &response, manner)?
                     }
                     None => return Err(After::Elsewhere),
                 },
                 Step::Refuse(refusal) => {
-                    let (path, manner) = work.connection.understood();
-                    let response = self.word(refusal, path);
+                    let (turned, manner) = work.connection.understood();
+                    let response = self.word(refusal, Some(turned));
                     self.reply(line, &mut work, &response, manner)?
                 }
                 Step::Close => return Err(After::Remove),
@@ -177,8 +178,9 @@ impl Hub {
     /// Asks the handler about a complete head.
     fn screen(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some((head, manner)) = work.connection.head() else { return Err(After::Remove) };
-        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head)))
-            .unwrap_or_else(|_| Err(self.word(Refusal::Panicked, Some(&head.path))));
+        let screened = catch_unwind(AssertUnwindSafe(|| self.handler.screen(head))).unwrap_or_else(|_| {
+            Err(self.word(Refusal::Panicked, Some(Turned::head(head, self.clock.now()))))
+        });
         match screened {
             Ok(pass) => work.connection.passes(pass),
             Err(response) => {
@@ -252,7 +254,7 @@ impl Hub {
     /// Says that no worker came in time.
     pub(super) fn waited_too_long(&self, line: &Line, work: &mut Work) -> Result<Step, After> {
         let Some(ready) = work.ready.take() else { return Err(After::Remove) };
-        let response = self.word(Refusal::QueueWait, Some(&ready.request.path));
+        let response = self.word(Refusal::QueueWait, Some(Turned::request(&ready)));
         self.reply(line, work, &response, ready.manner)
     }
 
@@ -287,11 +289,16 @@ impl Hub {
         let Some(ready) = work.ready.take() else { return Err(After::Remove) };
         let Ready { request, manner } = *ready;
         self.gauges.workers_busy.fetch_add(1, Ordering::Relaxed);
-        let path = request.path.clone();
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let received = request.received;
         let mut exchange = Exchange::new(self, line, out, manner);
-        let _ = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
         let end = exchange.conclude();
         self.gauges.workers_busy.fetch_sub(1, Ordering::Relaxed);
+        // Told and counted also where it is too late to say so to the caller.
+        let apology = (handled.is_err() || end == End::Unanswered).then(|| {
+            self.word(Refusal::Panicked, Some(Turned::handed_over(&method, &path, line.peer, received)))
+        });
         match end {
             End::Keep => Ok(work.connection.answered(self.clock.now())),
             End::Close => {
@@ -302,29 +309,8 @@ impl Hub {
                 cut(line);
                 Err(After::Remove)
             }
-            End::Unanswered => {
-                let response = self.word(Refusal::Panicked, Some(&path));
-                self.reply(line, work, &response, manner)
-            }
+            End::Unanswered => self.reply(line, work, &apology.unwrap_or_default(), manner),
         }
-    }
-
-    /// The handler's words for a refusal, which is counted.
-    pub(super) fn word(&self, refusal: Refusal, path: Option<&str>) -> Response {
-        self.gauges.count(refusal);
-        catch_unwind(AssertUnwindSafe(|| self.handler.refuse(refusal, path)))
-            .unwrap_or_else(|_| Response { status: refusal.status(), ..Response::default() })
-    }
-
-    /// An answer as bytes, in one piece.
-    pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512 + response.body.len());
-        let extent = Extent::whole(response.status, response.body.len());
-        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
-        if !manner.head_only && extent != Extent::Nothing {
-            out.extend_from_slice(&response.body);
-        }
-        out
     }
 
     /// Answers without a worker: in one send, or not at all.

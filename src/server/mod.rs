@@ -28,6 +28,7 @@ mod reminder;
 mod target;
 #[cfg(test)]
 mod tests;
+mod turned;
 
 pub use connection::{Connection, Ready, Step};
 pub use exchange::{Exchange, Gone};
@@ -37,6 +38,7 @@ pub use message::{Head, Headers, Manner, Method, Pass, Request, Response};
 pub use refusal::{REASONS, Refusal};
 pub use reminder::{MakeOpening, Opening};
 pub use target::{Target, normal_form};
+pub use turned::Turned;
 
 use crate::clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -83,8 +85,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers a request, on a worker of its lane. An end without an answer counts as a panic.
     fn handle(&self, request: Request, exchange: &mut Exchange<'_>);
 
-    /// Words a refusal. `path` is `None` when it was not understood.
-    fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response;
+    /// Words a refusal. `turned` is `None` when nothing was asked yet: there are too many connections.
+    fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response;
 }
 
 /// A front door in service. Dropping it ends everything without waiting; [`Server::join`] waits.

@@ -97,8 +97,13 @@ impl Handler for Scripted {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, path: Option<&str>) -> Response {
-        text(refusal.status(), &format!("{} {}", refusal.reason(), path.unwrap_or("-")))
+    fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response {
+        let path = turned.and_then(|turned| turned.path);
+        let id = turned.and_then(|turned| turned.headers.get("X-Id")).unwrap_or_default();
+        let known = format!("{} {id}", turned.map_or("nobody", |turned| turned.method));
+        let mut response = text(refusal.status(), &format!("{} {}", refusal.reason(), path.unwrap_or("-")));
+        response.headers.push(("X-Known", known));
+        response
     }
 }
 
@@ -366,6 +371,26 @@ fn an_unfinished_stream_never_looks_complete() {
         let end = old.stream.read_to_end(&mut bytes).expect_err("a reset, not an end");
         assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     }
+    assert_eq!(rig.rejected(Refusal::Panicked), 2, "the panics, too late as they were to be told");
+}
+
+#[test]
+fn who_is_turned_away_is_known_by_all_that_was_understood_of_him() {
+    let limits = Limits { body_bytes_max: 10, header_bytes_max: 200, ..Limits::default() };
+    let rig = rig(limits);
+    for (wire, known) in [
+        ("PUT /a HTTP/1.1\r\nHost: x\r\nX-Id: 7\r\nContent-Length: 11\r\n\r\n", "PUT 7"),
+        ("PUT /a HTTP/1.1\r\nHost: x\r\nX-Id: 7\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n", "PUT 7"),
+        ("PUT /a HTTP/1.1\r\nX-Id: 7\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "PUT 7"),
+        ("GET /../a HTTP/1.1\r\nX-Id: 7\r\n\r\n", "GET "),
+        ("GET /panic HTTP/1.1\r\nHost: x\r\nX-Id: 7\r\n\r\n", "GET "),
+        ("junk\r\n\r\n", " "),
+    ] {
+        let mut caller = rig.call();
+        caller.say(wire);
+        let (head, _) = caller.answer();
+        assert!(head.contains(&format!("\r\nX-Known: {known}\r\n")), "{wire}: {head}");
+    }
 }
 
 #[test]
@@ -564,7 +589,7 @@ fn a_peer_is_known_by_its_address() {
             assert_eq!(request.headers.iter().collect::<Vec<_>>(), [("Host", "x")]);
             exchange.send(text(204, ""));
         }
-        fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {
+        fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
             text(refusal.status(), "")
         }
     }

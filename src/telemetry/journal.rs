@@ -46,7 +46,8 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::OverBudget { .. }
         | Event::Unpriced { .. }
         | Event::Used { .. }
-        | Event::Arrived { .. } => {}
+        | Event::Arrived { .. }
+        | Event::Lost { .. } => {}
     }
 }
 

@@ -166,6 +166,7 @@ impl Metrics {
     pub(super) fn count(&self, event: &Event<'_>) {
         match event {
             Event::Arrived { endpoint } => self.http.active.with(&[endpoint], |active| active.inc()),
+            Event::Lost { endpoint } => self.http.active.with(&[endpoint], |active| active.dec()),
             Event::Answered(record) => {
                 self.http.active.with(&[record.endpoint], |active| active.dec());
                 self.answered(record);

@@ -68,6 +68,7 @@ fn a_browser_of_an_allowed_origin_may_ask() {
     assert!(
         preflight.header("access-control-allow-headers").is_some_and(|names| names.contains("Authorization"))
     );
+    assert_eq!(preflight.header("allow"), Some("POST, OPTIONS"));
     let allowed = rig.ask("POST", CHAT, &[origin], HELLO);
     assert_eq!(allowed.header("access-control-allow-origin"), Some("https://app.example"));
     let other = rig.ask("POST", CHAT, &[("Origin", "https://evil.example")], HELLO);
@@ -171,4 +172,37 @@ fn a_reload_refuses_nobody_and_changes_who_is_asked() {
     rig.wait_for_metric("hapax_config_reloads_total{result=\"success\"} 1");
     // Counted once the answer has left; counters survive the reload.
     rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 2");
+}
+
+#[test]
+fn who_is_turned_away_at_the_door_is_told_of_like_anybody_else() {
+    let rig = Rig::with(&[OPENAI], "server: {body_bytes_max: 1KiB, cors_origins: ['https://app.example']}\n");
+    let fields = [("X-Request-ID", "mine.1"), ("Origin", "https://app.example")];
+    let large = rig.ask("POST", CHAT, &fields, &"x".repeat(1025));
+    assert_eq!((large.status, large.header("x-request-id")), (413, Some("mine.1")));
+    assert_eq!(large.header("access-control-allow-origin"), Some("https://app.example"));
+    let asked = rig.ask("OPTIONS", CHAT, &[("X-Request-ID", "mine.2")], "");
+    assert_eq!((asked.status, asked.header("x-request-id")), (204, Some("mine.2")));
+    let [no_host, strange] =
+        [&b"GET /health HTTP/1.1\r\n\r\n"[..], b"GET /health HTTP/3.0\r\n\r\n"].map(|bytes| {
+            let mut conversation = rig.connect();
+            conversation.raw(bytes);
+            conversation.answer()
+        });
+    assert_eq!((no_host.status, strange.status), (400, 505));
+    for (endpoint, status) in [(CHAT, 413), (CHAT, 204), ("/health", 400), ("other", 505)] {
+        rig.wait_for_metric(&format!(
+            "hapax_http_requests_total{{endpoint=\"{endpoint}\",status=\"{status}\"}} 1"
+        ));
+    }
+    let ids = [&large, &asked, &strange].map(|answer| answer.header("x-request-id").map(str::to_owned));
+    let log = rig.logged();
+    let told: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for (id, status, method) in [(&ids[0], 413, "POST"), (&ids[1], 204, "OPTIONS"), (&ids[2], 505, "")] {
+        let lines: Vec<_> = told.iter().filter(|line| line["request_id"].as_str() == id.as_deref()).collect();
+        assert_eq!(lines.len(), 1, "{id:?} in {log}");
+        assert_eq!((&lines[0]["status"], &lines[0]["method"]), (&status.into(), &method.into()));
+        assert_eq!(lines[0]["client"], "127.0.0.1");
+    }
 }

@@ -1,7 +1,9 @@
 //! A server that tells what it was asked, in its answers and in a log.
 
 use hapax::clock::Clock;
-use hapax::server::{Exchange, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server};
+use hapax::server::{
+    Exchange, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server, Turned,
+};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
@@ -51,7 +53,7 @@ impl Handler for Echo {
         exchange.send(text(200, line));
     }
 
-    fn refuse(&self, refusal: Refusal, _: Option<&str>) -> Response {
+    fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
         text(refusal.status(), refusal.reason().to_owned())
     }
 }
