@@ -141,7 +141,8 @@ mod tests {
     fn pages_meet_without_a_gap_in_either_direction_and_say_when_there_is_more() {
         let ids = ["a", "b", "c", "d", "e"];
         let id = |id: &str| Some(id.to_owned());
-        let rows: [(usize, Option<String>, Option<String>, &[&str], bool); 7] = [
+        type Row<'a> = (usize, Option<String>, Option<String>, &'a [&'a str], bool);
+        let rows: [Row<'_>; 7] = [
             (2, None, None, &["a", "b"], true),
             (2, None, id("b"), &["c", "d"], true),
             (2, None, id("d"), &["e"], false),

@@ -431,7 +431,7 @@ def responses_image_and_bound(kind):
     image = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "auto"}
     content = [{"type": "input_text", "text": "What is this?"}, image]
     items = [{"role": "user", "content": content}]
-    answer = an_openai().responses.create(model=f"{kind}-m!tokens=40", input=items, max_output_tokens=16)
+    answer = an_openai().responses.create(model=f"{kind}-m!tokens=40,bounded", input=items, max_output_tokens=16)
     same((answer.status, answer.incomplete_details.reason), ("incomplete", "max_output_tokens"))
 
 

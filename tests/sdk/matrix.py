@@ -279,7 +279,7 @@ def reasoning(front, model, stream):
 def stop(front, model, stream):
     same(front.ask(model, stream).stop, "stop")
     # Responses takes no smaller bound.
-    same(front.ask(f"{model}!tokens=40", stream, most=16).stop, "length")
+    same(front.ask(f"{model}!tokens=40,bounded", stream, most=16).stop, "length")
 
 
 def usage(front, model, stream):
