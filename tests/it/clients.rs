@@ -58,7 +58,7 @@ fn errors_about_models_are_in_the_words_of_who_asks() {
     let locked = Rig::with(&KINDS, KEYS);
     let answer = locked.ask("GET", "/v1/models", &[VERSION], "");
     assert_eq!((answer.status, &answer.json()["error"]["type"]), (401, &json!("authentication_error")));
-    assert_eq!(locked.get("/v1/models").json()["error"]["code"], "invalid_api_key");
+    assert_eq!(locked.get("/v1/models").json()["error"]["code"], "missing_api_key");
 }
 
 #[test]
