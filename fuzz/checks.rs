@@ -4,8 +4,10 @@
 use hapax::config;
 use hapax::dialect::{self, Complaint, Defaults, Reader, Wording, Writer, ndjson, sse};
 use hapax::domain::chat::{Content, Frame};
+use hapax::domain::redact::{Mode, NAMES, Redaction, Rule, named};
 use hapax::domain::words::{Dialect, OddCharacters, Subject};
 use hapax::server::{Connection, Limits, Step, normal_form};
+use hapax::upstream::reply::{self as replies, Framing, Part};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -26,6 +28,8 @@ pub const ALL: &[(&str, Check, usize)] = &[
     ("gemini", gemini, 2),
     ("own", own, 2),
     ("lookups", lookups, 2),
+    ("reply", reply, 1),
+    ("redact", redact, 2),
     ("config", config, 0),
 ];
 
@@ -144,7 +148,9 @@ fn plainly(mut wire: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = wire.windows(2).position(|pair| pair == b"\r\n")?;
-        let line = std::str::from_utf8(wire[..end].split(|byte| *byte == b';').next()?).ok()?;
+        let line = std::str::from_utf8(wire[..end].split(|byte| *byte == b';').next()?)
+            .ok()?
+            .trim_end_matches([' ', '\t']);
         if !line.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -432,4 +438,211 @@ pub fn config(data: &[u8]) {
     if let Err(problems) = config::parse("fuzz.yaml", text, &env) {
         assert!(!problems.to_string().is_empty());
     }
+}
+
+/// An answer as it was read: its status, its body, and how many bytes it was; `None` when it was refused or cut off.
+type Heard = Option<(u16, Vec<u8>, usize)>;
+
+/// What is made of an answer that comes in these pieces, and then the connection's end.
+fn heard<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Heard {
+    let (mut input, mut used, mut head, mut body) = (Vec::new(), 0, None, Vec::new());
+    let mut framing = Framing::UntilClose;
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        if head.is_none() {
+            let Some((found, length)) = replies::head(&input).ok()? else { continue };
+            framing = Framing::of(&found);
+            head = Some(found.status);
+            used = length;
+        }
+        loop {
+            match framing.next(&input[used..]).ok()? {
+                // As a reader with a small buffer does.
+                Part::Body(amount) => {
+                    let amount = amount.min(7);
+                    body.extend_from_slice(&input[used..used + amount]);
+                    framing.took(amount);
+                    used += amount;
+                }
+                Part::Between(amount) => used += amount,
+                Part::Wanting | Part::Over => break,
+            }
+        }
+    }
+    framing.close().ok()?;
+    head.map(|status| (status, body, used))
+}
+
+/// A provider's answer is one answer however it arrives: no byte of it is made up, and none behind it is taken.
+pub fn reply(data: &[u8]) {
+    let (size, data) = pieces(data);
+    let whole = heard(std::iter::once(data));
+    assert_eq!(whole, heard(data.chunks(size)), "in pieces of {size}: {}", data.escape_ascii());
+    let Some((status, body, used)) = whole else { return };
+    assert!((200..1000).contains(&status) && used <= data.len() && body.len() <= used);
+    let (head, begin) = replies::head(data).expect("it was read").expect("it was complete");
+    let end = match Framing::of(&head) {
+        Framing::Over => begin,
+        Framing::Length(length) => begin + usize::try_from(length).expect("it was there"),
+        Framing::ChunkLine => {
+            // A reader of few words comes to the same body.
+            assert_eq!(plainly(&data[begin..]), Some(body));
+            return;
+        }
+        _ => data.len(),
+    };
+    assert_eq!((&data[begin..end], end), (&body[..], used), "{}", data.escape_ascii());
+}
+
+/// Every built-in rule, and some that are hard on whoever holds back too little.
+fn lookout() -> &'static Arc<dialect::redact::Lookout> {
+    static LOOKOUT: OnceLock<Arc<dialect::redact::Lookout>> = OnceLock::new();
+    LOOKOUT.get_or_init(|| dialect::redact::Lookout::new(redaction().clone()))
+}
+
+fn redaction() -> &'static Redaction {
+    static RULES: OnceLock<Redaction> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let built_in = NAMES.iter().filter_map(|name| Some((*name, named(name)?)));
+        let own = [("x", "(?i)ab+c|b(?:ab)*d"), ("y", r"^q|<[^>]{1,30}>|z\bz|e$")];
+        let own = own
+            .iter()
+            .filter_map(|(name, text)| Some((*name, hapax::domain::redact::Pattern::new(text).ok()?)));
+        let rules: Vec<Rule> = built_in
+            .chain(own)
+            .map(|(name, pattern)| Rule {
+                name: name.to_owned(),
+                pattern,
+                replace: format!("\u{ab}{name}\u{bb}"),
+                on_requests: true,
+                on_answers: true,
+            })
+            .collect();
+        Redaction::of(Mode::Enforce, &rules, |_| true).expect("they are small").expect("there are some")
+    })
+}
+
+/// Where a text is told: what a provider calls it, and where a caller finds it.
+#[derive(Clone, Copy)]
+struct Told {
+    dialect: Dialect,
+    /// What is said before.
+    begin: &'static str,
+    frame: &'static str,
+    place: &'static str,
+    /// The text stands in JSON that stands in a text.
+    arguments: bool,
+}
+
+const TOLD: [Told; 6] = [
+    Told {
+        dialect: Dialect::OpenAiChat,
+        begin: "",
+        frame: r#"data: {"choices":[{"index":0,"delta":{"content":TEXT}}]}"#,
+        place: "/choices/0/delta/content",
+        arguments: false,
+    },
+    Told {
+        dialect: Dialect::OpenAiChat,
+        begin: "",
+        frame: r#"data: {"choices":[{"index":0,"delta":{"reasoning_content":TEXT}}]}"#,
+        place: "/choices/0/delta/reasoning_content",
+        arguments: false,
+    },
+    Told {
+        dialect: Dialect::OpenAiChat,
+        begin: r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"i","function":{"name":"f","arguments":""}}]}}]}"#,
+        frame: r#"data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":TEXT}}]}}]}"#,
+        place: "/choices/0/delta/tool_calls/0/function/arguments",
+        arguments: true,
+    },
+    Told {
+        dialect: Dialect::Anthropic,
+        begin: r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        frame: r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":TEXT}}"#,
+        place: "/delta/text",
+        arguments: false,
+    },
+    Told {
+        dialect: Dialect::Anthropic,
+        begin: r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"i","name":"f","input":{}}}"#,
+        frame: r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":TEXT}}"#,
+        place: "/delta/partial_json",
+        arguments: true,
+    },
+    Told {
+        dialect: Dialect::Ollama,
+        begin: "",
+        frame: r#"{"message":{"role":"assistant","content":TEXT},"done":false}"#,
+        place: "/message/content",
+        arguments: false,
+    },
+];
+
+/// The stream of a provider that says a text in pieces, after the rules, as its caller puts it together again.
+fn told_in_pieces(told: Told, pieces: &[&str]) -> String {
+    let mut reader = Reader::new(told.dialect, told.dialect, None);
+    let mut redactor = dialect::redact::Redactor::new(lookout());
+    let mut frames = Vec::new();
+    let said = pieces
+        .iter()
+        .map(|piece| told.frame.replace("TEXT", &serde_json::to_string(piece).expect("a text is JSON")));
+    for frame in std::iter::once(told.begin.to_owned()).chain(said) {
+        reader.feed(format!("{frame}\n\n").as_bytes());
+        while let Ok(Some(frame)) = reader.next() {
+            redactor.frame(frame, &mut frames);
+        }
+    }
+    redactor.end(&mut frames);
+    let mut writer = Writer::new(told.dialect, Wording::default());
+    let mut out = Vec::new();
+    frames.iter().for_each(|frame| writer.frame(frame, &mut out));
+    let mut said = String::new();
+    for line in String::from_utf8(out).expect("frames are text").lines() {
+        let json = line.strip_prefix("data: ").unwrap_or(line);
+        let frame: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        said.push_str(frame.pointer(told.place).and_then(|text| text.as_str()).unwrap_or_default());
+    }
+    said
+}
+
+/// A text is cut where the cut may be, every `size` bytes.
+fn cut(text: &str, size: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let at = (size..=rest.len()).find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
+        let (piece, others) = rest.split_at(at);
+        pieces.push(piece);
+        rest = others;
+    }
+    pieces
+}
+
+/// A stream, wherever it is cut, says what the whole text says after the rules, and nothing they find is left.
+pub fn redact(data: &[u8]) {
+    const TEXT_BYTES_MAX: usize = 900; // of what may be held back, 1 KiB
+    let (mut ways, data) = Ways::of(data);
+    let told = ways.one(&TOLD);
+    let size = 1 + ways.pick(30);
+    let text = String::from_utf8_lossy(&data[..data.len().min(TEXT_BYTES_MAX / 3)]);
+    let rules = &redaction().rules;
+    let (mut scratch, mut counts) = (rules.scratch(), rules.counts());
+    let expected = rules.apply(&text, &mut scratch, &mut counts).into_owned();
+    let said = if told.arguments {
+        let arguments = serde_json::json!({ "a": text, "b": [1, text] }).to_string();
+        let said = told_in_pieces(told, &cut(&arguments, size));
+        let read: serde_json::Value =
+            serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(read["a"], read["b"][1], "{text:?} in pieces of {size}");
+        read["a"].as_str().unwrap_or_default().to_owned()
+    } else {
+        told_in_pieces(told, &cut(&text, size))
+    };
+    assert_eq!(said, expected, "{text:?} in pieces of {size}");
+    let body = serde_json::json!({ "messages": [{ "content": text, "arguments": "{" }] }).to_string();
+    let request = dialect::redact::request(lookout(), body.as_bytes(), &mut rules.counts());
+    let request = request.unwrap_or_else(|| body.into_bytes());
+    let read: serde_json::Value = serde_json::from_slice(&request).expect("it stays JSON");
+    assert_eq!(read["messages"][0]["content"], expected.as_str());
 }

@@ -102,10 +102,10 @@ pub(super) fn serve(
 
 /// The body without what the rules take out: whatever follows sees nothing else, flights and kept answers included.
 fn redacted(api: &Api, state: &State, body: Vec<u8>) -> Vec<u8> {
-    let Some(redaction) = &state.redaction else { return body };
-    let mut counts = redaction.rules.counts();
-    let new = dialect::redact::request(redaction, &body, &mut counts);
-    for (rule, times) in redaction.rules.names().iter().zip(counts).filter(|(_, times)| *times > 0) {
+    let Some(lookout) = &state.lookout else { return body };
+    let mut counts = lookout.counts();
+    let new = dialect::redact::request(lookout, &body, &mut counts);
+    for (rule, times) in lookout.names().iter().zip(counts).filter(|(_, times)| *times > 0) {
         api.pulse.observe(&Event::Redacted { rule, on: "requests", times });
     }
     new.unwrap_or(body)

@@ -33,9 +33,10 @@ use record::{Facts, Sent};
 pub use sources::Sources;
 
 use crate::clock::Clock;
+use crate::dialect::redact::Lookout;
+use crate::domain::budget::Allowance;
 use crate::domain::key::{Key, Keyring};
 use crate::domain::price::Prices;
-use crate::domain::redact::Redaction;
 use crate::domain::words::{Dialect, OddCharacters};
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
@@ -62,7 +63,7 @@ pub struct State {
     /// What becomes of characters in requests that no text has.
     pub odd_characters: OddCharacters,
     /// What is taken out of requests.
-    pub redaction: Option<Redaction>,
+    pub lookout: Option<Arc<Lookout>>,
     /// Whether the log tells what was asked and answered.
     pub prompts: bool,
     /// Who may say for whom he asks.
@@ -127,6 +128,12 @@ impl Api {
 
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Every key's budget by its name, and what of it was spent in this period, in nano-USD.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(String, Allowance, u64)> {
+        self.state().meter.budgets(self.clock.today())
     }
 
     fn seconds_since_1970(&self) -> u64 {

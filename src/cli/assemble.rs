@@ -4,6 +4,7 @@ use super::{books, exposition};
 use crate::api::{self, Api, Network, Pulse, Sources, State};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
+use crate::dialect::redact::Lookout;
 use crate::domain::key::{Hash, Key, Keyring};
 use crate::domain::pattern::Pattern;
 use crate::domain::redact::{Redaction, Rule};
@@ -245,7 +246,7 @@ fn in_service(
         prices: Arc::new(settings.prices()),
         keyring: Keyring::new(settings.keys.iter().map(key).collect()),
         odd_characters: settings.odd_characters,
-        redaction: redaction(settings, |rule| rule.on_requests)?,
+        lookout: redaction(settings, |rule| rule.on_requests)?.map(Lookout::new),
         prompts: settings.logging.prompts,
         trusted_proxies: settings.server.trusted_proxies.iter().map(network).collect(),
         cors_origins: settings.cors_origins.clone(),

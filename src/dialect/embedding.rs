@@ -4,15 +4,15 @@
 //! are [`gemini`]'s business, Anthropic has none. Same dialect: the caller's bytes with `model` replaced, and the
 //! provider's bytes back.
 
+use super::door::Door;
 use super::openai::untranslatable;
 use super::{Body, Invalid, Outgoing, Wording, gemini, judged, raw};
 use crate::domain::chat::{Answer, Content, Usage};
 use crate::domain::embedding::{Embedding, Vector};
 use crate::domain::failure::{Failure, Fault};
-use crate::domain::words::{Dialect, Gist, Marks, Subject, Words};
+use crate::domain::words::{Dialect, Gist, Subject, Words};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// Texts in one request; OpenAI's own bound.
 pub const TEXTS_MAX: usize = 2048;
@@ -24,20 +24,15 @@ const INPUT: &str = "must be a string, or an array of strings or of tokens, and 
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    let mut gist = Gist { subject: Subject::Embedding, ..Gist::default() };
-    let mut marks = Marks::default();
-    let mut input = None;
-    let text = raw::text_of(&body)?;
-    raw::fields(text, |key, value| {
+    let door = Door {
+        dialect,
+        unless_said: Gist { subject: Subject::Embedding, ..Gist::default() },
+        fields: &["input", "model", "encoding_format"],
+        needs: Some("input"),
+    };
+    let (gist, words) = door.open(body, |gist, key, value| {
         match key {
-            "model" => {
-                raw::once(&mut marks.model, raw::range(text, value), key)?;
-                gist.model = Some(raw::string(value, key)?);
-            }
-            "input" => {
-                raw::once(&mut input, raw::range(text, value), key)?;
-                count(value)?;
-            }
+            "input" => drop(count(value)?),
             "encoding_format" if !raw::is_null(value) => {
                 gist.base64 = match raw::string(value, key)?.as_str() {
                     "float" => false,
@@ -49,14 +44,11 @@ pub fn open(dialect: Dialect, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
         }
         Ok(())
     })?;
-    if input.is_none() {
-        return Err(raw::invalid("input", "is required"));
-    }
     // A vector of another model is not a worse answer but a wrong one: nobody guesses here.
-    if gist.model.as_ref().is_none_or(String::is_empty) {
+    if gist.model.is_none() {
         return Err(raw::invalid("model", "is required"));
     }
-    Ok((gist, Words { dialect, body: Arc::new(body), marks }))
+    Ok((gist, words))
 }
 
 /// How many texts an `input` has. Tokens are numbers: a list of them is one text. Some of each is nothing.
@@ -342,7 +334,6 @@ mod tests {
             (r#"{"input":"x"}"#, "model"),
             (r#"{"model":"","input":"x"}"#, "model"),
             (r#"{"model":"m","input":"x","encoding_format":"int8"}"#, "encoding_format"),
-            (r#"{"model":"m","input":"x","input":"y"}"#, "input"),
         ];
         for (body, param) in rows {
             let invalid = open(OPENAI, body.as_bytes().to_vec()).expect_err(body);

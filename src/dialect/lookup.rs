@@ -3,14 +3,14 @@
 //! They are passed to a provider of that vendor as they are; where there is none, the endpoint has an answer of its
 //! own, which is worded here too.
 
+use super::door::Door;
 use super::{Body, Invalid, Outgoing, anthropic, decode, raw, said};
 use crate::domain::chat::{Answer, Chat, Content, Part, Usage};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::usage::{self, tokens_of};
-use crate::domain::words::{Dialect, Gist, Marks, Subject, Words};
+use crate::domain::words::{Dialect, Gist, Subject, Words};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// What every message costs beside its text.
 const MESSAGE_TOKENS: u64 = 4;
@@ -25,22 +25,23 @@ pub fn open(subject: Subject, body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
     if subject == Subject::Tokens {
         return anthropic::open_count(body);
     }
-    let mut gist = Gist { subject, ..Gist::default() };
-    let mut marks = Marks::default();
-    let text = raw::text_of(&body)?;
-    raw::fields(text, |key, value| {
-        if key == "model" || key == "name" && gist.model.is_none() {
+    let door = Door {
+        dialect: Dialect::Ollama,
+        unless_said: Gist { subject, ..Gist::default() },
+        fields: &["model", "name"],
+        needs: None,
+    };
+    let (gist, words) = door.open(body, |gist, key, value| {
+        // The older spelling, which the vendor reads where there is no model.
+        if key == "name" && gist.model.is_none() {
             gist.model = Some(raw::string(value, key)?).filter(|model| !model.is_empty());
-        }
-        if key == "model" {
-            raw::once(&mut marks.model, raw::range(text, value), key)?;
         }
         Ok(())
     })?;
     if gist.model.is_none() {
         return Err(raw::invalid("model", "is required"));
     }
-    Ok((gist, Words { dialect: Dialect::Ollama, body: Arc::new(body), marks }))
+    Ok((gist, words))
 }
 
 /// Makes the provider's request: the caller's bytes with the model replaced.

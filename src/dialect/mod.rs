@@ -7,6 +7,8 @@
 
 pub mod anthropic;
 mod body;
+mod calls;
+mod door;
 mod embedding;
 pub mod gemini;
 pub mod hapax;
@@ -222,7 +224,7 @@ pub fn ask(
     if (target, words.dialect, so_far) == (Dialect::Ollama, Dialect::OllamaGenerate, None) {
         return Ok(ollama::pass_generate(words, model));
     }
-    let outgoing = if words.dialect == target && !signed_elsewhere(words) {
+    let outgoing = if words.dialect == target {
         match target {
             Dialect::OpenAiChat => openai::pass(words, gist, model, so_far),
             Dialect::Anthropic => anthropic::pass(words, gist, (model, &defaults.quirks), so_far),
@@ -237,7 +239,7 @@ pub fn ask(
 }
 
 /// Whether thoughts of another vendor's are in a conversation, signed by it or by nobody: Anthropic accepts its own
-/// signatures only, so they have to be taken out, and the conversation cannot pass as it is.
+/// signatures only, so they have to be taken out.
 fn signed_elsewhere(words: &Words) -> bool {
     let marks = ["\"gemini:", "\"openai:", "\"signature\":\"\"", "\"signature\": \"\""];
     let signed = |text: &str| marks.iter().any(|mark| text.contains(mark));

@@ -72,6 +72,9 @@ const REFUSALS: [&str; 14] = [
 /// compatible endpoint.
 const NO_BEGINNING: [&str; 3] = ["prefill", "expected last role", "end with a user"];
 
+/// How Anthropic says that a turn with tools cannot go on with thinking, as it did not begin with it.
+const UNTHOUGHT: &str = "must start with a thinking block";
+
 /// Applies what is known of a provider.
 pub(super) fn fit(mut outgoing: Outgoing, quirks: &Quirks) -> Outgoing {
     if let Some(bound) = quirks.output_bound {
@@ -116,6 +119,9 @@ pub fn yielding(target: Dialect, outgoing: &Outgoing, failure: &Failure) -> Opti
         again.body = anthropic::without_prefill(&outgoing.body.joined())?.into();
         remember(&mut again.dropped, "prefill");
         return Some(again);
+    }
+    if words.contains(UNTHOUGHT) {
+        return leave_out(&mut again, &["thinking"]).then_some(again);
     }
     if failure.fault == Fault::Untranslatable {
         return (words.contains("does not support thinking") && leave_out(&mut again, &["think"]))
@@ -378,6 +384,15 @@ mod tests {
             &anthropic("thinking.type: \"enabled\" is not supported for this model."),
             r#"{"model":"m","output_config":{"format":{}}}"#,
             &["thinking", "effort"],
+        );
+        expect(
+            Dialect::Anthropic,
+            r#"{"model":"m","thinking":{"type":"enabled","budget_tokens":2000},"messages":[]}"#,
+            &anthropic(
+                "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks).",
+            ),
+            r#"{"model":"m","messages":[]}"#,
+            &["thinking"],
         );
         expect(
             Dialect::Ollama,

@@ -6,7 +6,8 @@ use super::agent;
 use super::faults;
 use super::line::{Bound, Dialling, Line};
 use super::names::Names;
-use super::plain::{self, Plain, is_json};
+use super::plain::{self, Plain};
+use super::reply::is_json;
 use super::requests::Sending;
 use super::wait::Waits;
 use crate::clock::Clock;
@@ -16,8 +17,8 @@ use crate::gateway::cancel::{Cancel, Hook};
 use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
-use ureq::http::HeaderMap;
-use ureq::http::header::CONTENT_TYPE;
+use ureq::http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
+use ureq::http::{HeaderMap, Version};
 use ureq::{Agent, BodyReader, Error, SendBody};
 
 /// What is reserved for a body on the word of its `Content-Length`.
@@ -75,11 +76,11 @@ impl Way {
 
     fn ask(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Answered, Fault> {
         match self {
-            Self::Plain(plain) => plain.send(request, line).map(|(heard, body)| Answered {
-                status: heard.status,
-                is_json: heard.is_json,
-                waits: heard.waits,
-                length: heard.length,
+            Self::Plain(plain) => plain.send(request, line).map(|(head, body)| Answered {
+                status: head.status,
+                is_json: head.is_json,
+                waits: head.waits,
+                length: head.length,
                 body: Body::Plain(body),
             }),
             Self::Ureq(agent) => {
@@ -92,6 +93,9 @@ impl Way {
                     }
                 };
                 let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
+                if !is_framed(head.version, &head.headers) {
+                    return Err(Fault::Garbage);
+                }
                 Ok(Answered {
                     status: head.status.as_u16(),
                     is_json: says_json(&head.headers),
@@ -111,6 +115,17 @@ struct Answered {
     waits: Waits,
     length: Option<u64>,
     body: Body,
+}
+
+/// Whether the body is framed in a way that cannot be read in two: ureq takes any list that has `chunked` in it, and goes
+/// by the length when it is not there.
+fn is_framed(version: Version, headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => version == Version::HTTP_11 && only.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn says_json(headers: &HeaderMap) -> bool {

@@ -7,8 +7,8 @@
 //!                        └── dialect::read_* ◀───┘
 //! ```
 //!
-//! No thread, no lock across a call, no redirect, no proxy of the environment. A call that is cancelled ends
-//! wherever it waits, except in the machine's name resolver.
+//! No thread but for looking up a name, no lock across a call, no redirect, no proxy of the environment. A call that is
+//! cancelled ends wherever it waits.
 
 mod agent;
 mod ears;
@@ -21,6 +21,8 @@ mod names;
 mod pages;
 mod plain;
 mod redacted;
+mod refused;
+pub mod reply;
 mod requests;
 mod shelf;
 mod sockets;
@@ -47,6 +49,7 @@ use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
+use refused::Refusals;
 use requests::Requests;
 use std::fmt;
 use std::sync::Arc;
@@ -73,6 +76,7 @@ pub struct Upstream {
     requests: Requests,
     keys: Keys,
     hush: Hush,
+    refusals: Refusals,
     way: Way,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
@@ -124,7 +128,7 @@ impl Upstream {
     ) -> Result<Self, String> {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
-        let names = Names::new(Arc::clone(&clock));
+        let names = Names::new(Arc::clone(&clock), settings.connect_timeout);
         let way = Way::to(settings, names, Arc::clone(&clock))?;
         let defaults = Defaults {
             max_tokens: settings.max_tokens,
@@ -153,6 +157,7 @@ impl Upstream {
             requests,
             keys,
             hush,
+            refusals: Refusals::default(),
             way,
             clock,
             memory,
@@ -187,23 +192,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    /// As [`Upstream::post`], and where a parameter is refused that the provider does not take, once more without it.
-    fn post_yielding(
-        &self,
-        outgoing: &mut Outgoing,
-        asked: &Asked<'_>,
-        call: &Call,
-        last: Bound,
-    ) -> Result<(Incoming, Bound), Failure> {
-        let failure = match self.post(outgoing, asked, call, last) {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
-        };
-        let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
-        *outgoing = again;
-        self.post(outgoing, asked, call, last)
     }
 
     /// The provider's own word for a model.

@@ -1,6 +1,6 @@
 //! A provider whose answers are looked through before anybody hears them: callers, followers and the cache alike.
 
-use crate::dialect::redact::{self, Redactor};
+use crate::dialect::redact::{self, Lookout, Redactor};
 use crate::domain::chat::{Answer, Frame, Usage};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 /// Who is told how often a rule found something.
 #[derive(Clone)]
 struct Teller {
-    redaction: Redaction,
+    lookout: Arc<Lookout>,
     observer: Arc<dyn Observer>,
 }
 
 impl Teller {
     fn tell(&self, counts: &[u64]) {
-        for (rule, times) in self.redaction.rules.names().iter().zip(counts) {
+        for (rule, times) in self.lookout.names().iter().zip(counts) {
             if *times > 0 {
                 self.observer.observe(&Event::Redacted { rule, on: "answers", times: *times });
             }
@@ -37,23 +37,23 @@ impl Redacted {
     /// Puts the rules before a provider.
     #[must_use]
     pub fn new(inner: Arc<dyn Provider>, redaction: Redaction, observer: Arc<dyn Observer>) -> Self {
-        Self { inner, teller: Teller { redaction, observer } }
+        Self { inner, teller: Teller { lookout: Lookout::new(redaction), observer } }
     }
 }
 
 impl Provider for Redacted {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
         let chat = attempt.question.gist.subject == Subject::Chat;
-        let redaction = &self.teller.redaction;
+        let lookout = &self.teller.lookout;
         Ok(match self.inner.ask(attempt, call)? {
             Reply::Whole { mut answer, dropped } if chat => {
-                let mut counts = redaction.rules.counts();
-                redact::answer(redaction, &mut answer, &mut counts);
+                let mut counts = lookout.counts();
+                redact::answer(lookout, &mut answer, &mut counts);
                 self.teller.tell(&counts);
                 Reply::Whole { answer, dropped }
             }
             Reply::Stream { frames, dropped } => {
-                let (redactor, teller) = (Redactor::new(redaction), self.teller.clone());
+                let (redactor, teller) = (Redactor::new(lookout), self.teller.clone());
                 let ready = VecDeque::new();
                 let frames = Box::new(Watched { inner: frames, redactor, teller, ready, ended: false });
                 Reply::Stream { frames, dropped }

@@ -185,3 +185,26 @@ fn a_bare_curl_works_as_in_ollamas_manual_and_a_browsers_form_does_not() {
     assert_eq!(rig.ask("POST", "/api/generate", &[form, origin], body).status, 415);
     assert_eq!(rig.ask("POST", "/v1/responses", &[form], r#"{"input":"Hello"}"#).status, 415);
 }
+
+#[test]
+fn a_refusal_names_the_field_wherever_the_dialect_has_a_place_for_it() {
+    let rig = Rig::new(&["openai_compatible"]);
+    for (path, body, field) in [
+        ("/v1/chat/completions", r#"{"messages":[{"role":"bot","content":"x"}]}"#, "messages[0].role"),
+        ("/v1/messages", r#"{"messages":[{"role":"user","content":"x"}]}"#, "max_tokens"),
+        ("/v1/messages", r#"{"max_tokens":1,"messages":[{"role":"bot","content":"x"}]}"#, "messages[0].role"),
+        ("/v1/messages/count_tokens", r#"{"model":"m"}"#, "messages"),
+        ("/v1/responses", r#"{"model":"m"}"#, "input"),
+        ("/api/chat", r#"{"messages":[{"role":"user","content":1}]}"#, "messages[0].content"),
+        ("/api/generate", r#"{"model":"m"}"#, "prompt"),
+        ("/api/embed", r#"{"model":"m","input":[]}"#, "input"),
+        ("/v1/embeddings", r#"{"input":"x"}"#, "model"),
+        ("/api/show", "{}", "model"),
+    ] {
+        let answer = rig.post(path, body);
+        let told = answer.json();
+        let message = told.pointer("/error/message").or(told.get("error")).and_then(|words| words.as_str());
+        assert!(message.is_some_and(|words| words.starts_with(field)), "{path} {body}: {}", answer.text());
+        assert_eq!(answer.status, 400, "{path} {body}");
+    }
+}

@@ -23,6 +23,7 @@ mod process;
 
 mod redaction;
 mod responses;
+mod restart;
 mod rig;
 mod secrets;
 mod story;

@@ -16,6 +16,8 @@ pub(super) struct Capabilities {
     pub both_samplings: bool,
     /// How it thinks.
     pub thinking: Thinking,
+    /// Whether it keeps its thoughts to itself unless asked to tell them.
+    pub reticent: bool,
     /// A conversation that ends with the assistant's beginning.
     pub prefill: bool,
     /// A `tool_choice` that forces a call; refused by models that always think.
@@ -28,6 +30,7 @@ const CLASSIC: Capabilities = Capabilities {
     sampling: true,
     both_samplings: true,
     thinking: Thinking::Budget,
+    reticent: false,
     prefill: true,
     forced_tool: true,
     top_effort: "high",
@@ -41,6 +44,7 @@ const TABLE: &[((u32, u32), Capabilities)] = &[
             sampling: false,
             both_samplings: false,
             thinking: Thinking::Adaptive,
+            reticent: true,
             prefill: false,
             forced_tool: true,
             top_effort: "xhigh",
@@ -52,6 +56,7 @@ const TABLE: &[((u32, u32), Capabilities)] = &[
             sampling: true,
             both_samplings: false,
             thinking: Thinking::Adaptive,
+            reticent: false,
             prefill: false,
             forced_tool: true,
             top_effort: "max",

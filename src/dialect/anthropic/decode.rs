@@ -44,8 +44,9 @@ fn field(draft: &mut Draft, key: &str, value: &RawValue) -> Result<(), Invalid> 
     let chat = &mut draft.chat;
     match key {
         "model" | "stream" => {}
-        "messages" => raw::items(value.get(), |_, item| message(&mut chat.messages, item))
-            .map_err(raw::inside("messages"))?,
+        "messages" => {
+            raw::items(value.get(), |_, item| message(chat, item)).map_err(raw::inside("messages"))?;
+        }
         "system" => draft.system = texts(value).map_err(raw::inside("system"))?,
         "max_tokens" => chat.max_tokens = Some(raw::count(value, key)?),
         "temperature" => chat.temperature = Some(raw::number(value, key)?),
@@ -66,7 +67,7 @@ fn field(draft: &mut Draft, key: &str, value: &RawValue) -> Result<(), Invalid> 
 /// A string, or text blocks.
 fn texts(value: &RawValue) -> Result<Vec<Part>, Invalid> {
     if raw::is_string(value) {
-        return Ok(vec![Part::Text { text: raw::string(value, "")?, cache_control: None }]);
+        return Ok(vec![plain(raw::string(value, "")?)]);
     }
     let mut parts = Vec::new();
     raw::items(value.get(), |_, item| {
@@ -88,7 +89,7 @@ fn block(item: &RawValue) -> Result<Block<'_>, Invalid> {
 }
 
 /// One message. Tool results become messages of their own; what is said beside them follows.
-fn message(messages: &mut Vec<Message>, item: &RawValue) -> Result<(), Invalid> {
+fn message(chat: &mut Chat, item: &RawValue) -> Result<(), Invalid> {
     #[derive(Deserialize)]
     struct Said<'a> {
         #[serde(borrow)]
@@ -104,8 +105,8 @@ fn message(messages: &mut Vec<Message>, item: &RawValue) -> Result<(), Invalid> 
         _ => return Err(raw::invalid("role", "must be user or assistant")),
     };
     if raw::is_string(said.content) {
-        let parts = vec![Part::Text { text: raw::string(said.content, "content")?, cache_control: None }];
-        messages.push(Message { role, parts });
+        let parts = vec![plain(raw::string(said.content, "content")?)];
+        chat.messages.push(Message { role, parts });
         return Ok(());
     }
     let mut parts = Vec::new();
@@ -114,11 +115,14 @@ fn message(messages: &mut Vec<Message>, item: &RawValue) -> Result<(), Invalid> 
         match &*block.kind {
             "tool_result" => {
                 let (result, mut images) = tool_result(block)?;
-                messages.push(Message { role: Role::Tool, parts: vec![result] });
+                chat.messages.push(Message { role: Role::Tool, parts: vec![result] });
                 parts.append(&mut images);
             }
             "image" => parts.push(Part::Image(image(block.source)?)),
-            "document" => parts.push(document(block.source)?),
+            "document" => parts.push(plain(document(block.source)?)),
+            "search_result" => parts.push(plain(search_result(item, block.content)?)),
+            // What a tool of the vendor's own was asked and found: the answer that was made of it stands beside it.
+            kind if is_servers(kind) => raw::remember(&mut chat.unknown, format!("messages.{kind}")),
             "text" | "thinking" | "redacted_thinking" | "tool_use" => {
                 parts.push(block.into_part().ok_or_else(|| raw::invalid("", "lacks a field"))?);
             }
@@ -128,38 +132,60 @@ fn message(messages: &mut Vec<Message>, item: &RawValue) -> Result<(), Invalid> 
     })
     .map_err(raw::inside("content"))?;
     if !parts.is_empty() {
-        messages.push(Message { role, parts });
+        chat.messages.push(Message { role, parts });
     }
     Ok(())
+}
+
+/// Calls of tools that run at the vendor (web search, code, MCP), and their results.
+fn is_servers(kind: &str) -> bool {
+    matches!(kind, "server_tool_use" | "mcp_tool_use") || kind.ends_with("_tool_result")
+}
+
+/// What a caller's own search has found, as text with its source.
+fn search_result(item: &RawValue, content: Option<&RawValue>) -> Result<String, Invalid> {
+    #[derive(Deserialize)]
+    struct Found {
+        source: String,
+        title: String,
+    }
+    let Found { source, title } = raw::read(item, "", "must have a source and a title")?;
+    let content = content.ok_or_else(|| raw::invalid("content", "is required"))?;
+    Ok(format!("{title} ({source})\n{}", joined(texts(content).map_err(raw::inside("content"))?)))
+}
+
+fn plain(text: String) -> Part {
+    Part::Text { text, cache_control: None }
+}
+
+/// Several texts, one below the other.
+fn joined(parts: Vec<Part>) -> String {
+    let text = |part| if let Part::Text { text, .. } = part { Some(text) } else { None };
+    parts.into_iter().filter_map(text).collect::<Vec<_>>().join("\n")
 }
 
 /// A tool's result: its text, and its images, which go beside it.
 fn tool_result(block: Block<'_>) -> Result<(Part, Vec<Part>), Invalid> {
     let call_id = block.tool_use_id.ok_or_else(|| raw::invalid("tool_use_id", "is required"))?;
     let is_error = block.is_error.unwrap_or(false);
-    let mut content = String::new();
-    let mut images = Vec::new();
+    let (mut said, mut images) = (Vec::new(), Vec::new());
     match block.content {
         None => {}
-        Some(value) if raw::is_string(value) => content = raw::string(value, "content")?,
+        Some(value) if raw::is_string(value) => said.push(plain(raw::string(value, "content")?)),
         Some(value) => raw::items(value.get(), |_, item| {
             let block = self::block(item)?;
             match &*block.kind {
-                "text" => {
-                    let text = block.text.ok_or_else(|| raw::invalid("text", "is required"))?;
-                    if !content.is_empty() {
-                        content.push('\n');
-                    }
-                    content.push_str(&text);
-                }
+                "text" => said.push(block.into_part().ok_or_else(|| raw::invalid("text", "is required"))?),
                 "image" => images.push(Part::Image(image(block.source)?)),
+                "document" => said.push(plain(document(block.source)?)),
+                "search_result" => said.push(plain(search_result(item, block.content)?)),
                 _ => return Err(raw::invalid("type", raw::NO_EQUIVALENT)),
             }
             Ok(())
         })
         .map_err(raw::inside("content"))?,
     }
-    Ok((Part::ToolResult { call_id, content, is_error }, images))
+    Ok((Part::ToolResult { call_id, content: joined(said), is_error }, images))
 }
 
 #[derive(Deserialize)]
@@ -169,6 +195,8 @@ struct Source<'a> {
     media_type: Option<String>,
     data: Option<String>,
     url: Option<String>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
 }
 
 fn source(value: Option<&RawValue>) -> Result<Source<'_>, Invalid> {
@@ -186,12 +214,13 @@ fn image(value: Option<&RawValue>) -> Result<Image, Invalid> {
     }
 }
 
-/// A document of plain text is text; others have no equivalent.
-fn document(value: Option<&RawValue>) -> Result<Part, Invalid> {
-    match source(value)? {
-        Source { kind, data: Some(text), .. } if kind == "text" => {
-            Ok(Part::Text { text, cache_control: None })
-        }
+/// A document of text is text; others have no equivalent.
+fn document(value: Option<&RawValue>) -> Result<String, Invalid> {
+    let source = source(value)?;
+    match (&*source.kind, source.data, source.content) {
+        ("text", Some(text), _) => Ok(text),
+        ("content", _, Some(content)) => Ok(joined(texts(content).map_err(raw::inside("source.content"))?)),
+        ("text" | "content", ..) => Err(raw::invalid("source", "lacks a field")),
         _ => Err(raw::invalid("source.type", raw::NO_EQUIVALENT)),
     }
 }

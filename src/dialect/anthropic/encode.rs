@@ -1,6 +1,6 @@
 //! A translated conversation as an Anthropic request.
 
-use super::capabilities::{self, Capabilities};
+use super::capabilities::{self, Capabilities, Thinking};
 use super::messages::{Conversation, Ending, Turn, arrange};
 use super::reasoning::{self, Thought};
 use super::wire::BlockWritten;
@@ -119,6 +119,8 @@ pub fn encode(
         so_far,
         prefill: can.prefill && !thinks && !forced,
         json: chat.format == Some(Format::JsonObject),
+        // While a model that is told a budget does not think, it refuses the thoughts of the turn under way.
+        thoughts: thinks || can.thinking == Thinking::Adaptive,
     };
     let Conversation { system, messages } = arrange(chat, ending)?;
     let (temperature, top_p, top_k) = sampling(chat, can, thinks, &mut dropped);

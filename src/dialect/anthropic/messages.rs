@@ -30,7 +30,7 @@ pub(super) struct Turn<'a> {
     pub content: Vec<BlockWritten<'a>>,
 }
 
-/// How the conversation must end, and what it must ask for besides.
+/// How the conversation must end, what it must ask for besides, and what must not be in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending<'a> {
     /// Text already delivered, to be continued.
@@ -39,6 +39,8 @@ pub(super) struct Ending<'a> {
     pub prefill: bool,
     /// Whether any JSON object is asked for.
     pub json: bool,
+    /// Whether the model wants its own thoughts back.
+    pub thoughts: bool,
 }
 
 /// Arranges the messages of `chat`.
@@ -57,6 +59,9 @@ pub(super) fn arrange<'a>(chat: &'a Chat, ending: Ending<'a>) -> Result<Conversa
         }
         let at = if message.role == Role::Assistant { "assistant" } else { "user" };
         for part in &message.parts {
+            if matches!(part, Part::Reasoning { .. }) && !ending.thoughts {
+                continue;
+            }
             if let Some(block) = block(part, index)? {
                 place(turn(&mut messages, at), block);
             }
@@ -101,7 +106,7 @@ fn place<'a>(turn: &mut Turn<'a>, block: BlockWritten<'a>) {
 
 /// The block a part is; `None` for parts the vendor would refuse and that say nothing: blank text, thinking
 /// without a signature.
-fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'_>>, Failure> {
+pub(super) fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'_>>, Failure> {
     Ok(match part {
         Part::Text { .. } => text(part),
         Part::Image(Image::Data { media_type, base64 }) => {

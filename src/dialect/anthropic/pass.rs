@@ -1,14 +1,16 @@
-//! Anthropic to Anthropic: the caller's bytes go through, and only the model is replaced.
+//! Anthropic to Anthropic: the caller's bytes go through, and only the model is replaced. Thoughts that this vendor did
+//! not sign are left out: it would refuse them.
 
 use super::capabilities;
 use super::messages::CONTINUE;
-use crate::dialect::{Body, Outgoing, raw};
+use crate::dialect::{Body, Invalid, Outgoing, raw, signed_by_others, signed_elsewhere};
 use crate::domain::failure::Failure;
 use crate::domain::quirks::Quirks;
 use crate::domain::words::{Gist, Words};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::ops::Range;
 
 #[derive(Serialize)]
 struct Turn<'a> {
@@ -29,6 +31,10 @@ pub fn pass(
 ) -> Result<Outgoing, Failure> {
     let body = words.body.as_slice();
     let mut edits = vec![raw::model_edit(body, words.marks.model.as_ref(), model)];
+    if signed_elsewhere(words) {
+        let text = raw::text_of(body).map_err(raw::failure_of)?;
+        leave_out_foreign_thoughts(text, &mut edits).map_err(raw::failure_of)?;
+    }
     if let (Some(so_far), Some(messages)) = (so_far, &words.marks.messages) {
         let text = raw::text_of(body).map_err(raw::failure_of)?;
         let turns = turns(so_far, capabilities::of(model).told(quirks).prefill && !thinks(text));
@@ -40,6 +46,53 @@ pub fn pass(
         body: Body::spliced(&words.body, edits),
         dropped: Vec::new(),
         unwrap_tool: None,
+    })
+}
+
+/// What stands where a message has nothing left.
+const NOTHING_SAID: &str = r#"[{"type":"text","text":"..."}]"#;
+
+/// The edits that leave out thoughts signed by another vendor, or by nobody.
+fn leave_out_foreign_thoughts(text: &str, edits: &mut Vec<(Range<usize>, Vec<u8>)>) -> Result<(), Invalid> {
+    let mut content = |value: &RawValue| {
+        let mut kept = Vec::new();
+        let mut gone = false;
+        raw::items(value.get(), |_, block| {
+            if is_foreign(block) {
+                gone = true;
+            } else {
+                kept.push(block.get());
+            }
+            Ok(())
+        })?;
+        if gone {
+            let left =
+                if kept.is_empty() { NOTHING_SAID.to_owned() } else { format!("[{}]", kept.join(",")) };
+            edits.push((raw::range(text, value), left.into_bytes()));
+        }
+        Ok(())
+    };
+    raw::fields(text, |key, messages| match key {
+        "messages" => raw::items(messages.get(), |_, message| {
+            raw::fields(message.get(), |key, value| match key {
+                "content" if !raw::is_string(value) => content(value),
+                _ => Ok(()),
+            })
+        }),
+        _ => Ok(()),
+    })
+}
+
+fn is_foreign(block: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Thought<'a> {
+        #[serde(borrow, rename = "type", default)]
+        kind: Cow<'a, str>,
+        #[serde(borrow, default)]
+        signature: Cow<'a, str>,
+    }
+    serde_json::from_str::<Thought<'_>>(block.get()).is_ok_and(|thought| {
+        thought.kind == "thinking" && (thought.signature.is_empty() || signed_by_others(&thought.signature))
     })
 }
 

@@ -1,8 +1,10 @@
 //! How much a Claude model is told to think, and what that leaves of the bound on output.
 
 use super::capabilities::{Capabilities, Thinking};
+use super::messages::block;
+use super::wire::BlockWritten;
 use crate::dialect::raw;
-use crate::domain::chat::{Chat, Reasoning};
+use crate::domain::chat::{Chat, Part, Reasoning, Role};
 use serde::Serialize;
 
 /// The vendor's least budget, in tokens.
@@ -15,8 +17,13 @@ const RAISED_MAX: u64 = 32_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Thought {
-    Enabled { budget_tokens: u64 },
-    Adaptive,
+    Enabled {
+        budget_tokens: u64,
+    },
+    Adaptive {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display: Option<&'static str>,
+    },
 }
 
 /// What is decided.
@@ -45,10 +52,11 @@ pub(super) fn decide(
         _ if forced => None,
         Thinking::Unable => None,
         Thinking::Adaptive => effort(wanted, can).map(|effort| Decision {
-            thinking: Some(Thought::Adaptive),
+            thinking: Some(Thought::Adaptive { display: can.reticent.then_some("summarized") }),
             effort: Some(effort),
             max_tokens,
         }),
+        Thinking::Budget if !thinks_on(chat) => None,
         Thinking::Budget => {
             budget(wanted).and_then(|wanted| within(wanted, chat.max_tokens, max_tokens_default))
         }
@@ -57,6 +65,25 @@ pub(super) fn decide(
         raw::remember(dropped, "reasoning_effort");
         none
     })
+}
+
+/// Whether the model may go on thinking: in a turn with tools that began without a thought of its own (another vendor's
+/// model made the first call, or the caller left the thought out) it is refused.
+fn thinks_on(chat: &Chat) -> bool {
+    let said: Vec<_> = chat.messages.iter().filter(|message| message.role != Role::System).collect();
+    // What a person says right behind a tool's result belongs to the turn.
+    let asked = (0..said.len())
+        .rfind(|&at| said[at].role == Role::User && (at == 0 || said[at - 1].role != Role::Tool));
+    let mut turn =
+        said[asked.map_or(0, |at| at + 1)..].iter().filter(|message| message.role == Role::Assistant);
+    let thought = |part: &Part| {
+        matches!(
+            block(part, 0),
+            Ok(Some(BlockWritten::Thinking { .. } | BlockWritten::RedactedThinking { .. }))
+        )
+    };
+    let calls = turn.clone().flat_map(|message| &message.parts).any(|part| matches!(part, Part::ToolCall(_)));
+    !calls || turn.next().is_some_and(|first| first.parts.first().is_some_and(thought))
 }
 
 /// In words for models that are told in words.

@@ -1,18 +1,17 @@
 //! Streams worded for callers who speak Anthropic.
 //!
 //! The opening event waits for the first content, so that the provider's id and its count of input tokens are in
-//! it; the finish waits for the end, so that the final count is beside it.
+//! it; the finish waits for the end, so that the final count is beside it. One block is open at a time: a tool call
+//! that begins before another one is whole waits for it.
 
 use super::wire::{
     BlockWritten, REDACTED, TokensWritten, stop_reason_of, text_block, thinking_block, tool_id,
 };
 use super::write::{message_id, write_error};
+use crate::dialect::calls::{Begun, Calls, Nesting};
 use crate::dialect::{Complaint, Wording, raw};
 use crate::domain::chat::{Delta, Finish, Usage};
 use serde::Serialize;
-
-/// Tool calls whose blocks are remembered; a later one is not written.
-const CALLS_MAX: usize = 1024;
 
 /// Words a stream, delta by delta.
 #[derive(Debug)]
@@ -24,8 +23,8 @@ pub struct Writer {
     /// The index the next block gets.
     next: u32,
     open: Option<(u32, Kind)>,
-    /// Tool calls and the index of their blocks.
-    calls: Vec<(u32, u32)>,
+    /// Tool calls that wait until the open one is whole.
+    waiting: Calls,
     usage: Usage,
     finish: Option<Finish>,
     /// Whether the caller has had the event with the finish, and the one that ends the stream.
@@ -42,7 +41,10 @@ enum Kind {
     Thinking {
         signed: bool,
     },
-    Call(u32),
+    Call {
+        call: u32,
+        nesting: Nesting,
+    },
 }
 
 #[derive(Serialize)]
@@ -100,7 +102,7 @@ impl Writer {
             started: false,
             next: 0,
             open: None,
-            calls: Vec::new(),
+            waiting: Calls::default(),
             usage: Usage::default(),
             finish: None,
             finished: false,
@@ -119,16 +121,12 @@ impl Writer {
             Delta::Reasoning { choice: 0, text, signature } => {
                 self.reasoning(text, signature.as_deref(), out);
             }
-            Delta::ToolCall { choice: 0, call, id, name } if self.calls.len() < CALLS_MAX => {
-                let block = BlockWritten::ToolUse { id: tool_id(id), name, input: raw::arguments("") };
-                let index = self.begin(Kind::Call(*call), block, out);
-                self.calls.push((*call, index));
+            Delta::ToolCall { choice: 0, call, id, name } => {
+                self.waiting.begin(*call, id, name);
+                self.take_turns(out);
             }
             Delta::Arguments { choice: 0, call, fragment } if !fragment.is_empty() => {
-                let index = self.calls.iter().rev().find(|(other, _)| other == call).map(|(_, index)| *index);
-                if let Some(index) = index {
-                    change(index, Change::Arguments { partial_json: fragment }, out);
-                }
+                self.arguments(*call, fragment, out);
             }
             Delta::Finish { choice: 0, finish } => self.finish = Some(*finish),
             Delta::Usage(usage) => self.usage = *usage,
@@ -168,6 +166,7 @@ impl Writer {
         }
         if !self.finished {
             self.start(out);
+            while self.next_call(out) {}
             self.close(out);
             let stop_reason = stop_reason_of(self.finish.unwrap_or(Finish::Stop));
             let delta = End { stop_reason, stop_sequence: None };
@@ -242,6 +241,34 @@ impl Writer {
         }
     }
 
+    fn arguments(&mut self, call: u32, fragment: &str, out: &mut Vec<u8>) {
+        match &mut self.open {
+            Some((index, Kind::Call { call: open, nesting })) if *open == call => {
+                nesting.feed(fragment);
+                change(*index, Change::Arguments { partial_json: fragment }, out);
+                self.take_turns(out);
+            }
+            _ => drop(self.waiting.more(call, fragment)),
+        }
+    }
+
+    /// Begins the calls whose turn it is: nothing may come between a call and the rest of it.
+    fn take_turns(&mut self, out: &mut Vec<u8>) {
+        let calling = |open| matches!(open, Some((_, Kind::Call { nesting, .. })) if !nesting.is_whole());
+        while !calling(self.open) && self.next_call(out) {}
+    }
+
+    /// Begins the call that waits the longest, with as much of it as has come; `false` when none does.
+    fn next_call(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(Begun { call, id, name, arguments, nesting }) = self.waiting.next() else { return false };
+        let block = BlockWritten::ToolUse { id: tool_id(&id), name: &name, input: raw::arguments("") };
+        let index = self.begin(Kind::Call { call, nesting }, block, out);
+        if !arguments.is_empty() {
+            change(index, Change::Arguments { partial_json: &arguments }, out);
+        }
+        true
+    }
+
     fn reasoning(&mut self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
         if let Some(redacted) = signature.filter(|signature| signature.starts_with(REDACTED)) {
             self.begin(Kind::Thinking { signed: true }, thinking_block("", redacted), out);
@@ -275,14 +302,7 @@ impl Writer {
                     self.adopt(Kind::Thinking { signed });
                 }
             }
-            Delta::ToolCall { call, .. } => {
-                self.adopt(Kind::Call(*call));
-                if let Some((index, _)) = self.open
-                    && self.calls.len() < CALLS_MAX
-                {
-                    self.calls.push((*call, index));
-                }
-            }
+            Delta::ToolCall { call, .. } => self.adopt(Kind::Call { call: *call, nesting: Nesting::WHOLE }),
             Delta::Arguments { .. } => {}
             Delta::Finish { finish, .. } => {
                 self.finish = Some(*finish);

@@ -1,53 +1,10 @@
 //! `/api/generate`: one prompt instead of a conversation. To an Ollama it goes as it is, to others as a conversation.
 
 use super::decode::{format, media_type, option, think};
-use super::open::options;
 use crate::dialect::{Body, Invalid, Outgoing, raw};
 use crate::domain::chat::{Chat, Image, Message, Part, Role};
-use crate::domain::words::{Dialect, Gist, Marks, Words};
+use crate::domain::words::Words;
 use serde_json::value::RawValue;
-use std::ops::Range;
-use std::sync::Arc;
-
-/// Opens a caller's body. Without `stream` the answer is a stream. A prompt is required: loading and unloading
-/// models is not a caller's business here.
-///
-/// # Errors
-/// [`Invalid`] names the field.
-pub fn open_generate(body: Vec<u8>) -> Result<(Gist, Words), Invalid> {
-    let mut gist = Gist { include_usage: true, stream: true, ..Gist::default() };
-    let mut marks = Marks::default();
-    let (mut stream, mut prompt): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
-    let text = raw::text_of(&body)?;
-    raw::fields(text, |key, value| {
-        match key {
-            "model" => {
-                raw::once(&mut marks.model, raw::range(text, value), key)?;
-                gist.model = raw::read::<Option<String>>(value, key, "must be a string")?;
-            }
-            "prompt" => {
-                raw::once(&mut prompt, raw::range(text, value), key)?;
-                if raw::string(value, key)?.is_empty() {
-                    return Err(raw::invalid(key, "must not be empty"));
-                }
-            }
-            "stream" => {
-                raw::once(&mut stream, 0..0, key)?;
-                gist.stream = raw::is_null(value) || raw::boolean(value, key)?;
-            }
-            "options" if !raw::is_null(value) => {
-                gist.max_tokens = options(value).map_err(raw::inside(key))?;
-            }
-            _ => {}
-        }
-        Ok(())
-    })?;
-    gist.model = gist.model.filter(|model| !model.is_empty());
-    if prompt.is_none() {
-        return Err(raw::invalid("prompt", "is required"));
-    }
-    Ok((gist, Words { dialect: Dialect::OllamaGenerate, body: Arc::new(body), marks }))
-}
 
 /// Translates the whole request.
 ///

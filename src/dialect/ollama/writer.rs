@@ -1,12 +1,10 @@
 //! Streams worded for callers who speak Ollama: one line per delta, tool calls whole, the finish in the last line.
 
 use super::write::{Call, End, Form, Line, Message, Said, rfc3339, write_error};
+use crate::dialect::calls::{Begun, Calls};
 use crate::dialect::{Complaint, Wording, raw};
 use crate::domain::chat::{Delta, Finish, Usage};
 use std::borrow::Cow;
-
-/// Arguments of one call that are kept until it is whole; what goes beyond is not.
-const ARGUMENTS_BYTES_MAX: usize = 8 << 20;
 
 /// Words a stream, delta by delta.
 #[derive(Debug)]
@@ -14,21 +12,14 @@ pub struct Writer {
     form: Form,
     model: String,
     created_at: String,
-    /// The call whose arguments are still coming.
-    pending: Option<Pending>,
+    /// Calls whose arguments are still coming.
+    coming: Calls,
+    /// Calls that have been written.
     calls: u32,
     usage: Usage,
     finish: Option<Finish>,
     started: bool,
     done: bool,
-}
-
-#[derive(Debug)]
-struct Pending {
-    call: u32,
-    id: String,
-    name: String,
-    arguments: String,
 }
 
 impl Writer {
@@ -39,7 +30,7 @@ impl Writer {
             form,
             model: wording.model,
             created_at: rfc3339(wording.created),
-            pending: None,
+            coming: Calls::default(),
             calls: 0,
             usage: Usage::default(),
             finish: None,
@@ -55,29 +46,19 @@ impl Writer {
                 model.clone_into(&mut self.model)
             }
             Delta::Text { choice: 0, text } => {
-                self.flush(out);
                 self.line(Message { content: Cow::Borrowed(text), ..Message::empty() }, None, out);
             }
             Delta::Reasoning { choice: 0, text, .. } if !text.is_empty() => {
-                self.flush(out);
                 self.line(Message { thinking: Cow::Borrowed(text), ..Message::empty() }, None, out);
             }
-            Delta::ToolCall { choice: 0, call, id, name } => {
-                self.flush(out);
-                let (id, name) = (id.clone(), name.clone());
-                self.pending = Some(Pending { call: *call, id, name, arguments: String::new() });
-            }
+            Delta::ToolCall { choice: 0, call, id, name } => self.coming.begin(*call, id, name),
             Delta::Arguments { choice: 0, call, fragment } => {
-                if let Some(pending) = self.pending.as_mut().filter(|pending| pending.call == *call)
-                    && pending.arguments.len() + fragment.len() <= ARGUMENTS_BYTES_MAX
-                {
-                    pending.arguments.push_str(fragment);
+                self.coming.more(*call, fragment);
+                while let Some(call) = self.coming.next_whole() {
+                    self.call(&call, out);
                 }
             }
-            Delta::Finish { choice: 0, finish } => {
-                self.flush(out);
-                self.finish = Some(*finish);
-            }
+            Delta::Finish { choice: 0, finish } => self.finish = Some(*finish),
             Delta::Usage(usage) => self.usage = *usage,
             _ => {}
         }
@@ -102,7 +83,9 @@ impl Writer {
         if self.done {
             return;
         }
-        self.flush(out);
+        while let Some(call) = self.coming.next() {
+            self.call(&call, out);
+        }
         let end = End::new(self.finish.unwrap_or(Finish::Stop), self.usage);
         self.line(Message::empty(), Some(end), out);
         self.done = true;
@@ -118,10 +101,8 @@ impl Writer {
     /// Nothing: there is no line that means nothing here.
     pub fn keep_alive(&mut self, _out: &mut Vec<u8>) {}
 
-    /// Writes the call that is whole now.
-    fn flush(&mut self, out: &mut Vec<u8>) {
-        let Some(Pending { id, name, arguments, .. }) = self.pending.take() else { return };
-        let call = Call::new(self.calls, (&id, &name), &arguments);
+    fn call(&mut self, Begun { id, name, arguments, .. }: &Begun, out: &mut Vec<u8>) {
+        let call = Call::new(self.calls, (id, name), arguments);
         self.calls += 1;
         self.line(Message { tool_calls: vec![call], ..Message::empty() }, None, out);
     }

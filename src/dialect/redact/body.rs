@@ -2,10 +2,12 @@
 
 use super::super::json::{self, Bad, Scan};
 use super::fragments::Fragments;
+use super::lookout::Lookout;
 use crate::domain::chat::{Answer, Content, Part};
 use crate::domain::redact::{Mode, Redaction, Scratch};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Values that are no text: names of things, of types and of fields, what schemas compare with, data and signatures.
 pub(super) const NO_TEXT: [&str; 31] = [
@@ -57,7 +59,7 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(redaction: &'r Redaction, scratch: &'r mut Scratch, counts: &'r mut [u64]) -> Self {
+    pub(super) fn new((redaction, scratch): (&'r Redaction, &'r mut Scratch), counts: &'r mut [u64]) -> Self {
         Self {
             redaction,
             scratch,
@@ -139,10 +141,10 @@ pub(super) fn unquoted(raw: &str) -> Cow<'_, str> {
 
 /// A caller's body with what was found replaced; `None` when it may stay as it is. What is not JSON stays so.
 #[must_use]
-pub fn request(redaction: &Redaction, body: &[u8], counts: &mut [u64]) -> Option<Vec<u8>> {
+pub fn request(lookout: &Arc<Lookout>, body: &[u8], counts: &mut [u64]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
-    let mut scratch = redaction.rules.scratch();
-    let mut walk = Walk::new(redaction, &mut scratch, counts);
+    let mut lent = lookout.lend();
+    let mut walk = Walk::new(lent.parts(), counts);
     walk.keep_thoughts = true;
     let walked = walk.value(&mut Scan::new(text), "");
     if walked.is_err() || walk.edits.is_empty() {
@@ -152,9 +154,9 @@ pub fn request(redaction: &Redaction, body: &[u8], counts: &mut [u64]) -> Option
 }
 
 /// A provider's complete answer with what was found replaced.
-pub fn answer(redaction: &Redaction, answer: &mut Answer, counts: &mut [u64]) {
-    let mut scratch = redaction.rules.scratch();
-    let mut walk = Walk::new(redaction, &mut scratch, counts);
+pub fn answer(lookout: &Arc<Lookout>, answer: &mut Answer, counts: &mut [u64]) {
+    let mut lent = lookout.lend();
+    let mut walk = Walk::new(lent.parts(), counts);
     match &mut answer.content {
         Content::Verbatim { body, .. } => {
             let Ok(text) = std::str::from_utf8(body) else { return };

@@ -7,17 +7,18 @@
 use super::super::json::{self, Scan};
 use super::body::{NO_TEXT, Walk, disjoint, probabilities, unquoted};
 use super::fragments::Fragments;
+use super::lookout::{Lent, Lookout};
 use crate::domain::chat::{Delta, Frame};
-use crate::domain::redact::{Mode, Redaction, Scratch, Watch};
+use crate::domain::redact::{Mode, Watch};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Texts under way at once; past it the oldest is let go.
 const LANES_MAX: usize = 256;
 
 /// Looks through one stream.
 pub struct Redactor {
-    redaction: Redaction,
-    scratch: Scratch,
+    lent: Lent,
     counts: Vec<u64>,
     lanes: Vec<Lane>,
 }
@@ -48,20 +49,19 @@ type Strings = Vec<(Range<usize>, String)>;
 impl Redactor {
     /// For one stream.
     #[must_use]
-    pub fn new(redaction: &Redaction) -> Self {
-        let (scratch, counts) = (redaction.rules.scratch(), redaction.rules.counts());
-        Self { redaction: redaction.clone(), scratch, counts, lanes: Vec::new() }
+    pub fn new(lookout: &Arc<Lookout>) -> Self {
+        Self { lent: lookout.lend(), counts: lookout.counts(), lanes: Vec::new() }
     }
 
     /// What was found since it was asked last, by rule.
     pub fn counted(&mut self) -> Vec<u64> {
-        let none = self.redaction.rules.counts();
+        let none = self.lent.redaction().rules.counts();
         std::mem::replace(&mut self.counts, none)
     }
 
     /// Passes one frame; `out` gets what may go.
     pub fn frame(&mut self, frame: Frame, out: &mut Vec<Frame>) {
-        let mut out = Out { frames: out, enforce: self.redaction.mode == Mode::Enforce };
+        let mut out = Out { frames: out, enforce: self.enforces() };
         if frame.deltas.is_empty() && frame.verbatim.as_deref().is_some_and(ends_block) {
             self.flush(|_| true, &mut out);
         }
@@ -94,8 +94,12 @@ impl Redactor {
 
     /// The stream has ended: `out` gets what was held back.
     pub fn end(&mut self, out: &mut Vec<Frame>) {
-        let enforce = self.redaction.mode == Mode::Enforce;
+        let enforce = self.enforces();
         self.flush(|_| true, &mut Out { frames: out, enforce });
+    }
+
+    fn enforces(&self) -> bool {
+        self.lent.redaction().mode == Mode::Enforce
     }
 
     fn count_only(&mut self, frame: &Frame) {
@@ -165,7 +169,7 @@ impl Redactor {
     fn spelled(&mut self, bytes: &[u8], mut edits: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
         let Some((at, text)) = payload(bytes) else { return bytes.to_vec() };
         // Only what no lane has looked at: its texts are counted already.
-        let mut walk = Walk::new(&self.redaction, &mut self.scratch, &mut self.counts);
+        let mut walk = Walk::new(self.lent.parts(), &mut self.counts);
         walk.pass_over(edits.iter().map(|(place, _)| place.start - at).collect());
         let _ = walk.value(&mut Scan::new(text), "");
         let moved = |(place, new): (Range<usize>, Vec<u8>)| (place.start + at..place.end + at, new);
@@ -177,7 +181,8 @@ impl Redactor {
     /// Puts a piece into its text, and gives what may go.
     fn pass(&mut self, (choice, kind): (u32, Kind), piece: &str, last: bool) -> String {
         let at = self.place(choice, kind);
-        let Self { lanes, redaction, scratch, counts, .. } = self;
+        let Self { lanes, lent, counts } = self;
+        let (redaction, scratch) = lent.parts();
         let (lane, rules, mut out) = (&mut lanes[at], &*redaction.rules, String::new());
         lane.touched |= match kind {
             Kind::Arguments(_) => lane.inner.push((rules, scratch), piece, counts, &mut out),

@@ -4,9 +4,11 @@
 mod body;
 mod fragments;
 mod frames;
+mod lookout;
 
 pub use body::{answer, request};
 pub use frames::Redactor;
+pub use lookout::Lookout;
 
 #[cfg(test)]
 mod tests;

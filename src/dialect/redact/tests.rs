@@ -5,8 +5,13 @@ use super::*;
 use crate::domain::chat::Frame;
 use crate::domain::redact::{Mode, Redaction, Rule, named};
 use crate::domain::words::Dialect;
+use std::sync::Arc;
 
-fn redaction(mode: Mode) -> Redaction {
+fn lookout(mode: Mode) -> Arc<Lookout> {
+    Lookout::new(redaction(mode))
+}
+
+pub(super) fn redaction(mode: Mode) -> Redaction {
     let rule = |name: &str| Rule {
         name: name.to_owned(),
         pattern: named(name).expect("it is built in"),
@@ -24,7 +29,7 @@ fn a_requests_strings_are_rewritten_where_they_stand_and_nothing_else_is_touched
         {"role":"assistant","tool_calls":[{"id":"a@b.de","function":{"name":"f","arguments":"{\"to\":\"bob\\u0040example.com\",\"n\":1}"}}]},
         {"content":"A\u0042@\u0065.de and \ud83d bob@example.com"}, {"thinking":"a@b.de","signature":"s"}], "user":"bob@example.com"} "#;
     let mut counts = vec![0; 2];
-    let new = request(&redaction(Mode::Enforce), body.as_bytes(), &mut counts).expect("something was found");
+    let new = request(&lookout(Mode::Enforce), body.as_bytes(), &mut counts).expect("something was found");
     let expected = body
         .replacen("Mail bob@example.com \\u00fc", "Mail [email] ü", 1)
         .replacen("4111111111111111", "[credit_card]", 1)
@@ -38,17 +43,17 @@ fn a_requests_strings_are_rewritten_where_they_stand_and_nothing_else_is_touched
     assert_eq!(String::from_utf8(new).expect("text"), expected);
     assert_eq!(counts, [4, 1]);
     let mut counts = vec![0; 2];
-    assert_eq!(request(&redaction(Mode::Monitor), body.as_bytes(), &mut counts), None);
+    assert_eq!(request(&lookout(Mode::Monitor), body.as_bytes(), &mut counts), None);
     assert_eq!(counts, [4, 1], "counted all the same");
-    assert_eq!(request(&redaction(Mode::Enforce), b"{\"a\":\"nothing\"}", &mut counts), None);
-    assert_eq!(request(&redaction(Mode::Enforce), b"{\"a\":\"a@b.de\"", &mut counts), None, "no JSON");
+    assert_eq!(request(&lookout(Mode::Enforce), b"{\"a\":\"nothing\"}", &mut counts), None);
+    assert_eq!(request(&lookout(Mode::Enforce), b"{\"a\":\"a@b.de\"", &mut counts), None, "no JSON");
 }
 
 /// A stream as a caller of a dialect reads it, with every provider's frame looked through.
 fn told(mode: Option<Mode>, provider: Dialect, caller: Dialect, bytes: &[u8]) -> (String, Vec<u64>) {
     let mut reader = Reader::new(provider, caller, None);
     let mut writer = Writer::new(caller, Wording { request_id: "r".to_owned(), ..Wording::default() });
-    let mut redactor = mode.map(|mode| Redactor::new(&redaction(mode)));
+    let mut redactor = mode.map(|mode| Redactor::new(&lookout(mode)));
     let (mut out, mut counts) = (Vec::new(), vec![0; 2]);
     reader.feed(bytes);
     let mut pass = |frames: Vec<Frame>| frames.iter().for_each(|frame| writer.frame(frame, &mut out));

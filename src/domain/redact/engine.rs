@@ -36,6 +36,14 @@ pub struct Scratch {
     begun: Cache,
 }
 
+impl Scratch {
+    /// What it holds in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.forward.memory_usage() + self.backward.memory_usage() + self.begun.memory_usage()
+    }
+}
+
 /// A match: bytes from, to, and the rule's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {

@@ -6,6 +6,7 @@
 mod bell;
 mod entry;
 mod lock;
+mod restart;
 #[cfg(test)]
 mod tests;
 
@@ -97,9 +98,6 @@ struct ModelBreaker {
     label: Arc<str>,
     breaker: Breaker,
 }
-
-/// How long a breaker refuses still, and its present wait.
-type Trouble = (Duration, Duration);
 
 /// Something a breaker did: `None`, it counted a failure.
 type Moves = Vec<(Arc<str>, Option<Circuit>)>;
@@ -297,33 +295,6 @@ impl Slot {
         if state.busy_until.is_some_and(|busy| busy <= until) {
             state.busy_until = None;
         }
-    }
-
-    /// What is worth knowing after a restart: circuits that are not closed, by name, and how long it is busy.
-    pub(super) fn trouble(&self, now: Instant) -> (Vec<(String, Trouble)>, Option<Duration>) {
-        let state = self.state.lock();
-        let own = state.breaker.trouble(now).map(|trouble| (self.name.to_string(), trouble));
-        let of_model = |known: &ModelBreaker| Some((known.label.to_string(), known.breaker.trouble(now)?));
-        let circuits = own.into_iter().chain(state.models.iter().filter_map(of_model)).collect();
-        let busy = state.busy_until.filter(|until| now < *until).map(|until| until - now);
-        (circuits, busy)
-    }
-
-    /// Opens its circuit, or a model's, as it was before a restart.
-    pub(super) fn resume(&self, model: Option<&str>, trouble: Trouble, now: Instant) {
-        let mut state = self.state.lock();
-        match model {
-            None => state.breaker.resume(trouble, now),
-            Some(model) => {
-                let place = state.place_for(self, model, now);
-                state.models[place].breaker.resume(trouble, now);
-            }
-        }
-    }
-
-    /// It asked for patience before a restart.
-    pub(super) fn resume_busy(&self, until: Instant) {
-        self.state.lock().busy_until = Some(until);
     }
 
     /// Where everything stands.

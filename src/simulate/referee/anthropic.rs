@@ -96,6 +96,7 @@ fn thinking(body: &Value) -> Result<(), Complaint> {
         if budget >= body["max_tokens"].as_u64().unwrap_or(0) {
             return Err(wrong("`max_tokens` must be greater than `thinking.budget_tokens`."));
         }
+        begun_with_a_thought(items(&body["messages"]))?;
     }
     if matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool")) {
         return Err(wrong("Thinking may not be enabled when tool_choice forces tool use."));
@@ -105,6 +106,30 @@ fn thinking(body: &Value) -> Result<(), Complaint> {
         return Err(wrong("`temperature` may only be set to 1 when thinking is enabled."));
     }
     Ok(())
+}
+
+/// A turn with tools goes on with thinking only when it began with it.
+fn begun_with_a_thought(messages: &[Value]) -> Result<(), Complaint> {
+    let has =
+        |message: &Value, kind: &str| items(&message["content"]).iter().any(|block| block["type"] == kind);
+    let asked =
+        messages.iter().rposition(|message| message["role"] == "user" && !has(message, "tool_result"));
+    let begin = asked.map_or(0, |at| at + 1);
+    let turn = &messages[begin..];
+    let first = turn.iter().position(|message| message["role"] == "assistant");
+    let Some(first) = first.filter(|_| turn.iter().any(|message| has(message, "tool_use"))) else {
+        return Ok(());
+    };
+    let found = turn[first]["content"][0]["type"].as_str().unwrap_or("text");
+    if matches!(found, "thinking" | "redacted_thinking") {
+        return Ok(());
+    }
+    Err(wrong(format!(
+        "messages.{}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When `thinking` is \
+         enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of \
+         `tool_use` and `tool_result` blocks).",
+        begin + first
+    )))
 }
 
 /// Calls are answered in the very next message, results answer the one before; nothing is empty.

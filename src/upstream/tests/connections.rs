@@ -306,6 +306,78 @@ fn broken_chunks_are_garbage() {
 }
 
 #[test]
+fn an_answer_whose_end_could_be_read_in_two_ways_is_garbage() {
+    for head in [
+        "1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7",
+        "1.1 200 OK\r\ncontent-length: 5, 7",
+        "1.1 200 OK\r\ncontent-length: +5",
+        "1.1 200 OK\r\ncontent-length: 5,",
+        "1.1 200 OK\r\ncontent-length: 0x5",
+        "1.1 200 OK\r\ncontent-length: ",
+        "1.1 200 OK\r\ncontent-length: 18446744073709551617",
+        "1.1 200 OK\r\ncontent-length: 5x\r\ntransfer-encoding: chunked",
+        "1.1 200 OK\r\ntransfer-encoding: gzip",
+        "1.1 200 OK\r\ntransfer-encoding: gzip, chunked",
+        "1.1 200 OK\r\ntransfer-encoding: chunked, gzip",
+        "1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked",
+        "1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: gzip",
+        "1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "1.1 200 OK\r\ntransfer-encoding: chunked, chunked",
+        "1.1 200 OK\r\ntransfer-encoding: identity\r\ncontent-length: 5",
+        "1.1 200 OK\r\ntransfer-encoding: \r\ncontent-length: 5",
+        "1.0 200 OK\r\ntransfer-encoding: chunked",
+        "1.1 200 OK\r\ntransfer-encoding : chunked",
+        "1.1 200 OK\r\n content-length: 5",
+    ] {
+        let server = Server::new(vec![Box::new(move |peer| {
+            peer.request().unwrap();
+            peer.say(&format!("HTTP/{head}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+            peer.expect_close();
+        })]);
+        let client = Client::to(&server);
+        assert_eq!(client.call(), Err(Fault::Garbage), "{}", head.escape_default());
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_length_said_twice_alike_is_said_once_and_beside_chunks_it_means_nothing() {
+    for (head, body) in [
+        ("content-length: 5\r\nContent-Length: 5", "hello"),
+        ("content-length: 5, 5", "hello"),
+        ("content-length: 3\r\ntransfer-encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+        ("transfer-encoding: chunked\r\ncontent-length: 0", "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let server = Server::new(vec![Box::new(move |peer| {
+            peer.request().unwrap();
+            peer.say(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}"));
+        })]);
+        let client = Client::to(&server);
+        assert_eq!(client.call().as_deref(), Ok("hello"), "{}", head.escape_default());
+        drop(client);
+        server.finish();
+    }
+}
+
+#[test]
+fn what_follows_an_answer_unasked_is_no_answer_to_the_next_call() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            peer.request().unwrap();
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil");
+            peer.expect_close();
+        }),
+        answering("good"),
+    ]);
+    let client = Client::to(&server);
+    assert_eq!(client.call().unwrap(), "hello");
+    assert_eq!(client.call().unwrap(), "good");
+    drop(client);
+    server.finish();
+}
+
+#[test]
 fn both_ways_say_the_same() {
     let said_by_caller = Arc::new(b"a question".to_vec());
     let edited = Body::spliced(&said_by_caller, vec![(0..1, b"the".to_vec()), (10..10, b"!".to_vec())]);
@@ -365,8 +437,11 @@ fn a_server_without_tls_is_a_fault_of_tls() {
 #[test]
 fn an_unknown_name_is_said_to_be_one() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let names =
-        Names::with_lookup(Arc::clone(&clock), Box::new(|_, _| Err(io::Error::other("no such name"))));
+    let names = Names::with_lookup(
+        Arc::clone(&clock),
+        (super::rig::LONG, super::rig::LONG),
+        Box::new(|_, _| Err(io::Error::other("no such name"))),
+    );
     let client = Client::with_names(&settings("http://models.example"), names, clock);
     assert_eq!(client.call(), Err(Fault::NameNotFound));
 }
@@ -374,8 +449,12 @@ fn an_unknown_name_is_said_to_be_one() {
 #[test]
 fn every_option_that_matters_is_as_written() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let agent =
-        agent::build(&settings("https://models.example"), Names::new(Arc::clone(&clock)), clock).unwrap();
+    let agent = agent::build(
+        &settings("https://models.example"),
+        Names::new(Arc::clone(&clock), super::rig::LONG),
+        clock,
+    )
+    .unwrap();
     let config = agent.config();
     assert!(config.proxy().is_none(), "none is taken from the environment");
     assert_eq!(config.max_redirects(), 0);
@@ -440,6 +519,9 @@ so_it_is_by_ureq! {
     a_body_that_ends_too_early_is_truncated,
     a_head_or_body_over_its_limit_is_refused,
     what_is_not_http_is_garbage,
+    an_answer_whose_end_could_be_read_in_two_ways_is_garbage,
+    a_length_said_twice_alike_is_said_once_and_beside_chunks_it_means_nothing,
+    what_follows_an_answer_unasked_is_no_answer_to_the_next_call,
     chunks_with_extensions_and_trailers_are_read_and_the_connection_is_kept,
     nobody_listening_is_refused,
     an_unknown_name_is_said_to_be_one,

@@ -249,7 +249,7 @@ impl Client {
     }
 
     pub(super) fn of(settings: &Provider, clock: Arc<dyn Clock>) -> Self {
-        Self::with_names(settings, Names::new(Arc::clone(&clock)), clock)
+        Self::with_names(settings, Names::new(Arc::clone(&clock), LONG), clock)
     }
 
     pub(super) fn with_names(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Self {

@@ -1,0 +1,7 @@
+//! Feeds `checks::redact`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::redact(data));

@@ -1,0 +1,7 @@
+//! Feeds `checks::reply`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::reply(data));
