@@ -176,7 +176,7 @@ impl Upstream {
         let uri = self.requests.uri(&outgoing.path, asked.model);
         let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
-        let now = self.clock.now();
+        let now = call.began;
         let mut asked_before = false;
         let attempt = |key: Option<&HeaderValue>| {
             // Anew for every key: a refused one took its time.
@@ -184,7 +184,7 @@ impl Upstream {
             let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let request = self.requests.post(&uri, key, said, &outgoing.body);
-            let incoming = http::send(&self.way, &self.clock, &call.cancel, head, &request)
+            let incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, asked.target, last).map(|incoming| (incoming, head))
         };
@@ -268,7 +268,7 @@ impl Upstream {
     fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
         let request = self.requests.get(uri, key);
-        let mut incoming = http::send(&self.way, &self.clock, &call.cancel, last, &request)
+        let mut incoming = http::send(&self.way, (&self.clock, call.began), &call.cancel, last, &request)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
@@ -360,7 +360,7 @@ impl Upstream {
             let frames = self.stream(incoming, (target, caller, &mut held), &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
-        let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
+        let total = Bound::new(call.began + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
         let asked = Asked { target, model, question, passed, head_within: self.patience.answer };
         let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;

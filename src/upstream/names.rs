@@ -316,8 +316,8 @@ mod tests {
 
     fn line(names: &Names) -> Arc<Line> {
         let clock = Arc::clone(&names.0.clock);
-        let bound = Bound::new(clock.now() + 2 * LONG, Fault::TotalTimeout);
-        Line::new(clock, bound)
+        let now = clock.now();
+        Line::new(clock, Bound::new(now + 2 * LONG, Fault::TotalTimeout), now)
     }
 
     fn first(names: &Names, uri: &'static str) -> Option<String> {

@@ -53,6 +53,8 @@ impl Sockets {
         timeout: NextTimeout,
         line: &Line,
     ) -> Result<Arc<TcpStream>, Error> {
+        // The resolver may have taken its time.
+        line.look_at_the_clock();
         let mut patience = Patience::new(line, timeout);
         let mut last = Error::HostNotFound;
         for (index, address) in addresses.iter().enumerate() {
