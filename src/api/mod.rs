@@ -290,7 +290,8 @@ impl Api {
             received: turned.received,
             bytes_in: 0,
         };
-        let dialect = table::by_path(facts.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
+        let row = table::by_path(facts.path);
+        let dialect = row.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, facts.headers));
         let mut response = problem.response(dialect, &request_id);
         cors::tell(&mut response.headers, state, turned.headers);
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
@@ -302,7 +303,7 @@ impl Api {
 impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
-        let row = table::by_path(facts.path).map(|(row, _)| row.dialect);
+        let row = table::by_path(facts.path).map(|(row, _)| models::spoken(row, facts.headers));
         let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
         let response = match (&told.problem, told.response.take()) {
             (_, Some(response)) => Some(response),

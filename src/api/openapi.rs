@@ -75,6 +75,7 @@ mod tests {
     fn words_of(row: &Row) -> &'static str {
         match row.dialect {
             _ if row.endpoint == Endpoint::Completions => "Completions",
+            _ if matches!(row.endpoint, Endpoint::Models | Endpoint::Model) => "Models",
             Dialect::OpenAiChat | Dialect::OpenAiCompletion | Dialect::OpenAiResponses => "OpenAi",
             Dialect::Anthropic => "Anthropic",
             Dialect::Ollama | Dialect::OllamaGenerate => "Ollama",
@@ -137,11 +138,50 @@ mod tests {
         let mut found = BTreeSet::new();
         references(&document, &mut found);
         let mut parts = BTreeSet::new();
-        for kind in ["schemas", "responses", "parameters"] {
+        for kind in ["schemas", "responses", "parameters", "headers"] {
             let names = document["components"][kind].as_object().expect("parts").keys();
             parts.extend(names.map(|name| format!("#/components/{kind}/{name}")));
         }
         assert_eq!(found, parts.iter().map(String::as_str).collect());
+    }
+
+    /// The fields a proper answer may have beyond what HTTP asks of every server; `tests/it` holds every answer to them.
+    fn fields(row: &Row) -> BTreeSet<&'static str> {
+        let mut fields = BTreeSet::from(["X-Request-ID"]);
+        if row.dialect == Dialect::Anthropic || matches!(row.endpoint, Endpoint::Models | Endpoint::Model) {
+            fields.insert("request-id");
+        }
+        if row.method == "POST" {
+            fields.extend(["X-Hapax-Provider", "X-Hapax-Model", "X-Hapax-Attempts", "X-Hapax-Deduplicated"]);
+            fields.extend(["X-Hapax-Cache", "Age", "X-Hapax-Dropped-Params"]);
+            fields.extend(["x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"]);
+            fields.extend(["x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"]);
+            fields.extend(["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"]);
+        }
+        fields
+    }
+
+    /// The fields that a response of the document names.
+    fn named<'a>(document: &'a Value, response: &'a Value) -> BTreeSet<&'a str> {
+        let place = response["$ref"].as_str().map_or("", |place| place.trim_start_matches('#'));
+        let response =
+            if place.is_empty() { response } else { document.pointer(place).expect("it is there") };
+        response["headers"].as_object().expect("fields").keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn every_field_an_answer_may_have_is_told_and_no_other() {
+        let document = document();
+        for row in TABLE {
+            for (status, response) in operation(&document, row)["responses"].as_object().expect("responses") {
+                let told = named(&document, response);
+                if status == "200" {
+                    assert_eq!(told, fields(row), "{}", row.path);
+                } else {
+                    assert!(told.is_superset(&fields(row)), "{} {status}", row.path);
+                }
+            }
+        }
     }
 
     /// The page's table of endpoints; `HAPAX_REWRITE=1 cargo test --lib openapi` writes it anew.

@@ -145,6 +145,8 @@ pub(super) struct Behaviour {
     pub onward: Onward,
     /// A conversation that ends with the assistant's words is refused, as newer models do.
     pub no_prefill: bool,
+    /// The caller's bound on output holds, however much is to be said.
+    pub bounded: bool,
     /// Parameters that are refused.
     pub refuses: Vec<String>,
     /// Where and how it breaks off.
@@ -192,6 +194,7 @@ impl Behaviour {
             ("hold", None) => self.hold = true,
             ("endless", None) => self.endless = true,
             ("no_prefill", None) => self.no_prefill = true,
+            ("bounded", None) => self.bounded = true,
             ("repeats", None) => self.onward = Onward::FromTheTop,
             ("repeats", Some(value)) => self.onward = Onward::Repeating(number(value)?),
             ("strays", None) => self.onward = Onward::Astray,

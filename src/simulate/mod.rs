@@ -18,7 +18,8 @@
 //! | `first=300ms`, `pace=20ms` | wait between head and first token, between tokens |
 //! | `hold`, `hold_after=5` | wait at the [`Gate`] before the head, after 5 content frames |
 //! | `comments=50ms` | while a stream waits, something meaningless this often |
-//! | `tokens=50`, `reasoning=3`, `endless` | how much is said |
+//! | `tokens=50`, `reasoning=3`, `endless` | how much is said, whatever bound the caller sets |
+//! | `bounded` | not more than the caller's bound, even so |
 //! | `status=503`, `header=Name:value`, `body=...` | this status with the vendor's error body, headers, a literal body (last item) |
 //! | `context_length`, `unknown_model`, `bad_request`, `content_policy`, `insufficient_quota` | the vendor's own error |
 //! | `refuses=top_k` | 400 for requests with this parameter, as for one the model does not take |

@@ -254,7 +254,8 @@ impl Answer {
             Some(schema) => cut(&example(schema, &digest, 0).to_string().replace("\",\"", "\", \"")),
             None => rest(sentence(&question.model, about, behaviour.tokens), begun, behaviour.onward),
         };
-        if let (None, Some(max)) = (behaviour.tokens, question.output_max)
+        let holds = behaviour.tokens.is_none() || behaviour.bounded;
+        if let Some(max) = question.output_max.filter(|_| holds)
             && max < answer.text.len()
         {
             answer.text.truncate(max);
@@ -457,6 +458,9 @@ mod tests {
         let behaviour = Behaviour::parse("tokens=9").expect("a behaviour");
         let exact = Answer::to(&question, &behaviour, 1, 0);
         assert_eq!((exact.text.len(), exact.finish), (9, Finish::Stop));
+        let behaviour = Behaviour::parse("tokens=9,bounded").expect("a behaviour");
+        let bounded = Answer::to(&question, &behaviour, 1, 0);
+        assert_eq!((bounded.text.len(), bounded.finish), (4, Finish::Length));
     }
 
     #[test]

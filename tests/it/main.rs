@@ -5,6 +5,7 @@ mod access;
 mod backs;
 mod budget;
 mod cache;
+mod clients;
 mod contract;
 mod contract_streams;
 mod door;

@@ -9,7 +9,7 @@ import { Ollama } from "ollama";
 import OpenAI from "openai";
 
 const { HAPAX_HEALTHY: HEALTHY, HAPAX_FAULTY: FAULTY, SDK_ONLY: ONLY = "" } = process.env;
-const KINDS = ["op", "oa", "an", "ol", "ge", "az"];
+const KINDS = ["op", "oa", "an", "ol", "ge", "az", "o3"];
 const ASKED = [{ role: "user", content: "Hello there friend of mine" }];
 const CALLED = [{ role: "user", content: "Weather please [[tool]]" }];
 const SCHEMA = {
@@ -226,7 +226,7 @@ const ONCE = {
     }
   },
   async langchain_vectors() {
-    for (const kind of ["op", "oa", "ol", "ge", "az"]) {
+    for (const kind of ["op", "oa", "ol", "ge", "az", "o3"]) {
       const ofOpenAI = new OpenAIEmbeddings({ model: `${kind}-m`, apiKey: "k", configuration: { baseURL: `${HEALTHY}/v1` } });
       const ofOllama = new OllamaEmbeddings({ model: `${kind}-m`, baseUrl: HEALTHY });
       const words = ["one", "two words"];
@@ -237,6 +237,22 @@ const ONCE = {
     const ids = [];
     for await (const model of anOpenAI().models.list()) ids.push(model.id);
     assert.deepEqual(ids, KINDS.map((kind) => `${kind}-m`));
+  },
+  async models_of_anthropic() {
+    const ids = [];
+    for await (const model of anAnthropic().models.list({ limit: 2 })) ids.push(model.id);
+    assert.deepEqual(ids, KINDS.map((kind) => `${kind}-m`));
+    assert.equal((await anAnthropic().models.retrieve("an-m")).display_name, "an-m");
+    await assert.rejects(anAnthropic().models.retrieve("no-such"), Anthropic.NotFoundError);
+    const answer = await anAnthropic().beta.messages.create({ model: "an-m", max_tokens: 100, messages: ASKED });
+    assert.equal(answer.content[0].text, expected("an-m", ASKED[0].content));
+  },
+  async responses_untouched() {
+    const tools = [{ type: "web_search" }];
+    const stream = anOpenAI().responses.stream({ model: "op-m", input: ASKED, tools });
+    const final = await stream.finalResponse();
+    assert.equal(final.output_text, expected("op-m", ASKED[0].content));
+    assert.equal(final.service_tier, "default");
   },
 };
 

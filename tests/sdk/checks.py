@@ -197,6 +197,22 @@ def models_list():
     raises(openai.NotFoundError, lambda: an_openai().models.retrieve("no-such"))
 
 
+def models_of_anthropic():
+    client, wanted = an_anthropic(), [f"{kind}-m" for kind in KINDS]
+    page = client.models.list(limit=2)
+    same(([model.id for model in page.data], page.has_more, page.last_id), (wanted[:2], True, wanted[1]))
+    same([model.id for model in page], wanted)  # page by page
+    back = client.models.list(limit=2, before_id=wanted[3])
+    same(([model.id for model in back.data], back.first_id), (wanted[1:3], wanted[1]))
+    model = client.models.retrieve("an-m")
+    same((model.id, model.type, model.display_name, model.created_at.year), ("an-m", "model", "an-m", 1970))
+    same(raises(anthropic.NotFoundError, lambda: client.models.retrieve("no-such")).body["type"], "error")
+    raises(anthropic.BadRequestError, lambda: client.models.list(limit=2000))
+    same(raises(anthropic.AuthenticationError, lambda: an_anthropic(FAULTY, "wrong").models.list()).body["error"]["type"], "authentication_error")
+    answer = client.beta.messages.create(model="an-m", max_tokens=100, messages=ASKED)  # asks with ?beta=true
+    same(answer.content[0].text, expected("an-m", SAID))
+
+
 # Anthropic messages
 
 
@@ -400,7 +416,8 @@ def responses_structured(kind):
 
 
 def responses_reasoning(kind):
-    more = {"reasoning": {"effort": "low"}, "max_output_tokens": 4000}
+    more = {"reasoning": {"effort": "low", "summary": "auto"}, "max_output_tokens": 4000}
+    more |= {"store": False, "include": ["reasoning.encrypted_content"]}
     answer = an_openai().responses.create(model=f"{kind}-m!reasoning=3", input=SAID, **more)
     same([item.type for item in answer.output], ["reasoning", "message"])
     same(answer.output[0].summary[0].text, "Let me think.")
@@ -413,7 +430,8 @@ def responses_reasoning(kind):
 def responses_image_and_bound(kind):
     image = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "auto"}
     content = [{"type": "input_text", "text": "What is this?"}, image]
-    answer = an_openai().responses.create(model=f"{kind}-m", input=[{"role": "user", "content": content}], max_output_tokens=3)
+    items = [{"role": "user", "content": content}]
+    answer = an_openai().responses.create(model=f"{kind}-m!tokens=40,bounded", input=items, max_output_tokens=16)
     same((answer.status, answer.incomplete_details.reason), ("incomplete", "max_output_tokens"))
 
 
@@ -423,6 +441,15 @@ def responses_stateless():
     tools = [{"type": "web_search"}]
     error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, tools=tools))
     same(error.param, "tools[0]")
+    same(an_openai().responses.create(model="op-m", input=SAID, tools=tools).output_text, expected("op-m", SAID))
+
+
+def responses_untouched():
+    """Fields that no version of the client knows reach a provider that has Responses, and come back from it."""
+    raw = an_openai().responses.with_raw_response.create(model="op-m", input=SAID, extra_body={"brand_new": {"x": 1}})
+    same("x-hapax-dropped-params" in raw.headers, False)
+    answer = raw.parse()
+    same((answer.service_tier, answer.text.verbosity, answer.id.startswith("resp_0")), ("default", "medium", True))
 
 
 def responses_broken(kind):
@@ -639,7 +666,7 @@ EVERYWHERE = [
     responses_image_and_bound, responses_broken,
 ]
 ONCE = [
-    models_list, ollama_raw_prompt, ollama_about_models, responses_stateless, embeddings_nobody_has, count_tokens, error_401, error_403, error_429_limit, error_400_of_ours, error_503_when_full,
+    models_list, models_of_anthropic, responses_untouched, ollama_raw_prompt, ollama_about_models, responses_stateless, embeddings_nobody_has, count_tokens, error_401, error_403, error_429_limit, error_400_of_ours, error_503_when_full,
     error_of_the_clients_own_patience,
 ]
 
@@ -649,7 +676,7 @@ def main():
     for function in EVERYWHERE:
         for kind in KINDS:
             check(f"python {function.__name__} {kind}", lambda: function(kind))
-    for kind in ("op", "oa", "ol", "ge", "az"):
+    for kind in ("op", "oa", "ol", "ge", "az", "o3"):
         check(f"python embeddings {kind}", lambda: embeddings(kind))
         check(f"langchain vectors {kind}", lambda: lang_chain_vectors(kind))
     for kind in KINDS:

@@ -8,7 +8,7 @@ HEALTHY = os.environ["HAPAX_HEALTHY"]
 FAULTY = os.environ["HAPAX_FAULTY"]
 TIGHT = os.environ["HAPAX_TIGHT"]
 ONLY = os.environ.get("SDK_ONLY", "")
-KINDS = ["op", "oa", "an", "ol", "ge", "az"]
+KINDS = ["op", "oa", "an", "ol", "ge", "az", "o3"]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 failed = 0

@@ -10,7 +10,16 @@ import time
 
 HAPAX = os.environ["HAPAX"]
 # What the clients' models begin with, and the type of provider that serves them.
-KINDS = {"op": "openai", "oa": "openai_compatible", "an": "anthropic", "ol": "ollama", "ge": "gemini", "az": "azure"}
+KINDS = {
+    "op": "openai",
+    "oa": "openai_compatible",
+    "an": "anthropic",
+    "ol": "ollama",
+    "ge": "gemini",
+    "az": "azure",
+    "o3": "openai",  # called like a model that thinks, and asked as Responses by everybody
+}
+MORE = {"o3": ", capabilities: {responses: all}"}
 PATIENCE = 20.0
 children = []
 
@@ -57,7 +66,7 @@ def provider(kind, url, model, extra=""):
     models = [f"{kind}-*", "claude-*"] if kind == "an" else [f"{kind}-*"]
     return (
         f"{{type: {KINDS[kind]}, base_url: '{url}', api_key: sk-test, retries: 0, "
-        f"model: {json.dumps(model)}, models: {json.dumps(models)}{extra}}}"
+        f"model: {json.dumps(model)}, models: {json.dumps(models)}{MORE.get(kind, '')}{extra}}}"
     )
 
 

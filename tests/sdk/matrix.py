@@ -125,7 +125,7 @@ class Responses(Chat):
         if schema:
             more["text"] = {"format": {"type": "json_schema", "name": "trip", "schema": SCHEMA, "strict": True}}
         if thinks:
-            more |= {"reasoning": {"effort": "low"}, "max_output_tokens": 4000}
+            more |= {"reasoning": {"effort": "low", "summary": "auto"}, "max_output_tokens": 4000}
         if most:
             more["max_output_tokens"] = most
         if not stream:
@@ -278,7 +278,8 @@ def reasoning(front, model, stream):
 
 def stop(front, model, stream):
     same(front.ask(model, stream).stop, "stop")
-    same(front.ask(model, stream, most=3).stop, "length")
+    # Responses takes no smaller bound.
+    same(front.ask(f"{model}!tokens=40,bounded", stream, most=16).stop, "length")
 
 
 def usage(front, model, stream):

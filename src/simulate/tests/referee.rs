@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 const ANTHROPIC: &str = "/v1/messages";
 const OPENAI: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
 const OLLAMA: &str = "/api/chat";
 const GEMINI: &str = "/v1beta/models/gemini-2.5-flash:generateContent";
 const NEWEST: &str = "/v1beta/models/gemini-3-pro:generateContent";
@@ -14,6 +15,7 @@ const NEWEST: &str = "/v1beta/models/gemini-3-pro:generateContent";
 fn with(path: &str, changes: &Value) -> Value {
     let mut body = match path {
         GEMINI | NEWEST => json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+        RESPONSES => json!({"model": "m", "input": "hi"}),
         _ => question("m", "hi", false),
     };
     for (name, value) in changes.as_object().expect("changes") {
@@ -341,4 +343,94 @@ fn a_prompt_and_a_request_for_vectors_are_judged_too() {
         let answer = client.answer();
         assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
     }
+}
+
+#[test]
+fn openai_is_strict_with_schemas_that_are_to_be_followed_strictly() {
+    let tool = |schema: Value| json!({"tools": [{"type": "function", "function": {"name": "w", "strict": true, "parameters": schema}}]});
+    let answer = |schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": schema}}});
+    let good = json!({
+        "type": "object", "additionalProperties": false, "required": ["a", "b"],
+        "properties": {"a": {"type": "array", "items": {"$ref": "#/$defs/c"}}, "b": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+        "$defs": {"c": {"type": "object", "additionalProperties": false, "properties": {}, "required": []}},
+    });
+    let changed = |at: &str, value: Value| {
+        let mut schema = good.clone();
+        *schema.pointer_mut(at).expect(at) = value;
+        schema
+    };
+    let rows = [
+        (changed("/additionalProperties", json!(true)), "In context=(), 'additionalProperties' is required"),
+        (changed("/required", json!(["a"])), "Missing 'b'"),
+        (changed("/type", json!("array")), "schema must be a JSON Schema of 'type: \"object\"'"),
+        (changed("/$defs/c", json!({"type": "object"})), "In context=('$defs', 'c')"),
+        (changed("/properties/a/items", json!({"type": ["object", "null"]})), "In context=('items',)"),
+        (changed("/properties/b/anyOf/0", json!({"properties": {}})), "In context=('anyOf', '0')"),
+    ];
+    for (schema, words) in rows {
+        refused(OPENAI, "/error/message", &[(tool(schema.clone()), words), (answer(schema.clone()), words)]);
+        let mut lax = tool(schema.clone());
+        lax["tools"][0]["function"]["strict"] = json!(false);
+        taken(OPENAI, &[lax]);
+        // Responses are strict unless they are told not to be.
+        let offer = json!({"tools": [{"type": "function", "name": "w", "parameters": schema}]});
+        refused(RESPONSES, "/error/message", &[(offer.clone(), words)]);
+        let mut lax = offer;
+        lax["tools"][0]["strict"] = json!(false);
+        taken(RESPONSES, &[lax]);
+    }
+    taken(OPENAI, &[tool(good.clone()), answer(good)]);
+}
+
+#[test]
+fn responses_are_strict() {
+    let call = json!({"type": "function_call", "call_id": "c", "name": "w", "arguments": "{}"});
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "x"});
+    let user = json!({"role": "user", "content": "hi"});
+    let with_id = |item: &Value, id: &str| {
+        let mut item = item.clone();
+        item["id"] = json!(id);
+        item
+    };
+    refused(
+        RESPONSES,
+        "/error/message",
+        &[
+            (json!({"messages": []}), "Unsupported parameter: 'messages'"),
+            (json!({"max_tokens": 99}), "Try 'max_output_tokens' instead"),
+            (json!({"stop": "x"}), "Unsupported parameter: 'stop'"),
+            (json!({"input": null}), "Missing required parameter: 'input'"),
+            (json!({"max_output_tokens": 15}), "Expected a value >= 16"),
+            (json!({"temperature": 3}), "between 0 and 2"),
+            (json!({"model": "o3", "temperature": 1}), "not supported with this model"),
+            (json!({"previous_response_id": "resp_1"}), "not found"),
+            (json!({"tool_choice": "required"}), "must be specified with 'tools'"),
+            (json!({"tools": [{"type": "function"}]}), "'tools[0].name'"),
+            (json!({"text": {"format": {"type": "json_schema"}}}), "'text.format.name'"),
+            (json!({"input": [user, call]}), "No tool output found for function call c"),
+            (json!({"input": [user, result]}), "No tool call found"),
+            (
+                json!({"input": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}),
+                "Invalid value: 'text'",
+            ),
+            (
+                json!({"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}]}),
+                "'output_text'",
+            ),
+            (json!({"input": [with_id(&user, "x_1")]}), "begins with 'msg'"),
+            (json!({"input": [with_id(&user, &format!("msg_{}", "x".repeat(61)))]}), "begins with 'msg'"),
+            (
+                json!({"input": [user, {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "other"}]}),
+                "could not be verified",
+            ),
+        ],
+    );
+    taken(
+        RESPONSES,
+        &[
+            json!({"input": [user, call, result], "max_output_tokens": 16, "store": false, "brand_new": 1}),
+            json!({"input": [with_id(&user, &format!("msg_{}", "x".repeat(60)))]}),
+            json!({"tools": [{"type": "web_search"}], "temperature": 2}),
+        ],
+    );
 }

@@ -27,6 +27,7 @@ pub fn expect_listed(method: &str, path: &str, answer: &Answer) {
     let ranged = &responses[format!("{}XX", answer.status / 100)];
     let response = resolved(if exact.is_null() { ranged } else { exact });
     assert!(response.is_object(), "{method} {path}: the document does not list {}", answer.status);
+    expect_fields(response, answer, &format!("{method} {path} {}", answer.status));
     if method == "HEAD" || !answer.whole {
         return;
     }
@@ -38,6 +39,47 @@ pub fn expect_listed(method: &str, path: &str, answer: &Answer) {
         && let Err(wrong) = fits(&answer.json(), &content["schema"], 0)
     {
         panic!("{method} {path} {}: {wrong} in {}", answer.status, answer.text());
+    }
+}
+
+/// Fields that any HTTP server may send, and those of pages and of other origins.
+const OF_HTTP: [&str; 13] = [
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "date",
+    "server",
+    "trailer",
+    "vary",
+    "cache-control",
+    "content-security-policy",
+    "x-content-type-options",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+];
+
+/// Every field is one the document names, and says what it says there.
+fn expect_fields(response: &'static Value, answer: &Answer, story: &str) {
+    let Some(told) = response["headers"].as_object() else { panic!("{story}: the document names no fields") };
+    for (name, value) in &answer.headers {
+        if OF_HTTP.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let found = told.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let Some((_, field)) = found else { panic!("{story}: {name} is not in the document") };
+        let schema = &resolved(field)["schema"];
+        let value = if schema["type"] == "integer" {
+            value.parse::<u64>().map_or(Value::Null, Value::from)
+        } else {
+            Value::from(value.as_str())
+        };
+        if let Err(wrong) = fits(&value, schema, 0) {
+            panic!("{story}: {name}: {wrong}");
+        }
+    }
+    for (name, _) in told.iter().filter(|(_, field)| resolved(field)["required"] == true) {
+        assert!(answer.header(name).is_some(), "{story}: {name} is missing");
     }
 }
 
@@ -121,7 +163,8 @@ fn is_a(value: &Value, kind: &str) -> bool {
 #[test]
 fn an_answer_that_is_not_in_the_document_is_noticed() {
     let listed = |status: u16, media: &str, body: &str| {
-        let headers = vec![("Content-Type".to_owned(), media.to_owned())];
+        let fields = [("Content-Type", media), ("X-Request-ID", "r"), ("Content-Length", "9")];
+        let headers = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let answer = Answer { status, headers, body: body.as_bytes().to_vec(), whole: true };
         std::panic::catch_unwind(|| expect_listed("GET", "/v1/models/x?y", &answer)).is_ok()
     };
@@ -135,4 +178,13 @@ fn an_answer_that_is_not_in_the_document_is_noticed() {
     assert!(!listed(200, json, &good.replace("\"a\"", "1")), "another type");
     assert!(!listed(404, json, &wrong.replace(",\"code\":null", "")), "a field is missing");
     assert!(!listed(404, json, &wrong.replace("{\"message", "{\"more\":1,\"message")), "a field too many");
+    let with = |fields: &[(&str, &str)]| {
+        let headers = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let answer = Answer { status: 200, headers, body: good.as_bytes().to_vec(), whole: true };
+        std::panic::catch_unwind(|| expect_listed("GET", "/v1/models/x", &answer)).is_ok()
+    };
+    let (media, id) = (("Content-Type", json), ("X-Request-ID", "r"));
+    assert!(with(&[media, id, ("Date", "now")]));
+    assert!(!with(&[media]), "a field that every answer has is missing");
+    assert!(!with(&[media, id, ("X-New", "1")]), "a field that is not in the document");
 }
