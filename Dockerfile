@@ -6,7 +6,9 @@
 # The binary is linked against a static glibc, whose resolver reads /etc/hosts and asks the servers of /etc/resolv.conf
 # by itself; other sources of names (NIS, mDNS) would need shared libraries and are not there. `scripts/image` builds
 # and tries the same binary and root without a container engine.
-ARG BUILD=rust:1.95-slim-bookworm
+#
+# The whole build image, not the slim one: the allocator is built with make.
+ARG BUILD=rust:1.95-bookworm
 FROM ${BUILD} AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./

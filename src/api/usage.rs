@@ -6,7 +6,7 @@ use super::told::{Asked, Told};
 use super::{Api, State};
 use crate::domain::calendar::rfc3339;
 use crate::domain::price::Prices;
-use crate::domain::usage::{self, By, Line, Row, Sums, usd};
+use crate::domain::usage::{self, By, Labels, Line, Row, Sums, usd};
 use crate::domain::words::Dialect;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::time::{Duration, UNIX_EPOCH};
@@ -35,8 +35,8 @@ pub struct Report {
 impl Report {
     /// Divides rows as asked.
     #[must_use]
-    pub fn new(rows: &[Row], since: u64, by: Vec<By>, prices: &Prices) -> Self {
-        let (lines, total) = usage::report(rows, &by, prices);
+    pub fn new(rows: &[Row], since: u64, by: Vec<By>, told: (&Prices, &Labels)) -> Self {
+        let (lines, total) = usage::report(rows, &by, told);
         Self { since, by, lines, total }
     }
 }
@@ -109,9 +109,13 @@ pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>) -> Told {
         Err(words) => return wrong("since", words),
     };
     // A key sees its own usage, an admin's everybody's.
-    let own = asked.key.filter(|key| !key.admin).map(|key| key.name.as_str());
+    let own = asked.key.filter(|key| !key.admin).map(|key| &*key.name);
     match (api.sources.usage)(since, own) {
-        Ok(rows) => Told::json(super::to_json(&Report::new(&rows, since, by, &state.prices))),
+        Ok(rows) => {
+            let keys = state.keyring.keys().iter();
+            let labels = Labels::new(keys.map(|key| (&*key.name, key.labels.as_slice())));
+            Told::json(super::to_json(&Report::new(&rows, since, by, (&state.prices, &labels))))
+        }
         Err(_) => Told::problem(
             // Where the file is, and what is wrong with it, stands in the log.
             Problem::new(503, "the ledger cannot be read at present").code("ledger_unavailable"),

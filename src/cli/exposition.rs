@@ -1,6 +1,7 @@
 //! The text of `/metrics`: what was counted, and what is read off the rooms now.
 
 use crate::api::Api;
+use crate::domain::budget::Allowance;
 use crate::ledger::Ledger;
 use crate::server;
 use crate::telemetry::{self, Metrics};
@@ -22,6 +23,10 @@ pub(super) fn text(
         let gateway = Arc::clone(&api.state().gateway);
         gauges.healthy = gateway.snapshot().into_iter().map(|slot| (slot.name, slot.healthy)).collect();
         gauges.circuits = gateway.circuits();
+        let budget = |(key, allowance, spent): (String, Allowance, u64)| {
+            (key, allowance.nano_usd, allowance.nano_usd.saturating_sub(spent))
+        };
+        gauges.budgets = api.budgets().into_iter().map(budget).collect();
         let (answers, bytes) = gateway.kept();
         gauges.cache_entries = number(answers);
         kept = bytes;

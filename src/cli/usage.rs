@@ -4,7 +4,7 @@ use super::{Failed, print};
 use crate::api::usage::{BY, Report, SINCE};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::calendar::rfc3339;
-use crate::domain::usage::{self, By, Sums, usd};
+use crate::domain::usage::{self, By, Labels, Sums, usd};
 use crate::ledger;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
@@ -36,7 +36,8 @@ pub(super) fn run(wish: &Wish) -> Result<(), Failed> {
         return Err(Failed::Running(words.to_owned()));
     };
     let rows = ledger::read(path, since).map_err(Failed::Running)?;
-    print(&worded(&Report::new(&rows, since, by, &settings.prices())))
+    let labels = Labels::new(settings.keys.iter().map(|key| (&*key.name, key.labels.as_slice())));
+    print(&worded(&Report::new(&rows, since, by, (&settings.prices(), &labels))))
 }
 
 /// The columns behind the labels.
@@ -146,7 +147,7 @@ mod tests {
             usage: Usage { input, output: 7, ..Usage::default() },
         };
         let rows = [row("bot", "m,\"1\"", "ollama", 1_000), row("laptop", "\u{1b}[31m", "unheard-of", 5)];
-        Report::new(&rows, 28_800_000, vec![By::Key, By::Model], &Prices::default())
+        Report::new(&rows, 28_800_000, vec![By::Key, By::Model], (&Prices::default(), &Labels::default()))
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
         assert!(lines[4].starts_with("laptop  ?[31m") && lines[5].starts_with("total"), "{text}");
         assert!(lines[5].contains(" 1005 ") && lines[7].starts_with("unpriced"), "{text}");
         assert!(lines[2..6].iter().all(|line| line.len() == lines[2].len()), "{text}");
-        let none = Report::new(&[], 28_800_000, vec![By::Key], &Prices::default());
+        let none = Report::new(&[], 28_800_000, vec![By::Key], (&Prices::default(), &Labels::default()));
         assert_eq!(table(&none), "No usage since 2024-10-04 00:00 UTC.");
     }
 

@@ -135,15 +135,18 @@ impl Reader {
         Ok(None)
     }
 
+    /// Most frames mean one thing, and late followers are kept them: there is no room in one for more than that.
     fn cut(&mut self, deltas: &mut Vec<Delta>) -> Result<Option<Piece>, Failure> {
         match &mut self.framing {
             Framing::Sse(lines) => {
                 let Some(frame) = lines.next()? else { return Ok(None) };
+                deltas.reserve_exact(1);
                 let sign = self.events.read(frame.event, &frame.data, deltas)?;
                 Ok(Some(Piece { sign, verbatim: self.verbatim.then(|| frame.raw.to_vec()) }))
             }
             Framing::Ndjson(lines) => {
                 let Some(line) = lines.next()? else { return Ok(None) };
+                deltas.reserve_exact(1);
                 let sign = self.events.read(None, line, deltas)?;
                 Ok(Some(Piece { sign, verbatim: self.verbatim.then(|| [line, b"\n"].concat()) }))
             }

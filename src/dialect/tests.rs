@@ -322,3 +322,47 @@ fn a_secret_in_a_providers_words_is_not_passed_on() {
     let failure = super::judged(Fault::KeyRefused, Some(401), "Incorrect API key provided: sk-123");
     assert!(!failure.message.contains("sk-"));
 }
+
+#[test]
+fn no_caller_nests_deeper_than_the_bound_whoever_he_speaks_like() {
+    let body = |dialect: Dialect, levels: usize| {
+        let said = match dialect {
+            Dialect::OpenAiResponses => r#""input":"a""#,
+            Dialect::Hapax | Dialect::OpenAiCompletion | Dialect::OllamaGenerate => r#""prompt":"a""#,
+            _ => r#""max_tokens":9,"messages":[{"role":"user","content":"a"}]"#,
+        };
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+        format!(r#"{{"model":"m",{said},"metadata":{open}{close}}}"#).into_bytes()
+    };
+    let told = |opened: Result<(Gist, Words), Invalid>| opened.err().map(|invalid| invalid.message);
+    let deep = Some(format!("the body is nested deeper than {} levels", json::DEPTH_MAX));
+    for dialect in [
+        Dialect::OpenAiChat,
+        Dialect::OpenAiCompletion,
+        Dialect::OpenAiResponses,
+        Dialect::Anthropic,
+        Dialect::Ollama,
+        Dialect::OllamaGenerate,
+        Dialect::Hapax,
+    ] {
+        assert_ne!(told(open(dialect, body(dialect, json::DEPTH_MAX))), deep, "{dialect:?}");
+        assert_eq!(told(open(dialect, body(dialect, json::DEPTH_MAX + 1))), deep, "{dialect:?}");
+    }
+    for (subject, dialect) in [
+        (Subject::Tokens, Dialect::Anthropic),
+        (Subject::Description, Dialect::Ollama),
+        (Subject::Embedding, Dialect::OpenAiChat),
+        (Subject::Embedding, Dialect::Ollama),
+    ] {
+        assert_ne!(
+            told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX), OddCharacters::default())),
+            deep,
+            "{subject:?}"
+        );
+        assert_eq!(
+            told(open_about(subject, dialect, body(dialect, json::DEPTH_MAX + 1), OddCharacters::default())),
+            deep,
+            "{subject:?}"
+        );
+    }
+}

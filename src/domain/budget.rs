@@ -69,6 +69,8 @@ pub struct Budget {
     period: (u64, u64),
     spent: u64,
     reserved: u64,
+    /// A period that the calendar had reached before it was set back, and what was spent in it.
+    ahead: Option<((u64, u64), u64)>,
 }
 
 /// Why there was no money.
@@ -82,7 +84,7 @@ impl Budget {
     /// An untouched budget.
     #[must_use]
     pub fn new(allowance: Allowance, today: SystemTime) -> Self {
-        Self { allowance, period: allowance.per.around(today), spent: 0, reserved: 0 }
+        Self { allowance, period: allowance.per.around(today), spent: 0, reserved: 0, ahead: None }
     }
 
     /// Another allowance from now on. What was spent stays spent if the period is the same.
@@ -94,11 +96,19 @@ impl Budget {
         self.allowance = allowance;
     }
 
-    /// Begins the next period when this one is over. A calendar that is set back does not begin one again.
+    /// Begins the next period when this one is over. A calendar that is set back a little does not begin one again; one
+    /// that is set back by more than a period was wrong before, or is now: what was spent counts in the period it
+    /// shows, and in the other one if that should come after all.
     fn turn(&mut self, today: SystemTime) {
         let seconds = today.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if seconds >= self.period.1 {
-            (self.period, self.spent) = (self.allowance.per.around(today), 0);
+        let (began, ends) = self.period;
+        if seconds >= ends {
+            self.period = self.allowance.per.around(today);
+            let known = self.ahead.take_if(|(period, _)| *period == self.period);
+            self.spent = known.map_or(0, |(_, spent)| spent);
+        } else if seconds.saturating_add(ends - began) < began {
+            self.ahead = Some((self.period, self.spent));
+            self.period = self.allowance.per.around(today);
         }
     }
 
@@ -152,12 +162,15 @@ impl Budget {
         (UNIX_EPOCH + Duration::from_secs(self.period.0), self.spent)
     }
 
-    /// What was spent before a restart, in the period that began then; of another period it is forgotten.
+    /// What was spent before a restart, in the period that began then; of an earlier period it is forgotten. One that
+    /// is still to come is where the calendar stood before: a machine may wake up in 1970.
     pub fn restore(&mut self, began: SystemTime, spent: u64, today: SystemTime) {
         self.turn(today);
-        let began = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if began == self.period.0 {
-            self.spent = spent;
+        let seconds = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if seconds >= self.period.0 {
+            self.period = self.allowance.per.around(began);
+            self.spent = self.spent.saturating_add(spent);
+            self.turn(today);
         }
     }
 }
@@ -218,6 +231,39 @@ mod tests {
         assert!(budget.reserve(1, 1, today + retry_after - Duration::from_secs(1)).is_err());
         assert_eq!(budget.reserve(100, 100, today + retry_after), Ok(100));
         assert!(budget.reserve(1, 1, today).is_err(), "a calendar set back begins nothing again");
+    }
+
+    #[test]
+    fn a_calendar_that_was_years_ahead_locks_nobody_out_and_gives_nothing_away() {
+        let (today, wrong) = (at("2026-11-25"), at("2099-05-05"));
+        let mut budget = budget(100, Period::Month, "2026-11-25");
+        budget.settle(0, 60, today);
+        budget.settle(0, 70, wrong);
+        assert_eq!(budget.spent(wrong), (at("2099-05-01"), 70));
+        assert_eq!(
+            budget.spent(today),
+            (at("2026-11-01"), 70),
+            "put right: what was spent meanwhile counts here"
+        );
+        assert_eq!(
+            budget.reserve(31, 31, today),
+            Err(Exhausted { retry_after: at("2026-12-01").duration_since(today).expect("later") })
+        );
+        assert_eq!(
+            budget.reserve(100, 100, at("2026-12-01")),
+            Ok(100),
+            "and a month later all of it is there again"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_wakes_up_in_1970_remembers_what_was_spent_when_it_learns_the_day() {
+        let (today, unset) = (at("2026-11-25"), at("1970-01-01"));
+        let mut budget = Budget::new(Allowance { nano_usd: 100, per: Period::Month }, unset);
+        budget.restore(at("2026-11-01"), 90, unset);
+        assert!(budget.reserve(11, 11, unset).is_err(), "nor does it forget until then");
+        assert_eq!(budget.spent(today), (at("2026-11-01"), 90));
+        assert_eq!(budget.spent(at("2026-12-01")).1, 0);
     }
 
     #[test]

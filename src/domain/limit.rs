@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// What allowances are counted by.
+pub const MINUTE: Duration = Duration::from_secs(60);
 /// Nanoseconds per minute: the level of one unit.
 const UNIT: u128 = MINUTE.as_nanos();
 /// The same; it fits.
@@ -139,10 +140,11 @@ impl Limit {
         self.full_in()
     }
 
-    /// Takes so much that it is whole again after this time, as it was before a restart.
+    /// Takes so much that it is whole again later by this time, as it was before a restart.
     pub fn restore(&mut self, whole_in: Duration, now: Instant) {
         self.leak(now);
-        self.level = whole_in.as_nanos().saturating_mul(self.per_minute.into());
+        let taken = whole_in.as_nanos().saturating_mul(self.per_minute.into());
+        self.level = self.level.saturating_add(taken);
     }
 }
 

@@ -1,11 +1,13 @@
 //! What one caller, address, endpoint or provider may use: requests and tokens per minute, and requests at once.
 
-use super::limit::{Left, Limit, Limits};
+use super::limit::{Left, Limit, Limits, MINUTE};
 use std::time::{Duration, Instant};
 
 /// How soon a place may be free again: nobody knows when the requests under way end.
 const PLACE_SOON: Duration = Duration::from_secs(1);
 
+/// The longest debt of tokens that is carried over a restart.
+const DEBT_MAX: Duration = Duration::from_secs(600);
 /// Rules for endpoints at once: which of them hold for a request is a bit each.
 pub const ROUTES_MAX: usize = u64::BITS as usize;
 
@@ -152,9 +154,11 @@ impl Rule {
         (of(&mut self.requests), of(&mut self.tokens))
     }
 
-    /// The same after the restart.
+    /// The same after the restart. Requests never owe more than a minute; a calendar that was set back in between must
+    /// not make anybody wait as if they did.
     pub fn restore(&mut self, (requests, tokens): (Duration, Duration), now: Instant) {
-        for (limit, whole_in) in [(&mut self.requests, requests), (&mut self.tokens, tokens)] {
+        let owed = [(&mut self.requests, requests.min(MINUTE)), (&mut self.tokens, tokens.min(DEBT_MAX))];
+        for (limit, whole_in) in owed {
             if let Some(limit) = limit {
                 limit.restore(whole_in, now);
             }

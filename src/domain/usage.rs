@@ -51,7 +51,7 @@ pub struct Row {
 }
 
 /// What a report is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
     /// The caller's key.
     Key,
@@ -63,16 +63,40 @@ pub enum By {
     Endpoint,
     /// The day, in UTC.
     Day,
+    /// A label that keys have today, as it is asked for: `label.team`. Keys without it are one line.
+    Label(String),
+}
+
+/// What an operator's own word is asked for with.
+const LABEL: &str = "label.";
+
+/// What the keys' labels say today, by key and label. Like money they are not stored with what was used.
+#[derive(Debug, Default)]
+pub struct Labels(BTreeMap<(String, String), String>);
+
+impl Labels {
+    /// Of every key by its name.
+    pub fn new<'a>(keys: impl IntoIterator<Item = (&'a str, &'a [(String, String)])>) -> Self {
+        let all = keys.into_iter().flat_map(|(key, labels)| {
+            labels.iter().map(|(label, value)| ((key.to_owned(), label.clone()), value.clone()))
+        });
+        Self(all.collect())
+    }
+
+    fn of(&self, key: &str, label: &str) -> String {
+        self.0.get(&(key.to_owned(), label.to_owned())).cloned().unwrap_or_default()
+    }
 }
 
 impl By {
-    /// Everything a report can be divided by.
-    pub const ALL: [Self; 5] = [Self::Key, Self::Model, Self::Provider, Self::Endpoint, Self::Day];
+    /// Everything a report can be divided by, besides labels.
+    const ALL: [Self; 5] = [Self::Key, Self::Model, Self::Provider, Self::Endpoint, Self::Day];
 
-    /// `key`, `model`, `provider`, `endpoint` or `day`.
+    /// `key`, `model`, `provider`, `endpoint`, `day`, or `label.team`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &str {
         match self {
+            Self::Label(word) => word,
             Self::Key => "key",
             Self::Model => "model",
             Self::Provider => "provider",
@@ -88,9 +112,10 @@ impl By {
     pub fn list(text: &str) -> Result<Vec<Self>, String> {
         let mut all = Vec::new();
         for word in text.split(',').map(str::trim) {
+            let named = word.strip_prefix(LABEL).is_some_and(|label| !label.is_empty());
             let known = Self::ALL.into_iter().find(|by| by.word() == word);
-            let by = known.ok_or_else(|| {
-                format!("cannot divide by '{word}': say key, model, provider, endpoint or day, or several with commas")
+            let by = known.or_else(|| named.then(|| Self::Label(word.to_owned()))).ok_or_else(|| {
+                format!("cannot divide by '{word}': say key, model, provider, endpoint, day or label.NAME, or several with commas")
             })?;
             if all.contains(&by) {
                 return Err(format!("'{word}' stands there twice"));
@@ -100,8 +125,9 @@ impl By {
         Ok(all)
     }
 
-    fn label(self, row: &Row) -> String {
+    fn label(&self, row: &Row, labels: &Labels) -> String {
         match self {
+            Self::Label(word) => labels.of(&row.key, &word[LABEL.len()..]),
             Self::Key => row.key.clone(),
             Self::Model => row.model.clone(),
             Self::Provider => row.provider.clone(),
@@ -162,11 +188,11 @@ pub struct Line {
 /// Divides rows as asked: lines in the order of their labels, and the sum of all. Money is derived here and stored
 /// nowhere, so that a corrected price corrects the past.
 #[must_use]
-pub fn report(rows: &[Row], by: &[By], prices: &Prices) -> (Vec<Line>, Sums) {
+pub fn report(rows: &[Row], by: &[By], (prices, names): (&Prices, &Labels)) -> (Vec<Line>, Sums) {
     let mut lines: BTreeMap<Vec<String>, Sums> = BTreeMap::new();
     let mut total = Sums::default();
     for row in rows {
-        let labels = by.iter().map(|by| by.label(row)).collect();
+        let labels = by.iter().map(|by| by.label(row, names)).collect();
         lines.entry(labels).or_default().add(row, prices);
         total.add(row, prices);
     }
@@ -223,16 +249,21 @@ mod tests {
         ];
         let price = Price { input: 2, cached: 2, cache_write: 2, output: 5 };
         let prices = Prices::new([], [(Pattern::new("cheap"), price)]);
-        let (lines, total) = report(&rows, &[By::Key], &prices);
+        let bot: &[(String, String)] = &[("team".to_owned(), "billing".to_owned())];
+        let labels = &Labels::new([("a", bot)]);
+        let (lines, total) = report(&rows, &[By::Key], (&prices, labels));
         let both = Usage { input: 20, output: 6, estimated: true, ..Usage::default() };
         let of_a = Sums { calls: 4, estimated: 2, unpriced: 0, usage: both, nano_usd: 70 };
         assert_eq!(lines[0], Line { labels: vec!["a".to_owned()], sums: of_a });
         assert_eq!((lines[1].sums.unpriced, lines[1].sums.nano_usd), (2, 0));
         assert_eq!((total.calls, total.usage.input, total.unpriced), (6, 30, 2));
-        let (lines, _) = report(&rows, &[By::Day, By::Model], &prices);
-        let labels: Vec<String> = lines.iter().map(|line| line.labels.join(" ")).collect();
-        assert_eq!(labels, ["2024-10-04 cheap", "2024-10-05 cheap", "2024-10-05 unheard-of"]);
-        assert_eq!(report(&[], &[By::Key], &prices), (Vec::new(), Sums::default()));
+        let (teams, _) = report(&rows, &By::list("label.team").expect("a label"), (&prices, labels));
+        let teams: Vec<_> = teams.iter().map(|line| (line.labels[0].as_str(), line.sums.calls)).collect();
+        assert_eq!(teams, [("", 2), ("billing", 4)], "who has no label is counted, too");
+        let (lines, _) = report(&rows, &[By::Day, By::Model], (&prices, labels));
+        let days: Vec<String> = lines.iter().map(|line| line.labels.join(" ")).collect();
+        assert_eq!(days, ["2024-10-04 cheap", "2024-10-05 cheap", "2024-10-05 unheard-of"]);
+        assert_eq!(report(&[], &[By::Key], (&prices, labels)), (Vec::new(), Sums::default()));
     }
 
     #[test]
@@ -252,6 +283,8 @@ mod tests {
     #[test]
     fn what_a_report_is_divided_by_is_read_or_refused_in_words() {
         assert_eq!(By::list("day, key"), Ok(vec![By::Day, By::Key]));
+        assert_eq!(By::list("label.team"), Ok(vec![By::Label("label.team".to_owned())]));
+        assert!(By::list("label.").is_err() && By::list("label").is_err());
         assert!(By::list("kay").unwrap_err().contains("'kay'"));
         assert!(By::list("").is_err() && By::list("key,").is_err());
         assert!(By::list("key,key").unwrap_err().contains("twice"));

@@ -1,4 +1,5 @@
-//! What a restart needs to know of the slots: circuits that are not closed, and who asked for patience.
+//! What a restart needs to know of the slots: circuits that are not closed, who asked for patience, and whose limit is
+//! used up how far.
 
 use super::Gateway;
 use super::slot::{BUSY_MAX, Slot};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 const CIRCUIT: &str = "circuit";
 /// `openai`; until when it asked not to be asked.
 const BUSY: &str = "busy";
+/// `openai`; when the requests of its own limit are whole again, and when its tokens are.
+const REQUESTS: &str = "provider_requests";
+const TOKENS: &str = "provider_tokens";
 
 impl Gateway {
     /// Everything about the slots that a restart should not forget.
@@ -31,6 +35,8 @@ impl Gateway {
                     let wait = Duration::from_millis(keepsake.value);
                     slot.resume(keepsake.name.split_once('/').map(|(_, model)| model), (refusing, wait), now);
                 }
+                REQUESTS => slot.resume_used((keepsake.ahead(today, Duration::MAX), Duration::ZERO), now),
+                TOKENS => slot.resume_used((Duration::ZERO, keepsake.ahead(today, Duration::MAX)), now),
                 BUSY => slot.resume_busy(now + keepsake.ahead(today, BUSY_MAX)),
                 _ => {}
             }
@@ -44,7 +50,15 @@ fn of(slot: &Slot, now: Instant, today: SystemTime) -> Vec<Keepsake> {
     let circuits = circuits.into_iter().map(|(name, (refusing, wait))| {
         Keepsake::new(CIRCUIT, &name, moment(today, refusing), milliseconds(wait))
     });
-    circuits.chain(busy.map(|left| Keepsake::new(BUSY, &slot.name, moment(today, left), 0))).collect()
+    let (requests, tokens) = slot.whole_in(now);
+    let used = |kind, whole_in: Duration| {
+        (!whole_in.is_zero()).then(|| Keepsake::new(kind, &slot.name, today + whole_in, 0))
+    };
+    circuits
+        .chain(busy.map(|left| Keepsake::new(BUSY, &slot.name, moment(today, left), 0)))
+        .chain(used(REQUESTS, requests))
+        .chain(used(TOKENS, tokens))
+        .collect()
 }
 
 /// A moment of the calendar to the nearest second, so that it is the same when it is asked for again: two clocks are read

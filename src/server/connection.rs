@@ -11,7 +11,7 @@
 //! One request is out at a time: bytes that follow it wait in `buffer` until it is answered.
 
 use super::body::{Decoder, Framing};
-use super::head::{Parsed, Scan, Understood, parse};
+use super::head::{Parsed, Room, Scan, Understood, parse};
 use super::limits::Limits;
 use super::message::{Head, Manner, Pass, Request};
 use super::refusal::Refusal;
@@ -60,6 +60,8 @@ pub struct Connection {
     pass: Pass,
     /// What was understood of a head that was refused.
     refused: Understood,
+    /// The last request's boxes, for the next one.
+    spare: Option<Box<Ready>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +86,12 @@ struct Incoming {
 
 /// Buffers up to this are kept for the next bytes.
 const KEEP_BYTES_MAX: usize = 4 << 10;
-/// A body's room grows from this, doubling, up to its length: what is only announced costs nothing.
+/// A body's room grows from this, doubling, until it is believed: what is only announced costs nothing.
 const BODY_ROOM_MIN: usize = 16 << 10;
+/// A body is believed to be as long as it says when this much of it has come, and one part in [`BODY_BELIEVED_PARTS`]. It
+/// is given all of its room then: pages that nothing was written to cost nothing, and a body that grows on is copied.
+const BODY_BELIEVED_MIN: usize = 64 << 10;
+const BODY_BELIEVED_PARTS: usize = 16;
 
 impl Connection {
     /// A new connection, at `now`.
@@ -101,6 +107,7 @@ impl Connection {
             incoming: None,
             pass: Pass::default(),
             refused: Understood::default(),
+            spare: None,
         }
     }
 
@@ -147,15 +154,14 @@ impl Connection {
         self.pass = pass;
     }
 
-    /// The head passed the screening.
-    pub fn screened(&mut self, now: Instant) -> Step {
+    /// The head passed the screening, which took no time worth speaking of.
+    pub fn screened(&mut self) -> Step {
         let Some(incoming) = &self.incoming else { return Step::Close };
         if let Some(refusal) = incoming.broken {
             return self.refuse(refusal);
         }
         self.phase = Phase::Body;
-        self.since = now;
-        if incoming.complete { self.complete(now) } else { Step::Wait }
+        if incoming.complete { self.complete(self.since) } else { Step::Wait }
     }
 
     /// The request was answered and the connection stays.
@@ -174,6 +180,14 @@ impl Connection {
         }
         let buffer = std::mem::take(&mut self.buffer);
         self.feed_stored(buffer, now)
+    }
+
+    /// A request is over: its boxes serve the next one, unless they are large.
+    pub fn reuse(&mut self, mut over: Box<Ready>) {
+        over.request.body = Vec::new();
+        if over.request.headers.held() <= KEEP_BYTES_MAX {
+            self.spare = Some(over);
+        }
     }
 
     /// When [`Connection::expired`] is due.
@@ -224,7 +238,7 @@ impl Connection {
     /// Bytes of memory held for this connection.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.buffer.capacity() + self.incoming.as_ref().map_or(0, |incoming| incoming.body.capacity())
+        self.buffer.capacity() + self.incoming.as_ref().map_or(0, Incoming::held)
     }
 
     /// Where the next bytes of a large body may be put without a detour; then call [`Connection::filled`].
@@ -237,7 +251,9 @@ impl Connection {
         let missing = usize::try_from(missing).ok()?;
         let body = &mut incoming.body;
         if body.capacity() == body.len() {
-            body.reserve_exact(missing.min(body.len().max(BODY_ROOM_MIN)));
+            let come = body.len();
+            let believed = come >= BODY_BELIEVED_MIN.max(missing / BODY_BELIEVED_PARTS);
+            body.reserve_exact(if believed { missing } else { missing.min(come.max(BODY_ROOM_MIN)) });
         }
         Some(body)
     }
@@ -278,7 +294,12 @@ impl Connection {
             }
             Err(refusal) => return self.refuse(refusal),
         };
-        let parsed = match parse(&bytes[..length_of_head], self.peer, &self.limits, &mut self.refused) {
+        let room = self.spare.as_mut().map_or_else(Room::default, |spare| Room {
+            path: std::mem::take(&mut spare.request.path),
+            headers: std::mem::take(&mut spare.request.headers),
+        });
+        let head = &bytes[..length_of_head];
+        let parsed = match parse(head, self.peer, &self.limits, (&mut self.refused, room)) {
             Ok(parsed) => parsed,
             Err(refusal) => return self.refuse(refusal),
         };
@@ -322,7 +343,14 @@ impl Connection {
         let Head { method, path, query, headers, peer, .. } = head;
         let pass = std::mem::take(&mut self.pass);
         let request = Request { method, path, query, headers, body, peer, received: now, pass };
-        Step::Request(Box::new(Ready { request, manner }))
+        let ready = Ready { request, manner };
+        Step::Request(match self.spare.take() {
+            Some(mut spare) => {
+                *spare = ready;
+                spare
+            }
+            None => Box::new(ready),
+        })
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Step {
@@ -338,6 +366,14 @@ impl Connection {
 }
 
 impl Incoming {
+    /// Of a body of known length only what has come is in use of its room.
+    fn held(&self) -> usize {
+        match self.decoder {
+            Decoder::Length(_) => self.body.len(),
+            Decoder::Chunked(_) => self.body.capacity(),
+        }
+    }
+
     /// Takes the body's part of `bytes`; what follows the body is left.
     fn take<'a>(&mut self, bytes: &'a [u8], limits: &Limits) -> &'a [u8] {
         match self.decoder.take(bytes, &mut self.body, limits) {
@@ -377,7 +413,7 @@ mod tests {
             loop {
                 step = match step {
                     Step::Wait => break,
-                    Step::Head => connection.screened(now),
+                    Step::Head => connection.screened(),
                     Step::Request(ready) => {
                         let Request { method, path, body, .. } = ready.request;
                         requests.push(format!("{method} {path} {}", body.escape_ascii()));
@@ -531,7 +567,7 @@ mod tests {
         let _ = connection.feed(b"Content-Length: 100000\r\n", clock.now());
         assert_eq!(connection.deadline(), Some(first_byte + limits.header_timeout));
         assert!(matches!(connection.feed(b"\r\n", clock.now()), Step::Head));
-        assert!(matches!(connection.screened(clock.now()), Step::Wait));
+        assert!(matches!(connection.screened(), Step::Wait));
         let head_complete = clock.now();
         assert_eq!(connection.deadline(), Some(head_complete + limits.body_grace));
         let _ = connection.feed(&[b'x'; 2048], clock.now());
@@ -548,19 +584,25 @@ mod tests {
         let now = clock.now();
         let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n";
         assert!(matches!(connection.feed(head, now), Step::Head));
-        assert!(matches!(connection.screened(now), Step::Wait));
+        assert!(matches!(connection.screened(), Step::Wait));
         assert!(connection.held() < 1024);
-        let mut sent = 0;
+        let (mut sent, mut rooms) = (0, Vec::new());
         let step = loop {
             let room = connection.room().expect("a body is under way");
+            let believed = sent >= 16_000_000 / 16;
+            assert!(room.capacity() <= if believed { 16_000_000 } else { (2 * sent).max(32 << 10) });
+            rooms.push(room.capacity());
             let count = (room.capacity() - room.len()).min(100_000);
             room.extend(std::iter::repeat_n(b'x', count));
             sent += count;
             match connection.filled(count, now) {
-                Step::Wait => assert!(connection.held() <= (2 * sent).max(32 << 10)),
+                Step::Wait => assert_eq!(connection.held(), sent),
                 step => break step,
             }
         };
+        rooms.dedup();
+        assert_eq!(rooms.last(), Some(&16_000_000), "and is moved no more: {rooms:?}");
+        assert!(rooms.len() < 9, "{rooms:?}");
         let Step::Request(ready) = step else { panic!("complete, so a request") };
         assert_eq!(ready.request.body.len(), 16_000_000);
         assert!(matches!(connection.answered(now), Step::Wait));

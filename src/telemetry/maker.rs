@@ -4,7 +4,7 @@ use super::family::Family;
 use super::names::{self, Kind, Metric};
 use prometheus::core::{self, Collector, Desc};
 use prometheus::proto::MetricType;
-use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use prometheus::{Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 use std::collections::HashMap;
 
 /// Seconds; a completion takes from milliseconds (a local error) to minutes (a long answer).
@@ -29,6 +29,10 @@ impl Maker {
 
     pub(super) fn gauges(&self, name: &str) -> prometheus::Result<Family<IntGauge>> {
         self.family(name, IntGauge::with_opts)
+    }
+
+    pub(super) fn amounts(&self, name: &str) -> prometheus::Result<Family<Gauge>> {
+        self.family(name, Gauge::with_opts)
     }
 
     pub(super) fn histograms(&self, name: &str) -> prometheus::Result<Family<Histogram>> {

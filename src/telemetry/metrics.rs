@@ -8,7 +8,7 @@ use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::event::{Circuit, Event, Record};
 use crate::domain::price::NANO_USD;
 use parking_lot::{Mutex, RwLock};
-use prometheus::{Counter, Encoder, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Counter, Encoder, Gauge, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,6 +32,8 @@ pub struct Metrics {
     limited: Family<IntCounter>,
     broke: Family<IntCounter>,
     unpriced: Family<IntCounter>,
+    /// What keys may cost, and what is left of it.
+    budgets: [Family<Gauge>; 2],
     tokens: Often<IntCounter>,
     cost: Often<Counter>,
     ledger_errors: IntCounter,
@@ -101,6 +103,8 @@ pub struct Gauges {
     pub log_dropped: u64,
     /// Sums that are not in the ledger's file.
     pub ledger_pending: i64,
+    /// Each key's budget and what is left of it, in nano-USD.
+    pub budgets: Vec<(String, u64, u64)>,
 }
 
 impl Metrics {
@@ -123,6 +127,7 @@ impl Metrics {
             limited: make.counters("hapax_rate_limit_hits_total")?,
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
+            budgets: [make.amounts("hapax_budget_usd")?, make.amounts("hapax_budget_remaining_usd")?],
             tokens: make.counters("hapax_tokens_total")?.into(),
             cost: make.sums("hapax_cost_usd_total")?.into(),
             ledger_errors: make.counter("hapax_ledger_errors_total")?,
@@ -276,6 +281,12 @@ impl Metrics {
         self.breakers.state.reset();
         for (name, state) in worst {
             self.breakers.state.with_label_values(&[&*name]).set(state);
+        }
+        self.budgets.iter().for_each(Family::reset);
+        for (key, whole, left) in &gauges.budgets {
+            for (family, nano) in self.budgets.iter().zip([whole, left]) {
+                family.with_label_values(&[key]).set(*nano as f64 / NANO_USD as f64);
+            }
         }
         for (reason, count) in &gauges.rejected {
             let counter = self.http.rejected.with_label_values(&[reason]);
@@ -470,9 +481,12 @@ mod tests {
             circuits: vec![("a".to_owned(), Circuit::Open)],
             memory: vec![("requests", 1)],
             rejected: vec![("queue_full", 1)],
+            budgets: vec![("bot".to_owned(), 2_000_000_000, 1_500_000_000)],
             ..Gauges::default()
         };
         let text = metrics.render(&gauges);
+        assert!(text.contains("hapax_budget_usd{key=\"bot\"} 2\n"), "{text}");
+        assert!(text.contains("hapax_budget_remaining_usd{key=\"bot\"} 1.5\n"), "{text}");
         let typed: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         let kind = |kind| match kind {

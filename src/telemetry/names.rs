@@ -78,6 +78,8 @@ pub const METRICS: &[Metric] = &[
         &["key"],
         "Requests refused and streams ended because a budget was used up.",
     ),
+    gauge("hapax_budget_usd", &["key"], "What a key may cost in its period."),
+    gauge("hapax_budget_remaining_usd", &["key"], "What is left of it, reservations not taken off."),
     counter(
         "hapax_unpriced_requests_total",
         &["provider", "model"],

@@ -13,6 +13,8 @@ pub const WAITING_BYTES_MAX: usize = 1 << 20;
 const GATHER: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for a blocked log.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// The writer's stack. Of address space: it touches 8 KiB, and the allocator, built without optimisation, 48 KiB at once.
+const STACK_BYTES: usize = 256 << 10;
 
 /// The bounded buffer; clones share it.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Sink {
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .stack_size(64 * 1024)
+            .stack_size(STACK_BYTES)
             .spawn(move || write_all(&theirs, out))?;
         Ok((Self { shared: Arc::clone(&shared) }, Writer { shared, thread: Some(thread) }))
     }

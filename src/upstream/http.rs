@@ -13,16 +13,19 @@ use super::wait::Waits;
 use crate::clock::Clock;
 use crate::config::Provider;
 use crate::domain::failure::Fault;
-use crate::gateway::cancel::{Cancel, Hook};
+use crate::gateway::cancel::{Cancel, Heed, Hook};
 use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
 use ureq::http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use ureq::http::{HeaderMap, Version};
 use ureq::{Agent, BodyReader, Error, SendBody};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
+/// What is taken at once of a body that ureq reads.
+const READ_BYTES: usize = 4 * 1024;
 /// Steps in which a body grows and is counted.
 const HELD_STEP_BYTES: usize = 64 * 1024;
 /// Beyond the body, so that its end can be read without growing.
@@ -54,7 +57,8 @@ pub(super) struct Incoming {
 
 enum Body {
     Plain(plain::Body),
-    Ureq(BodyReader<'static>),
+    /// And where its pieces are put.
+    Ureq(BodyReader<'static>, Vec<u8>),
 }
 
 impl Way {
@@ -101,7 +105,7 @@ impl Way {
                     is_json: says_json(&head.headers),
                     waits: Waits::of(&head.headers),
                     length: body.content_length(),
-                    body: Body::Ureq(body.into_reader()),
+                    body: Body::Ureq(body.into_reader(), Vec::new()),
                 })
             }
         }
@@ -139,14 +143,13 @@ fn says_json(headers: &HeaderMap) -> bool {
 /// The fault of an exchange that came to nothing. Every status is an answer.
 pub(super) fn send(
     way: &Way,
-    clock: &Arc<dyn Clock>,
-    cancel: &Cancel,
+    (clock, now): (&Arc<dyn Clock>, Instant),
+    cancel: &Arc<Cancel>,
     bound: Bound,
     request: &Sending<'_>,
 ) -> Result<Incoming, Fault> {
-    let line = Line::new(Arc::clone(clock), bound);
-    let cut = Arc::clone(&line);
-    let hook = cancel.on_fire(move || cut.cut());
+    let line = Line::new(Arc::clone(clock), bound, now);
+    let hook = cancel.on_fire(Arc::clone(&line) as Arc<dyn Heed>);
     let answered = match way.ask(request, &line) {
         Err(Fault::StaleConnection) => {
             line.start_over();
@@ -159,12 +162,16 @@ pub(super) fn send(
 }
 
 impl Body {
-    /// Reads some of it; 0 is its end.
-    fn read(&mut self, buffer: &mut [u8], line: &Line) -> Result<usize, Fault> {
+    /// Hands some of it to `take`, from where it was received; how much, 0 at its end.
+    fn hand(&mut self, take: &mut dyn FnMut(&[u8]), line: &Line) -> Result<usize, Fault> {
         match self {
-            Self::Plain(body) => body.read(buffer),
-            Self::Ureq(body) => {
-                body.read(buffer).map_err(|error| faults::in_the_body(&Error::from(error), line))
+            Self::Plain(body) => body.hand(take),
+            Self::Ureq(body, room) => {
+                room.resize(READ_BYTES, 0);
+                let amount =
+                    body.read(room).map_err(|error| faults::in_the_body(&Error::from(error), line))?;
+                take(&room[..amount]);
+                Ok(amount)
             }
         }
     }
@@ -182,7 +189,7 @@ impl Body {
                 }
                 Ok(amount)
             }
-            Self::Ureq(body) => {
+            Self::Ureq(body, _) => {
                 let limit = u64::try_from(at_most).unwrap_or(u64::MAX);
                 let read = body.by_ref().take(limit).read_to_end(whole);
                 read.map_err(|error| faults::in_the_body(&Error::from(error), line))
@@ -192,13 +199,13 @@ impl Body {
 }
 
 impl Incoming {
-    /// Reads some of the body; 0 is its end.
+    /// Hands some of the body to `take`; how much, 0 at its end.
     ///
     /// # Errors
     /// The fault that ended it; `Truncated` when it ended before its end.
-    pub(super) fn read(&mut self, buffer: &mut [u8], bound: Bound) -> Result<usize, Fault> {
+    pub(super) fn hand(&mut self, take: &mut dyn FnMut(&[u8]), bound: Bound) -> Result<usize, Fault> {
         self.line.bind(bound);
-        match self.body.read(buffer, &self.line) {
+        match self.body.hand(take, &self.line) {
             // The end of a body without a length may be our own doing.
             Ok(0) if self.line.story().cut => Err(Fault::CallerLeft),
             other => other,
@@ -237,7 +244,7 @@ impl Incoming {
     /// Reads the whole body into `body`, which keeps what came even when it fails.
     ///
     /// # Errors
-    /// As [`Incoming::read`]; `AnswerTooLarge` past `bytes_max`.
+    /// As [`Incoming::hand`]; `AnswerTooLarge` past `bytes_max`.
     pub(super) fn read_all(
         &mut self,
         body: &mut Vec<u8>,

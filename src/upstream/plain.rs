@@ -81,7 +81,7 @@ impl Plain {
 
     /// A connection that rested, or a new one.
     fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
-        let now = self.clock.now();
+        let now = line.begun();
         while let Some(mut wire) = self.shelf.take(now) {
             if wire.serve(Arc::clone(line), now) {
                 return Ok(wire);
@@ -92,14 +92,14 @@ impl Plain {
 }
 
 impl Body {
-    /// Reads some of it; 0 is its end.
+    /// Hands some of it to `take`; how much, 0 at its end.
     ///
     /// # Errors
     /// The fault that ended it; `Truncated` when it ended before its end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<usize, Fault> {
         let piece = self.piece()?;
-        let amount = piece.len().min(buffer.len());
-        buffer[..amount].copy_from_slice(&piece[..amount]);
+        take(piece);
+        let amount = piece.len();
         self.took(amount);
         Ok(amount)
     }
@@ -107,7 +107,7 @@ impl Body {
     /// Reads some of it, at most this much, to the end of `whole`; 0 is the body's end.
     ///
     /// # Errors
-    /// As [`Body::read`].
+    /// As [`Body::hand`].
     pub(super) fn append(&mut self, whole: &mut Vec<u8>, at_most: usize) -> Result<usize, Fault> {
         let piece = self.piece()?;
         let amount = piece.len().min(at_most);

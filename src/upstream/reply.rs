@@ -18,6 +18,8 @@ use std::mem::MaybeUninit;
 
 /// Fields of an answer's head; as many as ureq takes.
 const FIELDS_MAX: usize = 128;
+/// Fields of an ordinary one. Every stream's thread keeps the stack that reading the head took.
+const FIELDS_USUAL: usize = 32;
 /// The line that says how long a chunk is, its extensions included, and each line behind the last chunk.
 const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 
@@ -74,24 +76,39 @@ pub enum Framing {
 /// # Errors
 /// `Garbage`, and `AnswerTooLarge` past the limits of a head.
 pub fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
+    match head_of::<FIELDS_USUAL>(input) {
+        Err(None) => long_head(input),
+        Err(Some(fault)) => Err(fault),
+        Ok(head) => Ok(head),
+    }
+}
+
+#[inline(never)]
+fn long_head(input: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
+    head_of::<FIELDS_MAX>(input).map_err(|fault| fault.unwrap_or(Fault::AnswerTooLarge))
+}
+
+/// `Err(None)`: there are more fields.
+fn head_of<const FIELDS: usize>(input: &[u8]) -> Result<Option<(Head, usize)>, Option<Fault>> {
     let mut begin = 0;
     loop {
         let rest = &input[begin..];
-        let mut table = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut table = [const { MaybeUninit::uninit() }; FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let used = match config.parse_response_with_uninit_headers(&mut response, rest, &mut table) {
             Ok(httparse::Status::Complete(used)) if used <= HEAD_BYTES_MAX => used,
             Ok(httparse::Status::Partial) if rest.len() < HEAD_BYTES_MAX => return Ok(None),
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Fault::AnswerTooLarge),
-            Err(_) => return Err(Fault::Garbage),
+            Ok(_) => return Err(Some(Fault::AnswerTooLarge)),
+            Err(httparse::Error::TooManyHeaders) => return Err(None),
+            Err(_) => return Err(Some(Fault::Garbage)),
         };
         begin += used;
         match response.code.ok_or(Fault::Garbage)? {
             100 | 102..200 => {}
             // Nobody asked to switch protocols, and below there is nothing.
-            ..100 | 101 => return Err(Fault::Garbage),
-            status => return read(status, &response).map(|head| Some((head, begin))),
+            ..100 | 101 => return Err(Some(Fault::Garbage)),
+            status => return Ok(Some((read(status, &response)?, begin))),
         }
     }
 }

@@ -18,8 +18,6 @@ use crate::gateway::ports::Frames;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is read of a stream at once.
-const READ_BYTES: usize = 4 * 1024;
 /// How long the transport's end is waited for after the stream's own, to keep the connection.
 const LINGER: Duration = Duration::from_millis(10);
 /// Reads within [`LINGER`].
@@ -73,7 +71,6 @@ pub(super) struct Stream<P> {
     parser: P,
     /// `None` once the connection was given back or closed.
     incoming: Option<Incoming>,
-    buffer: Vec<u8>,
     bound: Bound,
     /// Content has come.
     spoken: bool,
@@ -92,7 +89,6 @@ impl<P: Parse> Stream<P> {
             manners,
             parser,
             incoming: Some(incoming),
-            buffer: vec![0; READ_BYTES],
             bound,
             spoken: false,
             renew: false,
@@ -121,12 +117,13 @@ impl<P: Parse> Stream<P> {
                 self.check_patience()?;
             }
             let Some(incoming) = &mut self.incoming else { return Ok(None) };
-            match incoming.read(&mut self.buffer, self.bound) {
+            let parser = &mut self.parser;
+            match incoming.hand(&mut |bytes| parser.feed(bytes), self.bound) {
                 Ok(0) => {
                     self.incoming = None;
                     self.parser.close()?;
                 }
-                Ok(amount) => self.parser.feed(&self.buffer[..amount]),
+                Ok(_) => {}
                 Err(fault) => self.break_off(fault)?,
             }
             has_read = true;
@@ -163,7 +160,7 @@ impl<P: Parse> Stream<P> {
         let Some(mut incoming) = self.incoming.take() else { return };
         let until = self.manners.clock.now() + LINGER;
         for _ in 0..LINGER_READS_MAX {
-            match incoming.read(&mut self.buffer, Bound::new(until, Fault::IdleTimeout)) {
+            match incoming.hand(&mut |_| {}, Bound::new(until, Fault::IdleTimeout)) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }

@@ -112,6 +112,12 @@ fn a_whole_answer_reserves_its_bound_and_pays_what_it_used() {
             answer.json()["usage"]["completion_tokens"].as_u64().expect("reported")
         })
         .sum();
+    let left = format!("hapax_budget_remaining_usd{{key=\"bot\"}} {}", (1_000 - used) as f64 / 1_000.0);
+    let metrics = rig.get("/metrics").text();
+    assert!(
+        metrics.contains(&left) && metrics.contains("hapax_budget_usd{key=\"bot\"} 1\n"),
+        "{left}: {metrics}"
+    );
     assert_eq!(bounded(1_000 - used).status, 200, "to the last token");
     assert_eq!(bounded(1_000 - used).status, 429);
     assert!(rig.get("/metrics").text().contains("hapax_budget_stops_total{key=\"bot\"} 3"));

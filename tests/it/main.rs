@@ -22,6 +22,7 @@ mod process;
 
 mod redaction;
 mod responses;
+mod restart;
 mod rig;
 mod secrets;
 mod story;

@@ -91,6 +91,11 @@ fn an_answer_is_looked_through_for_callers_followers_and_the_cache() {
             }
         }
         assert!(text(&rig.asked(0)[0].body).contains("Hello"), "requests are not looked at");
+        // A kept answer was looked through when it came.
+        let times = expected.matches(&found).count() * 2;
+        let line = format!("hapax_redactions_total{{on=\"answers\",rule=\"own\"}} {times}\n");
+        let metrics = rig.get("/metrics").text();
+        assert!(metrics.contains(&line), "{kind}: {line} {metrics}");
     }
 }
 

@@ -91,6 +91,29 @@ fn every_key_sees_its_own_usage_and_the_command_sees_all_of_it() {
 }
 
 #[test]
+fn teams_are_told_apart_by_the_labels_their_keys_have_today() {
+    let yaml = |team: &str| {
+        format!(
+            "auth: {{keys: [{{name: bot, labels: {{team: {team}}}, hash: \"{}\"}}, {{name: admin, admin: true, hash: \"{}\"}}]}}\n",
+            Hash::of("hpx_bot"),
+            Hash::of("hpx_admin")
+        )
+    };
+    const ADMIN: (&str, &str) = ("X-API-Key", "hpx_admin");
+    let rig = Rig::with(&[OPENAI], &yaml("billing"));
+    rig.ask("POST", CHAT, &[BOT], HELLO);
+    rig.ask("POST", CHAT, &[ADMIN], HELLO);
+    let teams = || -> Vec<String> {
+        let told = rig.ask("GET", "/v1/usage?by=label.team,key", &[ADMIN], "").json();
+        let rows = told["rows"].as_array().expect("rows").iter();
+        rows.map(|row| format!("{}:{}:{}", row["label.team"], row["key"], row["calls"])).collect()
+    };
+    assert_eq!(teams(), [r#""":"admin":1"#, r#""billing":"bot":1"#]);
+    rig.reload(&[OPENAI], &yaml("sales"));
+    assert_eq!(teams(), [r#""":"admin":1"#, r#""sales":"bot":1"#], "the past moves with the key");
+}
+
+#[test]
 fn identical_requests_in_flight_are_accounted_once() {
     let rig = Rig::new(&[OPENAI]);
     rig.behave(0, "first=300ms");

@@ -44,6 +44,17 @@ pub(super) const NO_TEXT: [&str; 31] = [
     "$ref",
 ];
 
+/// What the walk is within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    /// What is said.
+    Words,
+    /// What is given to a tool as an object: whatever its members are called, they are words.
+    Given,
+    /// What a tool takes: its members may be called like what is given to one.
+    Schema,
+}
+
 /// One walk through a text.
 pub(super) struct Walk<'r> {
     redaction: &'r Redaction,
@@ -54,6 +65,7 @@ pub(super) struct Walk<'r> {
     unsigned: bool,
     /// Thoughts in a request are the provider's own, and signed.
     keep_thoughts: bool,
+    within: Within,
     /// Where strings begin that were looked through before.
     seen: Vec<usize>,
 }
@@ -67,6 +79,7 @@ impl<'r> Walk<'r> {
             edits: Vec::new(),
             unsigned: false,
             keep_thoughts: false,
+            within: Within::Words,
             seen: Vec::new(),
         }
     }
@@ -79,7 +92,17 @@ impl<'r> Walk<'r> {
     /// Steps over the next value, a member called `key` or an item of one.
     pub(super) fn value(&mut self, scan: &mut Scan<'_>, key: &str) -> Result<(), Bad> {
         match scan.peek() {
-            b'{' => scan.object(|scan, key| self.value(scan, &key)),
+            b'{' => {
+                let outer = self.within;
+                self.within = match (outer, key) {
+                    (Within::Words, "input" | "arguments") => Within::Given,
+                    (Within::Words, "input_schema" | "parameters" | "schema") => Within::Schema,
+                    _ => outer,
+                };
+                scan.object(|scan, key| self.value(scan, &key))?;
+                self.within = outer;
+                Ok(())
+            }
             b'[' => scan.array(|scan, _| self.value(scan, key)).map(drop),
             b'"' => {
                 let at = scan.position();
@@ -93,20 +116,21 @@ impl<'r> Walk<'r> {
 
     fn string(&mut self, key: &str, at: usize, raw: &str) {
         let place = at..at + raw.len();
-        if key == "signature" && std::mem::take(&mut self.unsigned) {
+        let given = self.within == Within::Given;
+        if !given && key == "signature" && std::mem::take(&mut self.unsigned) {
             self.edits.push((place, b"\"\"".to_vec()));
             return;
         }
-        let thought = key == "thinking";
+        let thought = !given && key == "thinking";
         if self.seen.contains(&at)
-            || NO_TEXT.contains(&key)
+            || (!given && NO_TEXT.contains(&key))
             || (thought && self.keep_thoughts)
             || raw.starts_with("\"data:")
         {
             return;
         }
         let text = unquoted(raw);
-        let Some(new) = self.rewritten(key == "arguments", &text) else { return };
+        let Some(new) = self.rewritten(!given && key == "arguments", &text) else { return };
         self.unsigned |= thought;
         let mut quoted = Vec::with_capacity(new.len() + 2);
         json::push(&mut quoted, &new);
@@ -130,13 +154,15 @@ impl<'r> Walk<'r> {
     }
 }
 
-/// What stands in a quoted string. Half a character in an escape is none, and the string is read as it is written.
+/// What stands in a quoted string. Half a character in an escape is none, and read as the sign for that.
 pub(super) fn unquoted(raw: &str) -> Cow<'_, str> {
     let bare = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
     if !bare.contains('\\') {
         return Cow::Borrowed(bare);
     }
-    serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(bare), Cow::Owned)
+    let read = serde_json::from_str::<String>(raw);
+    let read = read.or_else(|_| serde_json::from_slice(&json::replaced(raw.as_bytes().to_vec())));
+    read.map_or(Cow::Borrowed(bare), Cow::Owned)
 }
 
 /// A caller's body with what was found replaced; `None` when it may stay as it is. What is not JSON stays so.

@@ -9,8 +9,9 @@
 use super::super::json;
 use crate::domain::redact::{Rules, Scratch, Watch};
 
-/// The longest escape: `\ud83d\ude00`.
-const ESCAPE_CHARS: usize = 12;
+/// One half of a pair, `\ud83d`, and the longest escape, `\ud83d\ude00`.
+const HALF_CHARS: usize = 6;
+const ESCAPE_CHARS: usize = 2 * HALF_CHARS;
 
 /// Arguments under way.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,10 @@ impl Fragments {
     ) -> bool {
         let (mut plain, mut said, mut replaced) = (String::new(), String::new(), false);
         for letter in piece.chars() {
+            if self.waits_in_vain(letter) {
+                plain.push(char::REPLACEMENT_CHARACTER);
+                self.escape.drain(..HALF_CHARS);
+            }
             if !self.inside {
                 self.inside = letter == '"';
                 out.push(letter);
@@ -71,6 +76,19 @@ impl Fragments {
         replaced
     }
 
+    /// Whether the first half of a character, which waits for the second, does not get it: then it is none, and what
+    /// follows means what it means by itself.
+    fn waits_in_vain(&self, letter: char) -> bool {
+        let Some(begun) = self.escape.get(HALF_CHARS..) else { return false };
+        match begun.len() {
+            0 => letter != '\\',
+            1 => letter != 'u',
+            2 => !matches!(letter, 'd' | 'D'),
+            3 => !matches!(letter, 'c'..='f' | 'C'..='F'),
+            _ => !letter.is_ascii_hexdigit(),
+        }
+    }
+
     /// One more character of an escape; what it means, once it is complete.
     fn escaped(&mut self, letter: char, plain: &mut String) {
         self.escape.push(letter);
@@ -79,7 +97,7 @@ impl Fragments {
             None => false,
             Some(b'u') => match self.escape.get(2..6).map(|digits| u32::from_str_radix(digits, 16)) {
                 // The first half of a character waits for the second.
-                Some(Ok(0xd800..=0xdbff)) => length == ESCAPE_CHARS || !half_follows(&self.escape[6..]),
+                Some(Ok(0xd800..=0xdbff)) => length == ESCAPE_CHARS,
                 Some(_) => true,
                 None => length >= 6,
             },
@@ -93,11 +111,6 @@ impl Fragments {
             }
         }
     }
-}
-
-/// Whether this is the beginning of an escape that could be the second half of a character.
-fn half_follows(begun: &str) -> bool {
-    begun.len() < 6 && "\\u".starts_with(&begun[..begun.len().min(2)])
 }
 
 /// Appends a text as it stands within quotes.

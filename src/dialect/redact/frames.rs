@@ -13,7 +13,7 @@ use crate::domain::redact::{Mode, Watch};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Texts under way at once; past it the oldest is let go.
+/// Texts under way at once; past it the oldest ends.
 const LANES_MAX: usize = 256;
 
 /// Looks through one stream.
@@ -62,6 +62,7 @@ impl Redactor {
     /// Passes one frame; `out` gets what may go.
     pub fn frame(&mut self, frame: Frame, out: &mut Vec<Frame>) {
         let mut out = Out { frames: out, enforce: self.enforces() };
+        self.make_room(&frame, &mut out);
         if frame.deltas.is_empty() && frame.verbatim.as_deref().is_some_and(ends_block) {
             self.flush(|_| true, &mut out);
         }
@@ -200,19 +201,32 @@ impl Redactor {
     /// Lets go what these texts hold back.
     fn flush(&mut self, which: impl Fn(&Lane) -> bool, out: &mut Out<'_>) {
         for at in 0..self.lanes.len() {
-            let lane = &self.lanes[at];
-            if !which(lane) {
-                continue;
+            if which(&self.lanes[at]) {
+                self.let_go(at, out);
             }
-            let (choice, kind) = (lane.choice, lane.kind);
-            let rest = self.pass((choice, kind), "", true);
-            if rest.is_empty() || !out.enforce {
-                continue;
-            }
-            let like = self.lanes[at].like.as_ref();
-            let verbatim =
-                like.map(|(bytes, place)| json::replace(bytes, &mut [(place.clone(), quoted(&rest))]));
-            out.frames.push(Frame { deltas: vec![delta_of(choice, kind, rest)], verbatim });
+        }
+    }
+
+    /// Lets go what this text holds back, in a frame like its last one.
+    fn let_go(&mut self, at: usize, out: &mut Out<'_>) {
+        let (choice, kind) = (self.lanes[at].choice, self.lanes[at].kind);
+        let rest = self.pass((choice, kind), "", true);
+        if rest.is_empty() || !out.enforce {
+            return;
+        }
+        let like = self.lanes[at].like.as_ref();
+        let verbatim = like.map(|(bytes, place)| json::replace(bytes, &mut [(place.clone(), quoted(&rest))]));
+        out.frames.push(Frame { deltas: vec![delta_of(choice, kind, rest)], verbatim });
+    }
+
+    /// Makes room for the texts that begin with this frame: the oldest one ends, and nothing of it is lost.
+    fn make_room(&mut self, frame: &Frame, out: &mut Out<'_>) {
+        let known = |choice, kind| self.lanes.iter().any(|lane| (lane.choice, lane.kind) == (choice, kind));
+        let begin = frame.deltas.iter().filter_map(said).filter(|(choice, kind, _)| !known(*choice, *kind));
+        let most = LANES_MAX.saturating_sub(begin.count());
+        while self.lanes.len() > most {
+            self.let_go(0, out);
+            self.lanes.remove(0);
         }
     }
 
@@ -339,4 +353,23 @@ fn quoted(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 2);
     json::push(&mut out, text);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::redaction;
+    use super::*;
+
+    #[test]
+    fn no_more_texts_are_under_way_than_the_limit() {
+        let mut redactor = Redactor::new(&Lookout::new(redaction(Mode::Enforce)));
+        let mut out = Vec::new();
+        for choice in 0..=u32::try_from(LANES_MAX).expect("it is small") {
+            let deltas = vec![Delta::Text { choice, text: "bob".to_owned() }];
+            redactor.frame(Frame { deltas, verbatim: None }, &mut out);
+            assert!(redactor.lanes.len() <= LANES_MAX);
+        }
+        redactor.end(&mut out);
+        assert_eq!(out.len(), LANES_MAX + 1, "the oldest is told when it is let go of");
+    }
 }

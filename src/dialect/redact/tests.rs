@@ -2,7 +2,7 @@
 
 use super::super::{Reader, Wording, Writer};
 use super::*;
-use crate::domain::chat::Frame;
+use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Frame, Part, ToolCall};
 use crate::domain::redact::{Mode, Redaction, Rule, named};
 use crate::domain::words::Dialect;
 use std::sync::Arc;
@@ -36,23 +36,154 @@ fn a_requests_strings_are_rewritten_where_they_stand_and_nothing_else_is_touched
         .replacen("{\\\"to\\\":\\\"bob\\\\u0040example.com\\\"", "{\\\"to\\\":\\\"[email]\\\"", 1)
         .replacen(
             "\"A\\u0042@\\u0065.de and \\ud83d bob@example.com\"",
-            "\"A\\\\u0042@\\\\u0065.de and \\\\ud83d [email]\"",
+            "\"[email] and \u{fffd} [email]\"",
             1,
         )
         .replacen("\"user\":\"bob@example.com\"", "\"user\":\"[email]\"", 1);
     assert_eq!(String::from_utf8(new).expect("text"), expected);
-    assert_eq!(counts, [4, 1]);
+    assert_eq!(counts, [5, 1]);
     let mut counts = vec![0; 2];
     assert_eq!(request(&lookout(Mode::Monitor), body.as_bytes(), &mut counts), None);
-    assert_eq!(counts, [4, 1], "counted all the same");
+    assert_eq!(counts, [5, 1], "counted all the same");
     assert_eq!(request(&lookout(Mode::Enforce), b"{\"a\":\"nothing\"}", &mut counts), None);
     assert_eq!(request(&lookout(Mode::Enforce), b"{\"a\":\"a@b.de\"", &mut counts), None, "no JSON");
+}
+
+#[test]
+fn what_is_given_to_a_tool_is_words_whatever_its_members_are_called_and_what_it_takes_is_not() {
+    let body = r#"{"messages":[{"content":[{"type":"tool_use","id":"a@b.de","name":"a@b.de","input":{"name":"Bob, a@b.de","id":{"data":["a@b.de"]},"signature":"a@b.de","thinking":"a@b.de","arguments":"a@b.de"}}]},
+        {"tool_calls":[{"function":{"name":"a@b.de","arguments":{"type":"a@b.de"}}}]}],
+        "tools":[{"name":"a@b.de","input_schema":{"properties":{"input":{"const":"a@b.de","description":"a@b.de"}}}}]}"#;
+    let expected = body
+        .replace("Bob, a@b.de", "Bob, [email]")
+        .replace("\"data\":[\"a@b.de\"]", "\"data\":[\"[email]\"]")
+        .replace("\"signature\":\"a@b.de\"", "\"signature\":\"[email]\"")
+        .replace("\"thinking\":\"a@b.de\"", "\"thinking\":\"[email]\"")
+        .replace("\"arguments\":\"a@b.de\"", "\"arguments\":\"[email]\"")
+        .replace("\"type\":\"a@b.de\"", "\"type\":\"[email]\"")
+        .replace("\"description\":\"a@b.de\"", "\"description\":\"[email]\"");
+    let new = request(&lookout(Mode::Enforce), body.as_bytes(), &mut [0; 2]).expect("something was found");
+    assert_eq!(String::from_utf8(new).expect("text"), expected);
+    let content = Content::Verbatim { dialect: Dialect::Ollama, body: body.as_bytes().to_vec() };
+    let mut told = Answer { model: String::new(), usage: None, content };
+    answer(&lookout(Mode::Enforce), &mut told, &mut [0; 2]);
+    assert_eq!(told.content, Content::Verbatim { dialect: Dialect::Ollama, body: expected.into_bytes() });
+}
+
+fn answered(content: Content) -> Content {
+    let mut told = Answer { model: String::new(), usage: None, content };
+    answer(&lookout(Mode::Enforce), &mut told, &mut [0; 2]);
+    told.content
+}
+
+#[test]
+fn a_rewritten_thought_loses_its_signature_and_a_rewritten_answer_its_probabilities() {
+    let body = r#"{"content":[{"type":"thinking","thinking":"a@b.de","signature":"one"},{"type":"thinking","thinking":"ok","signature":"two"}],
+        "choices":[{"logprobs":{"content":[{"token":"a@b.de"}]}},{"logprobs":null}]}"#;
+    let expected = body
+        .replace(
+            "\"thinking\":\"a@b.de\",\"signature\":\"one\"",
+            "\"thinking\":\"[email]\",\"signature\":\"\"",
+        )
+        .replace(r#"{"content":[{"token":"a@b.de"}]}"#, "null");
+    let verbatim =
+        |body: &str| Content::Verbatim { dialect: Dialect::Anthropic, body: body.as_bytes().to_vec() };
+    assert_eq!(answered(verbatim(body)), verbatim(&expected));
+    let clean = body.replace("a@b.de", "nothing");
+    assert_eq!(answered(verbatim(&clean)), verbatim(&clean));
+
+    let said = |text: &str, signature: Option<&str>| {
+        let thought = |text: &str, signature: Option<&str>| Part::Reasoning {
+            text: text.to_owned(),
+            signature: signature.map(str::to_owned),
+        };
+        let call = ToolCall {
+            id: "a@b.de".to_owned(),
+            name: "f".to_owned(),
+            arguments: format!("{{\"x\":\"{text}\"}}"),
+        };
+        let words = Part::Text { text: text.to_owned(), cache_control: None };
+        let parts = vec![thought(text, signature), thought("ok", Some("two")), words, Part::ToolCall(call)];
+        Content::Said { id: None, choices: vec![Choice { parts, finish: Finish::Stop }] }
+    };
+    assert_eq!(answered(said("a@b.de", Some("one"))), said("[email]", None));
+}
+
+/// What a stream of these frames says and when it says it, as one line each.
+fn lines(frames: Vec<Frame>) -> Vec<String> {
+    let mut redactor = Redactor::new(&lookout(Mode::Enforce));
+    let mut out = Vec::new();
+    frames.into_iter().for_each(|frame| redactor.frame(frame, &mut out));
+    redactor.end(&mut out);
+    let line = |delta: &Delta| match delta {
+        Delta::Text { choice, text } => format!("text {choice}: {text}"),
+        Delta::Reasoning { choice, text, .. } => format!("thought {choice}: {text}"),
+        Delta::Arguments { choice, call, fragment } => format!("call {choice} {call}: {fragment}"),
+        Delta::Finish { choice, .. } => format!("finish {choice}"),
+        _ => "other".to_owned(),
+    };
+    out.iter()
+        .flat_map(|frame| match &frame.verbatim {
+            Some(bytes) if frame.deltas.is_empty() => vec![String::from_utf8_lossy(bytes).into_owned()],
+            _ => frame.deltas.iter().map(line).collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_held_back_goes_before_whatever_ends_its_text() {
+    let of = |delta: Delta| Frame { deltas: vec![delta], verbatim: None };
+    let text = |choice, text: &str| of(Delta::Text { choice, text: text.to_owned() });
+    let thought = |text: &str| of(Delta::Reasoning { choice: 0, text: text.to_owned(), signature: None });
+    let call = |call, text: &str| of(Delta::Arguments { choice: 0, call, fragment: text.to_owned() });
+    let finish = |choice| of(Delta::Finish { choice, finish: Finish::Stop });
+    let stop = "data: {\"type\":\"content_block_stop\"}\n\n";
+    let block = || Frame { deltas: Vec::new(), verbatim: Some(stop.as_bytes().to_vec()) };
+    assert_eq!(lines(vec![thought("bob"), text(0, "@b.de ")]), ["thought 0: bob", "text 0: @b.de "]);
+    assert_eq!(lines(vec![text(0, "bob"), thought("@b.de ")]), ["text 0: bob", "thought 0: @b.de "]);
+    assert_eq!(
+        lines(vec![call(0, "{\"x\":\"bob"), call(1, "{}"), call(1, "")]),
+        ["call 0 0: {\"x\":\"", "call 0 0: bob", "call 0 1: {}"]
+    );
+    assert_eq!(lines(vec![text(0, "bob"), finish(0)]), ["text 0: bob", "finish 0"]);
+    assert_eq!(
+        lines(vec![text(0, "bob"), block(), text(0, "@b.de ")]),
+        ["text 0: bob", stop, "text 0: @b.de "]
+    );
+    // Another choice's text is another text.
+    let both =
+        vec![text(0, "bob"), text(1, "eve"), text(0, "@b.de "), text(1, "@c.de"), finish(1), finish(0)];
+    assert_eq!(lines(both), ["text 0: [email] ", "text 1: [email]", "finish 1", "finish 0"]);
+}
+
+#[test]
+fn arguments_keep_their_escapes_wherever_they_are_cut() {
+    let said = "😀 \"q\" bob@example.com \\ \n";
+    let json = r#"{"x":"\ud83d\ude00 \"q\" bob\u0040example.com \\ \n\ud83d!\ud83d\n\ude00"}"#;
+    for size in 1..20 {
+        let pieces: Vec<String> =
+            json.as_bytes().chunks(size).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
+        let frames = pieces.iter().map(|piece| Frame {
+            deltas: vec![Delta::Arguments { choice: 0, call: 0, fragment: piece.clone() }],
+            verbatim: None,
+        });
+        let told: String =
+            lines(frames.collect()).iter().filter_map(|line| line.strip_prefix("call 0 0: ")).collect();
+        let read: serde_json::Value =
+            serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+        let expected = said.replace("bob@example.com", "[email]") + "\u{fffd}!\u{fffd}\n\u{fffd}";
+        assert_eq!(read["x"], expected.as_str(), "in pieces of {size}");
+    }
+    // What ends within an escape says it as it came.
+    let cut = Delta::Arguments { choice: 0, call: 0, fragment: "{\"x\":\"a\\u00".to_owned() };
+    let told = lines(vec![Frame { deltas: vec![cut], verbatim: None }]).join("|");
+    assert_eq!(told, "call 0 0: {\"x\":\"|call 0 0: a\\u00");
 }
 
 /// A stream as a caller of a dialect reads it, with every provider's frame looked through.
 fn told(mode: Option<Mode>, provider: Dialect, caller: Dialect, bytes: &[u8]) -> (String, Vec<u64>) {
     let mut reader = Reader::new(provider, caller, None);
-    let mut writer = Writer::new(caller, Wording { request_id: "r".to_owned(), ..Wording::default() });
+    let mut writer = Writer::new(caller, Wording { request_id: "r".into(), ..Wording::default() });
     let mut redactor = mode.map(|mode| Redactor::new(&lookout(mode)));
     let (mut out, mut counts) = (Vec::new(), vec![0; 2]);
     reader.feed(bytes);

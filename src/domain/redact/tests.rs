@@ -56,6 +56,14 @@ fn what_is_built_in_finds_what_looks_like_it_and_proves_what_can_be_proved() {
 }
 
 #[test]
+fn an_iban_is_as_long_as_there_are() {
+    let rules = rules(&built_in());
+    // The shortest there is, Norway's, and one letter less.
+    let (text, counts) = whole(&rules, "NO9386011117947 NO93 8601 1117 947 NO938601111794");
+    assert_eq!((text.as_str(), counts[1]), ("[iban] [iban] NO938601111794", 2));
+}
+
+#[test]
 fn every_cut_of_a_text_says_what_the_whole_says() {
     let mut own = built_in();
     own.push(rule("chain", &format!("Dear.{}[a-z@]{{1,9}}", ".".repeat(40))));

@@ -5,7 +5,7 @@ use crate::domain::budget::Allowance;
 use crate::domain::rule::Rule;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,14 +121,10 @@ impl Meter {
                     .zip(entry.name.parse().ok())
                     .map(|(addresses, address)| addresses.lock().of(address, now)),
             };
-            // A calendar that was set back in between must not make anybody wait longer than a minute's worth takes.
-            let left = |at: SystemTime| at.duration_since(today).unwrap_or_default().min(WAIT_MAX);
+            let left = |at: SystemTime| at.duration_since(today).unwrap_or_default();
             if let Some(rule) = rule {
                 rule.lock().restore((left(entry.requests_whole_at), left(entry.tokens_whole_at)), now);
             }
         }
     }
 }
-
-/// The longest debt that is carried over a restart.
-const WAIT_MAX: Duration = Duration::from_secs(600);

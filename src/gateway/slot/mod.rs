@@ -6,6 +6,7 @@
 mod bell;
 mod entry;
 mod lock;
+mod restart;
 #[cfg(test)]
 mod tests;
 
@@ -98,9 +99,6 @@ struct ModelBreaker {
     breaker: Breaker,
 }
 
-/// How long a breaker refuses still, and its present wait.
-type Trouble = (Duration, Duration);
-
 /// Something a breaker did: `None`, it counted a failure.
 type Moves = Vec<(Arc<str>, Option<Circuit>)>;
 
@@ -160,9 +158,8 @@ impl Slot {
     pub(super) fn admit<'a>(
         &'a self,
         (model, tokens): (&'a str, u64),
-        house: &'a House,
+        (house, now): (&'a House, Instant),
     ) -> Result<Entry<'a>, Skip> {
-        let now = house.now();
         let mut moves = Moves::new();
         let entry = {
             let mut state = self.state.lock();
@@ -183,7 +180,7 @@ impl Slot {
                 }
                 of_model = Some((place, permit));
             }
-            self.enter(&mut state, house, (model, tokens), (provider, of_model))
+            self.enter(&mut state, (house, now), (model, tokens), (provider, of_model))
         };
         self.report(house, moves);
         Ok(entry)
@@ -193,9 +190,8 @@ impl Slot {
     pub(super) fn admit_anyway<'a>(
         &'a self,
         (model, tokens): (&'a str, u64),
-        house: &'a House,
+        (house, now): (&'a House, Instant),
     ) -> Result<Entry<'a>, Skip> {
-        let now = house.now();
         let mut state = self.state.lock();
         match self.hindrance(&mut state, (model, tokens), now) {
             Some(skip @ (Skip::Busy { .. } | Skip::Limited { .. } | Skip::Saturated)) => return Err(skip),
@@ -207,7 +203,7 @@ impl Slot {
         }
         let provider = state.breaker.admit_anyway();
         let of_model = state.place_of(model).map(|place| (place, state.models[place].breaker.admit_anyway()));
-        Ok(self.enter(&mut state, house, (model, tokens), (provider, of_model)))
+        Ok(self.enter(&mut state, (house, now), (model, tokens), (provider, of_model)))
     }
 
     /// Why this provider would be passed over now, if it would. Changes nothing.
@@ -239,7 +235,7 @@ impl Slot {
     fn enter<'a>(
         &'a self,
         state: &mut State,
-        house: &'a House,
+        (house, since): (&'a House, Instant),
         (model, tokens): (&'a str, u64),
         (provider, of_model): (Permit, Option<(usize, Permit)>),
     ) -> Entry<'a> {
@@ -248,7 +244,7 @@ impl Slot {
         }
         state.in_flight += 1;
         state.requests += 1;
-        Entry { slot: self, house, model, tokens: (tokens, None), permits: Some((provider, of_model)) }
+        Entry { slot: self, house, since, model, tokens: (tokens, None), permits: Some((provider, of_model)) }
     }
 
     /// Tells of what the breakers did, and wakes the checker when one of them opened. Called without the lock.
@@ -297,33 +293,6 @@ impl Slot {
         if state.busy_until.is_some_and(|busy| busy <= until) {
             state.busy_until = None;
         }
-    }
-
-    /// What is worth knowing after a restart: circuits that are not closed, by name, and how long it is busy.
-    pub(super) fn trouble(&self, now: Instant) -> (Vec<(String, Trouble)>, Option<Duration>) {
-        let state = self.state.lock();
-        let own = state.breaker.trouble(now).map(|trouble| (self.name.to_string(), trouble));
-        let of_model = |known: &ModelBreaker| Some((known.label.to_string(), known.breaker.trouble(now)?));
-        let circuits = own.into_iter().chain(state.models.iter().filter_map(of_model)).collect();
-        let busy = state.busy_until.filter(|until| now < *until).map(|until| until - now);
-        (circuits, busy)
-    }
-
-    /// Opens its circuit, or a model's, as it was before a restart.
-    pub(super) fn resume(&self, model: Option<&str>, trouble: Trouble, now: Instant) {
-        let mut state = self.state.lock();
-        match model {
-            None => state.breaker.resume(trouble, now),
-            Some(model) => {
-                let place = state.place_for(self, model, now);
-                state.models[place].breaker.resume(trouble, now);
-            }
-        }
-    }
-
-    /// It asked for patience before a restart.
-    pub(super) fn resume_busy(&self, until: Instant) {
-        self.state.lock().busy_until = Some(until);
     }
 
     /// Where everything stands.

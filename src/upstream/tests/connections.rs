@@ -152,7 +152,7 @@ fn an_answer_dropped_before_its_end_closes_the_connection() {
     let client = Client::to(&server);
     let mut incoming = client.send().unwrap();
     let bound = client.bound(super::rig::LONG, Fault::TotalTimeout);
-    assert_eq!(incoming.read(&mut [0; 64], bound), Ok(5));
+    assert_eq!(incoming.hand(&mut |bytes| assert_eq!(bytes, b"begin"), bound), Ok(5));
     drop(incoming);
     assert_eq!(client.call().unwrap(), "other");
     drop(client);
@@ -406,6 +406,7 @@ fn both_ways_say_the_same() {
         said.push(lines);
         server.finish();
     }
+    super::rig::set_by_ureq(false);
     assert_eq!(said[0], said[1]);
     assert!(said[0].contains(&"the question!".to_owned()), "{said:?}");
     assert!(said[0].contains(&"authorization: Bearer k-1".to_owned()), "{said:?}");
@@ -437,8 +438,11 @@ fn a_server_without_tls_is_a_fault_of_tls() {
 #[test]
 fn an_unknown_name_is_said_to_be_one() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let names =
-        Names::with_lookup(Arc::clone(&clock), Box::new(|_, _| Err(io::Error::other("no such name"))));
+    let names = Names::with_lookup(
+        Arc::clone(&clock),
+        (super::rig::LONG, super::rig::LONG),
+        Box::new(|_, _| Err(io::Error::other("no such name"))),
+    );
     let client = Client::with_names(&settings("http://models.example"), names, clock);
     assert_eq!(client.call(), Err(Fault::NameNotFound));
 }
@@ -446,8 +450,12 @@ fn an_unknown_name_is_said_to_be_one() {
 #[test]
 fn every_option_that_matters_is_as_written() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let agent =
-        agent::build(&settings("https://models.example"), Names::new(Arc::clone(&clock)), clock).unwrap();
+    let agent = agent::build(
+        &settings("https://models.example"),
+        Names::new(Arc::clone(&clock), super::rig::LONG),
+        clock,
+    )
+    .unwrap();
     let config = agent.config();
     assert!(config.proxy().is_none(), "none is taken from the environment");
     assert_eq!(config.max_redirects(), 0);
