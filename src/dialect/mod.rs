@@ -6,6 +6,7 @@
 //! `model` and `stream_options.include_usage` are replaced.
 
 pub mod anthropic;
+mod asking;
 mod body;
 mod calls;
 mod door;

@@ -4,6 +4,7 @@
 //! nothing is allocated for a path while all is well.
 
 use super::Invalid;
+pub(super) use super::json::{push as write, text as text_of};
 use crate::domain::failure::{Failure, Fault};
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -40,11 +41,6 @@ pub(super) fn failure_of(invalid: Invalid) -> Failure {
     let fault = if invalid.message == NO_EQUIVALENT { Fault::Untranslatable } else { Fault::BadRequest };
     let message = invalid.sentence();
     Failure { param: invalid.param, ..Failure::new(fault, message) }
-}
-
-/// A body as text.
-pub(super) fn text_of(body: &[u8]) -> Result<&str, Invalid> {
-    std::str::from_utf8(body).map_err(|_| invalid("", "the body must be UTF-8"))
 }
 
 /// Calls `visit` for every member of the object `json`.
@@ -219,25 +215,6 @@ pub(super) fn arguments(json: &str) -> Cow<'_, RawValue> {
         },
         Cow::Borrowed,
     )
-}
-
-/// Appends a value as JSON.
-pub(super) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(out, value).expect("our structs have string keys, and memory takes every byte");
-}
-
-/// The body with some ranges replaced; `edits` are in order and do not overlap.
-pub(super) fn splice(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Vec<u8> {
-    let more: usize = edits.iter().map(|(_, new)| new.len()).sum();
-    let mut out = Vec::with_capacity(body.len() + more);
-    let mut from = 0;
-    for (range, new) in edits {
-        out.extend_from_slice(&body[from..range.start]);
-        out.extend_from_slice(new);
-        from = range.end;
-    }
-    out.extend_from_slice(&body[from..]);
-    out
 }
 
 /// The edit that makes a body ask for `model`, wherever the caller put its own, if he did.

@@ -4,7 +4,7 @@ use super::capabilities::{self, Capabilities, Thinking};
 use super::messages::{Conversation, Ending, Turn, arrange};
 use super::reasoning::{self, Thought};
 use super::wire::BlockWritten;
-use crate::dialect::{Defaults, Outgoing, raw};
+use crate::dialect::{Defaults, Outgoing, asking, raw};
 use crate::domain::chat::{Chat, Format, ToolChoice};
 use crate::domain::failure::Failure;
 use crate::domain::words::Gist;
@@ -155,25 +155,18 @@ fn max_tokens_default(defaults: &Defaults) -> u64 {
 
 fn schema(chat: &Chat) -> Result<Option<&RawValue>, Failure> {
     match &chat.format {
-        Some(Format::JsonSchema { schema, .. }) => fragment_object(schema, "response_format").map(Some),
+        Some(Format::JsonSchema { schema, .. }) => asking::schema(schema, "response_format").map(Some),
         Some(Format::JsonObject) | None => Ok(None),
     }
 }
 
-fn fragment_object<'a>(json: &'a str, param: &str) -> Result<&'a RawValue, Failure> {
-    raw::object(json).ok_or_else(|| raw::failure_of(raw::invalid(param, "the schema must be a JSON object")))
-}
-
 fn tools(chat: &Chat) -> Result<Vec<ToolWritten<'_>>, Failure> {
-    chat.tools
-        .iter()
-        .enumerate()
-        .map(|(index, tool)| {
-            let json = tool.parameters.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#);
-            let input_schema = fragment_object(json, &format!("tools[{index}].parameters"))?;
-            Ok(ToolWritten { name: &tool.name, description: tool.description.as_deref(), input_schema })
-        })
-        .collect()
+    let mut tools = Vec::with_capacity(chat.tools.len() + 1);
+    for (index, tool) in chat.tools.iter().enumerate() {
+        let input_schema = asking::parameters(tool, index)?;
+        tools.push(ToolWritten { name: &tool.name, description: tool.description.as_deref(), input_schema });
+    }
+    Ok(tools)
 }
 
 /// Which tool must be called. A structured answer is a forced call: of its own tool, or of any when the caller

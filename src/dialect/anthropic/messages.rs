@@ -1,20 +1,15 @@
 //! A conversation as Anthropic wants it: instructions apart, turns alternating, tool results first.
 
 use super::wire::{BlockWritten, SourceWritten, text_block, thinking_block, tool_id};
+use crate::dialect::asking::{self, JSON_ONLY, OPENING};
 use crate::dialect::raw;
-use crate::domain::chat::{Chat, Image, Part, Role, ToolCall};
-use crate::domain::failure::{Failure, Fault};
+use crate::domain::chat::{Chat, Image, Part, Role};
+use crate::domain::failure::Failure;
 use serde::Serialize;
 use std::borrow::Cow;
 
 /// Asks a model that accepts no beginning of its own answer to go on.
 pub(in crate::dialect) const CONTINUE: &str = "Your answer was cut off. Continue it exactly where it stopped: repeat nothing and add nothing before it.";
-
-/// Asks for JSON where the vendor has no switch for it.
-const JSON_ONLY: &str = "Answer with a single JSON object and nothing else: no prose, no code fence.";
-
-/// The vendor wants the person to speak first.
-const OPENING: &str = "Begin.";
 
 /// A conversation, ready to be written.
 #[derive(Debug)]
@@ -113,7 +108,10 @@ pub(super) fn block(part: &Part, message: usize) -> Result<Option<BlockWritten<'
             Some(BlockWritten::Image { source: SourceWritten::Base64 { media_type, data: base64 } })
         }
         Part::Image(Image::Url(url)) => Some(BlockWritten::Image { source: SourceWritten::Url { url } }),
-        Part::ToolCall(call) => Some(call_block(call, message)?),
+        Part::ToolCall(call) => {
+            let input = Cow::Borrowed(asking::arguments(call, message)?);
+            Some(BlockWritten::ToolUse { id: tool_id(&call.id), name: &call.name, input })
+        }
         Part::ToolResult { call_id, content, is_error } => {
             Some(BlockWritten::ToolResult { tool_use_id: tool_id(call_id), content, is_error: *is_error })
         }
@@ -132,18 +130,6 @@ fn text(part: &Part) -> Option<BlockWritten<'_>> {
         }),
         _ => None,
     }
-}
-
-/// A call in the conversation. The caller wrote these arguments, so what is no object is his mistake.
-fn call_block(call: &ToolCall, message: usize) -> Result<BlockWritten<'_>, Failure> {
-    let Some(input) = raw::object(&call.arguments) else {
-        let param = format!("messages[{message}].tool_calls");
-        return Err(Failure {
-            param: Some(param),
-            ..Failure::new(Fault::BadRequest, "a tool call's arguments are not a JSON object")
-        });
-    };
-    Ok(BlockWritten::ToolUse { id: tool_id(&call.id), name: &call.name, input: Cow::Borrowed(input) })
 }
 
 /// Lets the conversation end as the model accepts it: with the assistant's beginning, without white space at its

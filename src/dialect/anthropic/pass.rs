@@ -3,7 +3,7 @@
 
 use super::capabilities;
 use super::messages::CONTINUE;
-use crate::dialect::{Body, Invalid, Outgoing, raw, signed_by_others, signed_elsewhere};
+use crate::dialect::{Body, Invalid, Outgoing, json, raw, signed_by_others, signed_elsewhere};
 use crate::domain::failure::Failure;
 use crate::domain::quirks::Quirks;
 use crate::domain::words::{Gist, Words};
@@ -139,7 +139,7 @@ pub(in crate::dialect) fn without_prefill(body: &[u8]) -> Option<Vec<u8>> {
     let end = end?;
     let mut turn = vec![b','];
     raw::write(&mut turn, &Turn { role: "user", content: CONTINUE });
-    Some(raw::splice(body, &[(end..end, turn)]))
+    Some(json::replace(body, &mut [(end..end, turn)]))
 }
 
 /// Whether the caller asks for thinking or forces a tool: a beginning is refused then.

@@ -2,6 +2,7 @@
 
 use super::SIGNATURE;
 use super::models::Model;
+use crate::dialect::asking::{self, OPENING};
 use crate::dialect::raw;
 use crate::domain::chat::{Chat, Image, Message, Part, Role, ToolCall};
 use crate::domain::failure::{Failure, Fault};
@@ -12,9 +13,6 @@ use std::collections::HashMap;
 
 /// Stands for a signature the conversation does not have, as when another vendor made the call; the vendor's own word.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
-
-/// The vendor wants the person to speak first.
-const OPENING: &str = "Begin.";
 
 /// One turn; consecutive messages of one side are one turn.
 #[derive(Debug, Serialize)]
@@ -140,7 +138,7 @@ impl<'a> Arranging<'a> {
                     inline_data: Some(Blob { mime_type: media_type, data: base64 }),
                     ..Piece::default()
                 }),
-                Part::Image(Image::Url(_)) => return Err(by_address(index)),
+                Part::Image(Image::Url(_)) => return Err(asking::by_address(index)),
                 Part::ToolCall(call) => {
                     let unsigned = !std::mem::replace(&mut called, true) && self.model.wants_signatures();
                     let proof = signature.take().or(unsigned.then_some(NO_SIGNATURE));
@@ -171,10 +169,7 @@ impl<'a> Arranging<'a> {
     ) -> Result<Piece<'a>, Failure> {
         let order = self.calls.len();
         self.calls.insert(&call.id, (order, &call.name));
-        let Some(args) = raw::object(&call.arguments) else {
-            let failure = Failure::new(Fault::BadRequest, "a tool call's arguments are not a JSON object");
-            return Err(Failure { param: Some(format!("messages[{index}].tool_calls")), ..failure });
-        };
+        let args = asking::arguments(call, index)?;
         let function_call = Some(Call { name: &call.name, args });
         Ok(Piece { function_call, thought_signature: proof, ..Piece::default() })
     }
@@ -236,9 +231,4 @@ fn response(content: &str, is_error: bool) -> Cow<'_, RawValue> {
         },
         Cow::Borrowed,
     )
-}
-
-fn by_address(index: usize) -> Failure {
-    let failure = Failure::new(Fault::Untranslatable, "the provider takes images as data, not by address");
-    Failure { param: Some(format!("messages[{index}].content")), ..failure }
 }

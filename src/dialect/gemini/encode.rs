@@ -3,6 +3,7 @@
 use super::contents::{Conversation, Piece, Turn, arrange};
 use super::models::{self, Model, Thought};
 use super::schema;
+use crate::dialect::asking::JSON_ONLY;
 use crate::dialect::{Defaults, Outgoing, Slashes, place, raw};
 use crate::domain::chat::{Chat, Format, ToolChoice};
 use crate::domain::failure::{Failure, Fault};
@@ -13,9 +14,6 @@ use std::borrow::Cow;
 
 /// The vendor refuses more stops.
 const STOPS_MAX: usize = 5;
-
-/// Asks for JSON where the vendor's switch cannot be used.
-const JSON_ONLY: &str = "Answer with a single JSON object and nothing else: no prose, no code fence.";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

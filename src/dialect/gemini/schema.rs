@@ -3,7 +3,7 @@
 //! Written from the text, without a tree: references are put in place, unions of one are that one, `null` becomes
 //! `nullable`, `const` an `enum` of one, and what has no equivalent is left out.
 
-use crate::dialect::{json, raw};
+use crate::dialect::{asking, json, raw};
 use crate::domain::failure::{Failure, Fault};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -33,8 +33,7 @@ const KEPT: [&str; 11] = [
 /// # Errors
 /// `BadRequest` when it is no JSON object, `Untranslatable` when it grows without bound.
 pub(super) fn rewritten(schema: &str, param: &str) -> Result<Option<Box<RawValue>>, Failure> {
-    let root = raw::object(schema)
-        .ok_or_else(|| raw::failure_of(raw::invalid(param, "the schema must be a JSON object")))?;
+    let root = asking::schema(schema, param)?;
     let mut rewriting = Rewriting { root: root.get(), out: Vec::new() };
     let mut node = Node::default();
     rewriting.gather(root.get(), &mut node, 0);

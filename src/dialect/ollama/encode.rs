@@ -1,8 +1,8 @@
 //! A translated conversation as an Ollama request.
 
-use crate::dialect::{Defaults, Outgoing, raw};
+use crate::dialect::{Defaults, Outgoing, asking, raw};
 use crate::domain::chat::{Chat, Format, Image, Part, Reasoning, Role, ToolChoice};
-use crate::domain::failure::{Failure, Fault};
+use crate::domain::failure::Failure;
 use crate::domain::words::Gist;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -200,7 +200,7 @@ fn messages(chat: &Chat) -> Result<Vec<Said<'_>>, Failure> {
                 }
                 Part::ToolCall(call) => {
                     names.insert(&call.id, &call.name);
-                    let arguments = raw::object(&call.arguments).ok_or_else(|| bad_arguments(index))?;
+                    let arguments = asking::arguments(call, index)?;
                     let function = Function { name: &call.name, arguments };
                     said.tool_calls.push(Call { id: &call.id, function });
                 }
@@ -210,7 +210,7 @@ fn messages(chat: &Chat) -> Result<Vec<Said<'_>>, Failure> {
                 }
                 Part::Reasoning { .. } => {}
                 Part::Image(Image::Data { base64, .. }) => said.images.push(base64),
-                Part::Image(Image::Url(_)) => return Err(by_address(index)),
+                Part::Image(Image::Url(_)) => return Err(asking::by_address(index)),
             }
         }
         // A message of tool results alone says nothing more.
@@ -241,16 +241,6 @@ fn join<'a>(all: &mut Cow<'a, str>, more: &'a str) {
     }
 }
 
-fn bad_arguments(index: usize) -> Failure {
-    let failure = Failure::new(Fault::BadRequest, "a tool call's arguments are not a JSON object");
-    Failure { param: Some(format!("messages[{index}].tool_calls")), ..failure }
-}
-
-fn by_address(index: usize) -> Failure {
-    let failure = Failure::new(Fault::Untranslatable, "the provider takes images as data, not by address");
-    Failure { param: Some(format!("messages[{index}].content")), ..failure }
-}
-
 /// Tools on offer. There is no `tool_choice`: `none` leaves them out, a demand is named as dropped.
 fn tools<'a>(chat: &'a Chat, dropped: &mut Vec<String>) -> Result<Vec<ToolWritten<'a>>, Failure> {
     match chat.tool_choice {
@@ -259,8 +249,7 @@ fn tools<'a>(chat: &'a Chat, dropped: &mut Vec<String>) -> Result<Vec<ToolWritte
         Some(ToolChoice::Auto) | None => {}
     }
     let write = |(index, tool): (usize, &'a crate::domain::chat::Tool)| {
-        let json = tool.parameters.as_deref().unwrap_or(r#"{"type":"object","properties":{}}"#);
-        let parameters = object(json, &format!("tools[{index}].parameters"))?;
+        let parameters = asking::parameters(tool, index)?;
         let description = tool.description.as_deref().unwrap_or_default();
         let function = Offered { name: &tool.name, description, parameters };
         Ok(ToolWritten { kind: "function", function })
@@ -268,15 +257,11 @@ fn tools<'a>(chat: &'a Chat, dropped: &mut Vec<String>) -> Result<Vec<ToolWritte
     chat.tools.iter().enumerate().map(write).collect()
 }
 
-fn object<'a>(json: &'a str, param: &str) -> Result<&'a RawValue, Failure> {
-    raw::object(json).ok_or_else(|| raw::failure_of(raw::invalid(param, "the schema must be a JSON object")))
-}
-
 fn format(chat: &Chat) -> Result<Option<&RawValue>, Failure> {
     match &chat.format {
         None => Ok(None),
         Some(Format::JsonObject) => Ok(raw::fragment(r#""json""#)),
-        Some(Format::JsonSchema { schema, .. }) => object(schema, "response_format").map(Some),
+        Some(Format::JsonSchema { schema, .. }) => asking::schema(schema, "response_format").map(Some),
     }
 }
 
