@@ -91,7 +91,7 @@ fn told<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Story {
                         assert!(!name.is_empty() && !name.contains([' ', ':', '\r', '\n']));
                         assert!(!value.contains(['\r', '\n', '\0']), "{value:?}");
                     }
-                    connection.screened(now)
+                    connection.screened()
                 }
                 Step::Request(ready) => {
                     let request = ready.request;

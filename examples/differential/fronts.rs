@@ -2,7 +2,7 @@
 
 use hapax::clock::SystemClock;
 use hapax::server::{
-    self, Exchange, Handler, Lane, Limits, Refusal, Request, Response, Server, Turned, normal_form,
+    self, Exchange, Fields, Handler, Lane, Limits, Refusal, Request, Response, Server, Turned, normal_form,
 };
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -71,10 +71,10 @@ impl Handler for Echo {
         Lane::Work
     }
 
-    fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
+    fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>) {
         let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let told = saw(&request.method, &format!("{}{query}", request.path), &request.body);
-        exchange.send(Response { status: 200, headers: vec![(SAW, told)], body: Vec::new() });
+        exchange.send(Response { status: 200, headers: Fields::of(SAW, &told), body: Vec::new() });
     }
 
     fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {

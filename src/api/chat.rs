@@ -2,7 +2,7 @@
 
 use super::door;
 use super::errors::Problem;
-use super::listener::{Ear, trail_headers};
+use super::listener::{Ear, tell_trail};
 use super::ollama;
 use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
@@ -15,7 +15,8 @@ use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
 use crate::gateway::meter::Ask;
 use crate::gateway::ports::{Observer, Outcome, Question, Trail};
-use crate::server::{Exchange, Headers, Response};
+use crate::server::{Exchange, Fields, Headers, OnLeave, Response};
+use std::sync::Arc;
 
 /// Of ordinary English in a request's body, JSON around it included.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -25,6 +26,13 @@ const FILE_BYTES_MIN: usize = 4_096;
 const FILE_BYTES_PER_TOKEN: usize = 16;
 /// What an answer may come to when the caller sets no bound.
 const OUTPUT_TOKENS_AT_FIRST: u64 = 1_024;
+
+/// A caller who hangs up has no use for his answer.
+impl OnLeave for Cancel {
+    fn left(&self) {
+        self.fire(Reason::CallerLeft);
+    }
+}
 
 /// Serves one request to a provider, whole or streamed.
 pub(super) fn serve(
@@ -48,7 +56,8 @@ pub(super) fn serve(
     };
     let tokens = tokens_at_first(&gist, &words);
     let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
-    let (hold, standing) = match state.meter.admit(ask, api.clock.now()) {
+    let now = exchange.began();
+    let (hold, standing) = match state.meter.admit(ask, now) {
         Ok(admitted) => admitted,
         Err(limited) => return Told::limited(&limited, dialect),
     };
@@ -64,26 +73,25 @@ pub(super) fn serve(
         purse,
         deduplicate: asked.headers.get("x-hapax-deduplicate") != Some("off"),
         wish: wish::of(state, asked.headers),
-        request_id: asked.request_id.to_owned(),
+        request_id: Arc::clone(asked.request_id),
         passed: passed(dialect, asked.headers),
         traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),
     };
     let wording = Wording {
-        request_id: asked.request_id.to_owned(),
+        request_id: Arc::clone(asked.request_id),
         created: api.seconds_since_1970(),
         include_usage: question.gist.include_usage,
         base64: question.gist.base64,
         ..Wording::default()
     };
     let leave = Cancel::new();
-    let leaving = leave.clone();
-    exchange.on_leave(Box::new(move || leaving.fire(Reason::CallerLeft)));
+    exchange.on_leave(Arc::clone(&leave) as Arc<dyn OnLeave>);
     let stream = question.gist.stream;
     let mut ear = Ear::new(exchange, dialect, wording, standing);
     ear.transcript = transcript;
     let known =
         (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
-    let (outcome, trail) = state.gateway.ask(question, &leave, &mut ear);
+    let (outcome, trail) = state.gateway.ask((question, now), &leave, &mut ear);
     hold.settle(trail.usage);
     let own = || known.and_then(|(gist, words)| answer_of_our_own(state, asked, &gist, &words));
     let told = match &outcome {
@@ -173,8 +181,8 @@ fn passed(dialect: Dialect, headers: &Headers) -> Vec<(&'static str, String)> {
 fn conclude(outcome: Outcome, trail: &Trail, ear: &mut Ear<'_, '_>, dialect: Dialect) -> Told {
     match outcome {
         Outcome::Whole(answer) => {
-            let mut headers = vec![("Content-Type", "application/json".to_owned())];
-            headers.extend(trail_headers(trail));
+            let mut headers = Fields::of("Content-Type", "application/json");
+            tell_trail(&mut headers, trail);
             let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
             let problem = ear.left().then(Problem::caller_left);
             Told { problem, ..Told::response(Response { status: 200, headers, body }) }

@@ -7,6 +7,7 @@ use crate::gateway::meter::Meter;
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
@@ -33,15 +34,14 @@ impl Ids {
     }
 
     /// The caller's own id where it is a proper one, else a new one.
-    pub(super) fn of(&self, headers: &Headers) -> String {
+    pub(super) fn of(&self, headers: &Headers) -> Arc<str> {
         match headers.get("x-request-id") {
-            Some(id) if proper(id) => id.to_owned(),
+            Some(id) if proper(id) => id.into(),
             _ => {
-                let mut id = String::with_capacity("req_".len() + 16 + 8);
-                id.push_str("req_");
-                digits::push_hex::<16>(&mut id, self.process);
-                digits::push_hex::<8>(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
-                id
+                let mut id = *b"req_0123456789abcdef01234567";
+                digits::hex(&mut id[4..20], self.process);
+                digits::hex(&mut id[20..], self.next.fetch_add(1, Ordering::Relaxed));
+                std::str::from_utf8(&id).unwrap_or_default().into()
             }
         }
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_callers_request_id_is_kept_if_it_is_proper() {
         let ids = Ids::new();
-        assert_eq!(ids.of(&headers(&[("X-Request-ID", "a.B-9_")])), "a.B-9_");
+        assert_eq!(&*ids.of(&headers(&[("X-Request-ID", "a.B-9_")])), "a.B-9_");
         let long = "x".repeat(REQUEST_ID_BYTES_MAX + 1);
         for wrong in ["", "a b", "a\u{e9}", "a;b", &long] {
             assert!(ids.of(&headers(&[("X-Request-ID", wrong)])).starts_with("req_"), "{wrong:?}");

@@ -1,11 +1,11 @@
 //! Every status and every error body: one table from what went wrong to what a caller of each dialect reads.
 
-use super::listener::id_headers;
+use super::listener::tell_id;
 use crate::dialect::{self, Complaint};
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::words::Dialect;
 use crate::gateway::BUDGET_EXCEEDED;
-use crate::server::{Refusal, Response};
+use crate::server::{Fields, Refusal, Response};
 use std::time::Duration;
 
 /// A class of error: one status, and its type in each dialect's own vocabulary.
@@ -172,18 +172,18 @@ impl Problem {
     #[must_use]
     pub fn response(&self, dialect: Dialect, request_id: &str) -> Response {
         let complaint = self.complaint(dialect, request_id);
-        let mut headers = vec![("Content-Type", "application/json".to_owned())];
-        headers.extend(id_headers(dialect, request_id));
+        let mut headers = Fields::of("Content-Type", "application/json");
+        tell_id(&mut headers, dialect, request_id);
         if let Some(seconds) = complaint.retry_after {
-            headers.push(("Retry-After", seconds.to_string()));
+            headers.add("Retry-After", &seconds.to_string());
         } else if matches!(self.status, 429 | 503) {
-            headers.push(("Retry-After", "1".to_owned()));
+            headers.add("Retry-After", "1");
         }
         if let Some(allow) = self.allow {
-            headers.push(("Allow", allow.to_owned()));
+            headers.add("Allow", allow);
         }
         if self.status == 401 {
-            headers.push(("WWW-Authenticate", "Bearer".to_owned()));
+            headers.add("WWW-Authenticate", "Bearer");
         }
         Response { status: self.status, headers, body: dialect::write_error(dialect, &complaint) }
     }
@@ -251,7 +251,7 @@ mod tests {
     fn a_retry_is_never_invited_too_early() {
         let problem = Problem::new(429, "slow down").retry_after(Duration::from_millis(1_001));
         let response = problem.response(Dialect::OpenAiChat, "r");
-        assert!(response.headers.contains(&("Retry-After", "2".to_owned())));
+        assert_eq!(response.headers.get("Retry-After"), Some("2"));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn explain(state: &State, model: Option<&str>, key: Option<&str>) -> Result<
                 .keyring
                 .keys()
                 .iter()
-                .find(|key| key.name == name)
+                .find(|key| *key.name == *name)
                 .ok_or_else(|| format!("no key named {name:?} is configured"))?,
         ),
     };

@@ -8,11 +8,8 @@ use crate::domain::digits;
 use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Cached, Listener, Trail};
-use crate::server::Exchange;
+use crate::server::{Exchange, Fields};
 use std::time::Duration;
-
-/// Header fields of an answer, as the server takes them.
-pub(super) type Fields = Vec<(&'static str, String)>;
 
 /// Writes a stream to one caller.
 pub(super) struct Ear<'a, 'b> {
@@ -82,16 +79,18 @@ impl Ear<'_, '_> {
             return;
         }
         let headers = fields(self.dialect, &self.wording.request_id, trail, &self.standing);
-        self.exchange.begin(200, headers);
+        self.exchange.begin(200, &headers);
     }
 
     /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
     /// readers of server-sent events pass over; lines of JSON have none.
     fn tell_attempts(&mut self, trail: &Trail) {
         self.buffer.clear();
-        let Some(story) = story(trail).filter(|_| has_comments(self.dialect)) else { return };
+        if trail.attempts.is_empty() || !has_comments(self.dialect) {
+            return;
+        }
         self.buffer.extend_from_slice(b": hapax-attempts ");
-        self.buffer.extend_from_slice(story.as_bytes());
+        tell_story(&mut self.buffer, trail);
         self.buffer.extend_from_slice(b"\n\n");
     }
 }
@@ -140,50 +139,45 @@ impl Listener for Ear<'_, '_> {
 
 /// The fields of a stream's head.
 fn fields(dialect: Dialect, request_id: &str, trail: &Trail, standing: &Standing) -> Fields {
-    let mut fields = vec![
-        ("Content-Type", Writer::content_type(dialect).to_owned()),
-        ("Cache-Control", "no-cache".to_owned()),
-    ];
-    fields.extend(id_headers(dialect, request_id));
-    fields.extend(trail_headers(trail));
-    fields.extend(limit_headers(standing));
+    let mut fields = Fields::of("Content-Type", Writer::content_type(dialect));
+    fields.add("Cache-Control", "no-cache");
+    tell_id(&mut fields, dialect, request_id);
+    tell_trail(&mut fields, trail);
+    tell_limits(&mut fields, standing);
     fields
 }
 
 /// The request's id, in the field every caller reads and in the one Anthropic's clients do.
-pub(super) fn id_headers(dialect: Dialect, request_id: &str) -> Fields {
-    let mut fields = vec![("X-Request-ID", request_id.to_owned())];
+pub(super) fn tell_id(fields: &mut Fields, dialect: Dialect, request_id: &str) {
+    fields.add("X-Request-ID", request_id);
     if dialect == Dialect::Anthropic {
-        fields.push(("request-id", request_id.to_owned()));
+        fields.add("request-id", request_id);
     }
-    fields
 }
 
-/// The fields that tell who answered, and after what.
-pub(super) fn trail_headers(trail: &Trail) -> Fields {
-    let mut fields = Vec::with_capacity(5);
+/// Who answered, and after what.
+pub(super) fn tell_trail(fields: &mut Fields, trail: &Trail) {
     if let Some((provider, model)) = &trail.served {
-        fields.push(("X-Hapax-Provider", provider.clone()));
-        fields.push(("X-Hapax-Model", visible(model)));
+        fields.add("X-Hapax-Provider", provider);
+        fields.put("X-Hapax-Model", |out| visible(out, model));
     }
-    fields.extend(story(trail).map(|story| ("X-Hapax-Attempts", story)));
+    if !trail.attempts.is_empty() {
+        fields.put("X-Hapax-Attempts", |out| tell_story(out, trail));
+    }
     if trail.deduplicated {
-        fields.push(("X-Hapax-Deduplicated", "true".to_owned()));
+        fields.add("X-Hapax-Deduplicated", "true");
     }
     match trail.cached {
         None => {}
-        Some(Cached::Miss) => fields.push(("X-Hapax-Cache", "miss".to_owned())),
+        Some(Cached::Miss) => fields.add("X-Hapax-Cache", "miss"),
         Some(Cached::Hit(age)) => {
-            let mut seconds = String::with_capacity(8);
-            digits::push(&mut seconds, age.as_secs());
-            fields.push(("X-Hapax-Cache", "hit".to_owned()));
-            fields.push(("Age", seconds));
+            fields.add("X-Hapax-Cache", "hit");
+            fields.put("Age", |out| number(out, age.as_secs()));
         }
     }
     if !trail.dropped.is_empty() {
-        fields.push(("X-Hapax-Dropped-Params", visible(&trail.dropped.join(", "))));
+        fields.put("X-Hapax-Dropped-Params", |out| visible(out, &trail.dropped.join(", ")));
     }
-    fields
 }
 
 /// Whether a stream of this dialect can say something that means nothing: server-sent events can.
@@ -192,49 +186,40 @@ fn has_comments(dialect: Dialect) -> bool {
 }
 
 /// Who was asked, what came of it, how long it took: `openai:503:412ms, anthropic:200:803ms`.
-fn story(trail: &Trail) -> Option<String> {
-    let mut story = String::with_capacity(32 * trail.attempts.len());
-    for tried in &trail.attempts {
-        story.push_str(if story.is_empty() { "" } else { ", " });
-        story.push_str(&tried.provider);
-        story.push(':');
-        story.push_str(&tried.outcome);
-        story.push(':');
-        digits::push(&mut story, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
-        story.push_str("ms");
+fn tell_story(out: &mut Vec<u8>, trail: &Trail) {
+    for (index, tried) in trail.attempts.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"" } else { b", " });
+        for part in [&*tried.provider, ":", &*tried.outcome, ":"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        number(out, u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX));
+        out.extend_from_slice(b"ms");
     }
-    (!story.is_empty()).then_some(story)
 }
 
-/// The fields that tell where the caller stands with his limits, as OpenAI names them.
-pub(super) fn limit_headers(standing: &Standing) -> Fields {
+/// Where the caller stands with his limits, as OpenAI names them.
+pub(super) fn tell_limits(fields: &mut Fields, standing: &Standing) {
     const REQUESTS: [&str; 3] =
         ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
     const TOKENS: [&str; 3] =
         ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
-    let mut fields = Vec::new();
     for (left, [limit, remaining, reset]) in [(&standing.requests, REQUESTS), (&standing.tokens, TOKENS)] {
         let Some(left) = left else { continue };
-        fields.extend([
-            (limit, number(left.limit)),
-            (remaining, number(left.remaining)),
-            (reset, number(left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0)) + "s"),
-        ]);
+        fields.put(limit, |out| number(out, left.limit));
+        fields.put(remaining, |out| number(out, left.remaining));
+        fields.put(reset, |out| {
+            number(out, left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
+            out.push(b's');
+        });
     }
-    fields
 }
 
-fn number(number: u64) -> String {
-    let mut text = String::with_capacity(12);
-    digits::push(&mut text, number);
-    text
+fn number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(digits::decimal_bytes(number, &mut [0; digits::DECIMAL_BYTES]));
 }
 
-/// A caller's word made fit for a field value (RFC 9110, section 5.5): anything else becomes `?`.
-fn visible(word: &str) -> String {
-    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
-    if word.bytes().all(|byte| fits(char::from(byte))) {
-        return word.to_owned();
-    }
-    word.chars().map(|c| if fits(c) { c } else { '?' }).collect()
+/// A caller's word made fit for a field value (RFC 9110, section 5.5): each character that is not becomes `?`.
+fn visible(out: &mut Vec<u8>, word: &str) {
+    let fits = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    out.extend(word.chars().map(fits).filter_map(|c| u8::try_from(c).ok()));
 }

@@ -5,12 +5,11 @@
 //! control lane answers at any load. A path of its own, because the lane is chosen by the path.
 
 use super::errors::Problem;
-use super::listener::Fields;
 use super::status::{self, Eyes};
 use super::told::Told;
 use super::{Api, State};
 use crate::domain::words::Dialect;
-use crate::server::Exchange;
+use crate::server::{Exchange, Fields};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +65,7 @@ impl Drop for Seat {
 pub(super) fn serve(
     api: &Api,
     (state, eyes): (&State, Eyes<'_>),
-    headers: Fields,
+    headers: &Fields,
     exchange: &mut Exchange<'_>,
 ) -> Told {
     let Some(seat) = api.watchers.sit(state.watchers_max) else {
@@ -75,7 +74,7 @@ pub(super) fn serve(
         return Told::problem(problem.retry_after(Duration::from_secs(1)), Dialect::Hapax);
     };
     let watchers = Arc::clone(&seat.0);
-    exchange.on_leave(Box::new(move || watchers.wake()));
+    exchange.on_leave(Arc::new(move || watchers.wake()));
     exchange.begin(200, headers);
     let mut last = Vec::new();
     let mut quiet = 0;

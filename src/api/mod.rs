@@ -41,7 +41,9 @@ use crate::domain::words::{Dialect, OddCharacters};
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
 use crate::gateway::ports::Caller;
-use crate::server::{Exchange, Handler, Head, Headers, Lane, Pass, Refusal, Request, Response, Turned};
+use crate::server::{
+    Exchange, Fields, Handler, Head, Headers, Lane, Pass, Refusal, Request, Response, Turned,
+};
 use parking_lot::{Mutex, RwLock};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -162,13 +164,11 @@ impl Api {
             Endpoint::Explain => explain::serve(state, asked.query),
             Endpoint::Usage => usage::serve(self, state, asked),
             Endpoint::Watch => {
-                let mut headers = vec![
-                    ("Content-Type", "text/event-stream".to_owned()),
-                    ("Cache-Control", "no-cache".to_owned()),
-                    ("X-Request-ID", asked.request_id.to_owned()),
-                ];
-                headers.extend(cors::fields(state, asked.headers));
-                live::serve(self, (state, status::Eyes::of(asked.key)), headers, exchange)
+                let mut headers = Fields::of("Content-Type", "text/event-stream");
+                headers.add("Cache-Control", "no-cache");
+                headers.add("X-Request-ID", asked.request_id);
+                cors::tell(&mut headers, state, asked.headers);
+                live::serve(self, (state, status::Eyes::of(asked.key)), &headers, exchange)
             }
             Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
@@ -226,38 +226,39 @@ impl Handler for Api {
         Err(self.turn_away(&state, &Turned::head(head, self.clock.now()), problem))
     }
 
-    fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
+    fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>) {
         let (number, state) = self.state.read().clone();
-        let Request { method, path, query, headers, body, peer, received, pass } = request;
-        let request_id = self.ids.of(&headers);
+        let body = std::mem::take(&mut request.body);
+        let Request { method, path, query, headers, peer, received, pass, .. } = &*request;
+        let request_id = self.ids.of(headers);
         let facts = Facts {
-            method: &method,
-            path: &path,
-            headers: &headers,
+            method,
+            path,
+            headers,
             request_id: &request_id,
-            client: door::address(peer, &headers, &state.trusted_proxies),
-            received,
+            client: door::address(*peer, headers, &state.trusted_proxies),
+            received: *received,
             bytes_in: body.len() as u64,
         };
-        if &*method == "OPTIONS" {
-            let mut told = Told::response(cors::preflight(&path));
+        if **method == *"OPTIONS" {
+            let mut told = Told::response(cors::preflight(path));
             let status = self.send(&state, &facts, &mut told, exchange);
             let sent = Sent { status, bytes: exchange.bytes_out(), refused: true };
             return self.record(&facts, told, &sent, None);
         }
-        let known = pass::place(pass, number);
-        let admitted = self.admit(&state, (&method, &path), &headers, peer, known);
+        let known = pass::place(*pass, number);
+        let admitted = self.admit(&state, (method, path), headers, *peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active::arrive(&*self.pulse, label);
         let (mut told, key) = match admitted {
             Err(problem) => (Told::problem(problem, Dialect::Hapax), None),
             Ok((row, key)) => {
-                let argument = table::by_path(&path).map_or("", |(_, argument)| argument);
-                let caller = key.map_or(Caller::Address(facts.client), |key| Caller::Key(key.name.clone()));
-                let (query, request_id) = (query.as_deref(), request_id.as_str());
-                let asked =
-                    Asked { row, path: &path, argument, query, headers: &headers, request_id, key, caller };
-                (self.endpoint(&state, &asked, body, exchange), key.map(|key| key.name.as_str()))
+                let argument = table::by_path(path).map_or("", |(_, argument)| argument);
+                let caller =
+                    key.map_or(Caller::Address(facts.client), |key| Caller::Key(Arc::clone(&key.name)));
+                let (query, request_id) = (query.as_deref(), &request_id);
+                let asked = Asked { row, path, argument, query, headers, request_id, key, caller };
+                (self.endpoint(&state, &asked, body, exchange), key.map(|key| &key.name))
             }
         };
         let status = self.send(&state, &facts, &mut told, exchange);
@@ -291,7 +292,7 @@ impl Api {
         };
         let dialect = table::by_path(facts.path).map_or(Dialect::Hapax, |(row, _)| row.dialect);
         let mut response = problem.response(dialect, &request_id);
-        response.headers.extend(cors::fields(state, turned.headers));
+        cors::tell(&mut response.headers, state, turned.headers);
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
         self.record(&facts, Told::problem(problem, dialect), &sent, None);
         response
@@ -307,7 +308,7 @@ impl Api {
             (_, Some(response)) => Some(response),
             (Some(problem), None) if !exchange.started() => {
                 let mut response = problem.response(dialect, facts.request_id);
-                response.headers.extend(listener::trail_headers(&told.trail));
+                listener::tell_trail(&mut response.headers, &told.trail);
                 Some(response)
             }
             _ => None,
@@ -315,11 +316,11 @@ impl Api {
         // What a caller who left would have got says nothing of what he got.
         let left = told.problem.as_ref().is_some_and(|problem| problem.status == CALLER_LEFT);
         let Some(mut response) = response else { return if left { CALLER_LEFT } else { 200 } };
-        if response.headers.iter().all(|(name, _)| *name != "X-Request-ID") {
-            response.headers.extend(listener::id_headers(dialect, facts.request_id));
+        if response.headers.get("X-Request-ID").is_none() {
+            listener::tell_id(&mut response.headers, dialect, facts.request_id);
         }
-        response.headers.extend(listener::limit_headers(&told.standing));
-        response.headers.extend(cors::fields(state, facts.headers));
+        listener::tell_limits(&mut response.headers, &told.standing);
+        cors::tell(&mut response.headers, state, facts.headers);
         let status = response.status;
         exchange.send(response);
         if left { CALLER_LEFT } else { status }

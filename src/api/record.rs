@@ -8,6 +8,7 @@ use super::{Api, door, status};
 use crate::domain::event::{Event, Record, Said};
 use crate::gateway::ports::{Cached, Observer};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is known of a request before its endpoint is.
@@ -15,7 +16,7 @@ pub(super) struct Facts<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) headers: &'a crate::server::Headers,
-    pub(super) request_id: &'a str,
+    pub(super) request_id: &'a Arc<str>,
     pub(super) client: IpAddr,
     pub(super) received: Instant,
     pub(super) bytes_in: u64,
@@ -30,9 +31,10 @@ pub(super) struct Sent {
 
 impl Api {
     /// Tells everyone what became of a request.
-    pub(super) fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&str>) {
+    pub(super) fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&Arc<str>>) {
         let trail = &told.trail;
-        let took = self.clock.now().saturating_duration_since(facts.received);
+        let now = self.clock.now();
+        let took = now.saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
         let row = table::by_path(facts.path).map(|(row, _)| row);
         let asked = !trail.attempts.is_empty();
@@ -48,7 +50,7 @@ impl Api {
             took,
             overhead: whole.then(|| took.saturating_sub(waited)),
             error: told.problem.as_ref().map(|problem| class_of(problem.status).hapax),
-            served: trail.served.as_ref().map(|(provider, model)| (provider.as_str(), model.as_str())),
+            served: trail.served.as_ref().map(|(provider, model)| (&**provider, &**model)),
             attempts: &trail.attempts,
             usage: trail.usage,
             nano_usd: trail.nano_usd,
@@ -57,20 +59,20 @@ impl Api {
             cached: trail.cached.map(|cached| matches!(cached, Cached::Hit(_))),
             bytes_in: facts.bytes_in,
             bytes_out: sent.bytes,
-            key,
+            key: key.map(|key| &**key),
             client: Some(facts.client),
             said: said.as_ref().map(|(prompt, answer)| Said { prompt, answer }),
         };
         let endpoint = record.endpoint;
         self.pulse.observe(&if sent.refused { Event::Refused(record) } else { Event::Answered(record) });
         self.recent.add(status::Remembered {
-            at: self.clock.today(),
-            request_id: facts.request_id.to_owned(),
+            at: now,
+            request_id: Arc::clone(facts.request_id),
             endpoint,
             status: sent.status,
             took,
             stream: told.stream,
-            key: key.map(str::to_owned),
+            key: key.map(Arc::clone),
             trail: told.trail,
         });
     }

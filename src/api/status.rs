@@ -3,6 +3,7 @@
 use super::pulse::{Beats, Counted, milliseconds};
 use super::told::Told;
 use super::{Api, State};
+use crate::clock::Clock;
 use crate::domain::budget::Allowance;
 use crate::domain::calendar::rfc3339;
 use crate::domain::key::Key;
@@ -12,7 +13,8 @@ use crate::gateway::status::SlotStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Requests remembered for the page.
 const RECENT_MAX: usize = 50;
@@ -31,14 +33,14 @@ pub(super) struct Recent {
 /// One of them, as it was told: worded only when somebody looks.
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
-    pub(super) at: SystemTime,
-    pub(super) request_id: String,
+    pub(super) at: Instant,
+    pub(super) request_id: Arc<str>,
     pub(super) endpoint: &'static str,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) stream: bool,
     /// The name of the caller's key, when keys are configured.
-    pub(super) key: Option<String>,
+    pub(super) key: Option<Arc<str>>,
     pub(super) trail: Trail,
 }
 
@@ -103,29 +105,32 @@ impl Recent {
     }
 
     /// Those that whoever looks may see.
-    fn newest_first(&self, eyes: Eyes<'_>) -> Vec<Story> {
+    fn newest_first(&self, eyes: Eyes<'_>, clock: &dyn Clock) -> Vec<Story> {
         let seen = |remembered: &&Remembered| match eyes {
             Eyes::All => true,
             Eyes::Own(key) => remembered.key.as_deref() == Some(key),
         };
         let remembered: Vec<Remembered> = self.ring.lock().iter().rev().filter(seen).cloned().collect();
-        remembered.into_iter().map(Story::from).collect()
+        let (now, today) = (clock.now(), clock.today());
+        let calendar = |at: Instant| today - now.saturating_duration_since(at);
+        remembered.into_iter().map(|one| Story::new(calendar(one.at), one)).collect()
     }
 }
 
-impl From<Remembered> for Story {
-    fn from(remembered: Remembered) -> Self {
+impl Story {
+    fn new(at: SystemTime, remembered: Remembered) -> Self {
         let told = |Tried { provider, model, outcome, took }: Tried| Attempt {
-            provider,
-            model,
-            outcome,
+            provider: provider.to_string(),
+            model: model.to_string(),
+            outcome: outcome.into_owned(),
             duration_ms: milliseconds(took),
         };
-        let Remembered { at, request_id, endpoint, status, took, stream, key: _, trail } = remembered;
-        let (provider, model) = trail.served.unzip();
+        let Remembered { at: _, request_id, endpoint, status, took, stream, key: _, trail } = remembered;
+        let (provider, model) =
+            trail.served.map(|(provider, model)| (provider.to_string(), model.to_string())).unzip();
         Self {
             at: rfc3339(at),
-            request_id,
+            request_id: request_id.to_string(),
             endpoint,
             status,
             duration_ms: milliseconds(took),
@@ -281,7 +286,7 @@ pub(super) fn body(api: &Api, state: &State, eyes: Eyes<'_>) -> Vec<u8> {
             .filter(|(key, ..)| eyes.see(key))
             .map(Standing::new)
             .collect(),
-        recent: api.recent.newest_first(eyes),
+        recent: api.recent.newest_first(eyes, &*api.clock),
     })
 }
 
@@ -290,9 +295,9 @@ pub(super) fn page() -> Told {
     let mut told = Told::text(200, "text/html; charset=utf-8", include_bytes!("page.html").to_vec());
     if let Some(response) = &mut told.response {
         let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        response.headers.push(("Content-Security-Policy", policy.to_owned()));
-        response.headers.push(("X-Content-Type-Options", "nosniff".to_owned()));
-        response.headers.push(("Cache-Control", "no-cache".to_owned()));
+        response.headers.add("Content-Security-Policy", policy);
+        response.headers.add("X-Content-Type-Options", "nosniff");
+        response.headers.add("Cache-Control", "no-cache");
     }
     told
 }

@@ -8,7 +8,8 @@ use crate::domain::rule::{Refusal, Standing};
 use crate::domain::words::Dialect;
 use crate::gateway::meter::Limited;
 use crate::gateway::ports::{Caller, Trail};
-use crate::server::{Headers, Response};
+use crate::server::{Fields, Headers, Response};
+use std::sync::Arc;
 
 /// A request that passed the door.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct Asked<'a> {
     /// The request's header fields.
     pub headers: &'a Headers,
     /// The request's id.
-    pub request_id: &'a str,
+    pub request_id: &'a Arc<str>,
     /// The caller's key; `None` when none is configured.
     pub key: Option<&'a Key>,
     /// Who asks.
@@ -63,7 +64,7 @@ impl Told {
 
     /// A whole answer of any type.
     pub fn text(status: u16, media: &'static str, body: Vec<u8>) -> Self {
-        Self::response(Response { status, headers: vec![("Content-Type", media.to_owned())], body })
+        Self::response(Response { status, headers: Fields::of("Content-Type", media), body })
     }
 
     /// An answer that was streamed, perhaps to an error at its end.

@@ -109,7 +109,7 @@ pub(super) fn serve(api: &Api, state: &State, asked: &Asked<'_>) -> Told {
         Err(words) => return wrong("since", words),
     };
     // A key sees its own usage, an admin's everybody's.
-    let own = asked.key.filter(|key| !key.admin).map(|key| key.name.as_str());
+    let own = asked.key.filter(|key| !key.admin).map(|key| &*key.name);
     match (api.sources.usage)(since, own) {
         Ok(rows) => {
             let keys = state.keyring.keys().iter();

@@ -347,7 +347,7 @@ fn routes(settings: &Settings, memory: &Arc<Memory>) -> gateway::Settings {
 
 fn key(key: &config::CallerKey) -> Key {
     Key {
-        name: key.name.clone(),
+        name: key.name.as_str().into(),
         hashes: key.hashes.iter().copied().map(Hash::from_bytes).collect(),
         models: key.models.iter().map(|pattern| Pattern::new(pattern)).collect(),
         endpoints: key.endpoints.iter().map(|pattern| Pattern::new(pattern)).collect(),

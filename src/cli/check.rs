@@ -144,10 +144,10 @@ fn ask_each(settings: &Settings) -> Result<Vec<News>, Failed> {
     let names: Vec<&str> = settings.providers.iter().map(|provider| provider.name.as_str()).collect();
     let _waiting = Waiting::for_what(&format!("asking {}", names.join(", ")));
     let ask = |provider: &config::Provider| {
-        let began = clock.now();
         let upstream = upstream::connect(provider, None, Arc::clone(&clock) as _, Arc::clone(&memory))
             .map_err(Failed::Running)?;
-        let call = Call { deadline: clock.now() + settings.health.timeout, cancel: Cancel::new() };
+        let began = clock.now();
+        let call = Call { began, deadline: began + settings.health.timeout, cancel: Cancel::new() };
         let failed = upstream.check(&call).err();
         let problem = failed.map(|failure| format!("{}: {}", failure.outcome(), failure.message));
         let milliseconds = clock.now().saturating_duration_since(began).as_millis();

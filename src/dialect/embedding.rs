@@ -233,7 +233,7 @@ fn of_ollama(body: &[u8]) -> Result<Given<'_>, Failure> {
 /// Words translated vectors for the caller.
 #[must_use]
 pub fn write_answer(caller: Dialect, vectors: &[Vector], answer: &Answer, wording: &Wording) -> Vec<u8> {
-    let model = if answer.model.is_empty() { &wording.model } else { &answer.model };
+    let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
     let input = answer.usage.unwrap_or_default().input;
     let mut out = Vec::with_capacity(256);
     if caller == Dialect::Ollama {

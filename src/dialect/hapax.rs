@@ -78,7 +78,7 @@ pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
         text = openai::text_of(choice);
     }
     json::push(&mut out, &text);
-    let model = if answer.model.is_empty() { &wording.model } else { &answer.model };
+    let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
     push_facts(&mut out, (wording, model), answer.usage, finish);
     out.push(b'}');
     out

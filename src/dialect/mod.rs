@@ -118,13 +118,13 @@ pub struct Outgoing {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wording {
     /// Our request id; ids of answers are made from it.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Seconds since 1970.
     pub created: u64,
     /// Who served it.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The model that served it.
-    pub model: String,
+    pub model: Arc<str>,
     /// Whether the caller asked for usage at the stream's end.
     pub include_usage: bool,
     /// Whether the caller wants vectors as base64.

@@ -5,6 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// `2026-11-23T12:27:05.123Z`. Times before 1970 are written as 1970.
 #[must_use]
 pub fn rfc3339(at: SystemTime) -> String {
+    String::from_utf8_lossy(&stamp(at)).into_owned()
+}
+
+/// The same as bytes, all of them ASCII, for where bytes are written.
+#[must_use]
+pub fn stamp(at: SystemTime) -> [u8; 24] {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
@@ -16,7 +22,7 @@ pub fn rfc3339(at: SystemTime) -> String {
     put(&mut text[14..16], second / 60 % 60);
     put(&mut text[17..19], second % 60);
     put(&mut text[20..23], u64::from(since.subsec_millis()));
-    String::from_utf8_lossy(&text).into_owned()
+    text
 }
 
 /// The last digits of a number, as many as there is room for.

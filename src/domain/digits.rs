@@ -25,29 +25,13 @@ pub fn decimal_bytes(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &[u8] {
     &room[start..]
 }
 
-/// Appends a number in decimal.
-pub fn push(out: &mut String, number: u64) {
-    out.push_str(decimal(number, &mut [0; DECIMAL_BYTES]));
-}
-
-/// Appends the last `WIDTH` decimal digits of a number, with leading zeros.
-pub fn push_padded<const WIDTH: usize>(out: &mut String, number: u64) {
-    push_in::<WIDTH>(out, number, 10);
-}
-
-/// Appends the last `WIDTH` hexadecimal digits of a number, with leading zeros.
-pub fn push_hex<const WIDTH: usize>(out: &mut String, number: u64) {
-    push_in::<WIDTH>(out, number, 16);
-}
-
-fn push_in<const WIDTH: usize>(out: &mut String, number: u64, base: u64) {
-    let mut room = [b'0'; WIDTH];
+/// Fills the room with the last hexadecimal digits of a number, with leading zeros.
+pub fn hex(room: &mut [u8], number: u64) {
     let mut rest = number;
     for place in room.iter_mut().rev() {
-        *place = digit(rest % base);
-        rest /= base;
+        *place = digit(rest);
+        rest >>= 4;
     }
-    out.push_str(std::str::from_utf8(&room).unwrap_or_default());
 }
 
 fn digit(value: u64) -> u8 {
@@ -62,14 +46,12 @@ mod tests {
     fn numbers_look_as_formatting_would_have_them() {
         for number in [0, 9, 10, 255, 4_096, 999_999, u64::from(u32::MAX), u64::MAX] {
             assert_eq!(decimal(number, &mut [0; DECIMAL_BYTES]), format!("{number}"));
-            let mut hex = String::new();
-            push_hex::<16>(&mut hex, number);
-            assert_eq!(hex, format!("{number:016x}"));
+            let mut room = [0; 16];
+            hex(&mut room, number);
+            assert_eq!(room, *format!("{number:016x}").as_bytes());
         }
-        let mut text = String::from("a");
-        push(&mut text, 7);
-        push_padded::<3>(&mut text, 12);
-        push_padded::<2>(&mut text, 123);
-        assert_eq!(text, "a701223");
+        let mut room = [0; 2];
+        hex(&mut room, 0x123);
+        assert_eq!(room, *b"23");
     }
 }

@@ -2,18 +2,20 @@
 
 use super::chat::Usage;
 use super::failure::Fault;
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One try at one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
     /// The provider's name.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The model asked for.
-    pub model: String,
+    pub model: Arc<str>,
     /// `200`, `503` or a fault's word.
-    pub outcome: String,
+    pub outcome: Cow<'static, str>,
     /// How long it took.
     pub took: Duration,
 }

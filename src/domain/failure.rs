@@ -1,5 +1,6 @@
 //! Whose fault a failure is, decided once: retry, failover, breaker, metrics and the reply only read the verdict.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Everything that can go wrong with one attempt, as finely as anyone downstream needs to tell it apart.
@@ -274,7 +275,7 @@ impl Failure {
 
     /// `503`, or `refused` where there was no status.
     #[must_use]
-    pub fn outcome(&self) -> String {
-        self.status.map_or_else(|| self.fault.word().to_owned(), |status| status.to_string())
+    pub fn outcome(&self) -> Cow<'static, str> {
+        self.status.map_or_else(|| self.fault.word().into(), |status| status.to_string().into())
     }
 }

@@ -6,6 +6,7 @@ use super::pattern::Pattern;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A secret: prints as `***` everywhere; only [`Secret::reveal`] gives it away.
@@ -115,7 +116,7 @@ impl fmt::Debug for Hash {
 #[derive(Debug, Clone)]
 pub struct Key {
     /// Its name, for logs, limits and metrics.
-    pub name: String,
+    pub name: Arc<str>,
     /// The hashes of the key itself: several while one is replaced by the next. They are one caller.
     pub hashes: Vec<Hash>,
     /// The models it may ask for; empty: all.
@@ -227,7 +228,7 @@ mod tests {
 
     fn key(name: &str, secret: &str) -> Key {
         Key {
-            name: name.to_owned(),
+            name: name.into(),
             hashes: vec![Hash::of(secret)],
             models: Vec::new(),
             endpoints: Vec::new(),
@@ -290,12 +291,12 @@ mod tests {
         let mut old = key("old", "sk-old");
         old.expires = Some(now);
         let ring = Keyring::new(vec![key("one", "sk-1"), old, key("two", "sk-2")]);
-        assert_eq!(ring.recognise("sk-2", || now).map(|key| key.name.as_str()), Ok("two"));
-        assert_eq!(ring.recognise("sk-3", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("", || now).map(|key| key.name.as_str()), Err(Unrecognised::Unknown));
-        assert_eq!(ring.recognise("sk-old", || now).map(|key| key.name.as_str()), Err(Unrecognised::Expired));
+        assert_eq!(ring.recognise("sk-2", || now).map(|key| &*key.name), Ok("two"));
+        assert_eq!(ring.recognise("sk-3", || now).map(|key| &*key.name), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("", || now).map(|key| &*key.name), Err(Unrecognised::Unknown));
+        assert_eq!(ring.recognise("sk-old", || now).map(|key| &*key.name), Err(Unrecognised::Expired));
         let before = now - Duration::from_nanos(1);
-        assert_eq!(ring.recognise("sk-old", || before).map(|key| key.name.as_str()), Ok("old"));
+        assert_eq!(ring.recognise("sk-old", || before).map(|key| &*key.name), Ok("old"));
     }
 
     #[test]
@@ -313,9 +314,9 @@ mod tests {
         let ring = Keyring::new(vec![turning, key("other", "sk-2")]);
         let now = SystemTime::UNIX_EPOCH;
         for secret in ["sk-old", "sk-new"] {
-            assert_eq!(ring.recognise(secret, || now).map(|key| key.name.as_str()), Ok("bot"));
+            assert_eq!(ring.recognise(secret, || now).map(|key| &*key.name), Ok("bot"));
         }
-        assert_eq!(ring.recognise("sk-2", || now).map(|key| key.name.as_str()), Ok("other"));
+        assert_eq!(ring.recognise("sk-2", || now).map(|key| &*key.name), Ok("other"));
     }
 
     #[test]

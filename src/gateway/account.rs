@@ -8,7 +8,8 @@
 //! | the caller left before anything came | estimated: the provider has read it | nothing |
 //! | it failed before anything came | nothing | nothing |
 
-use super::run::{Run, Stint};
+use super::attempt::Stint;
+use super::run::Run;
 use crate::domain::chat::{Answer, Delta, Frame, Usage};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Verdict};

@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::audience::{Audience, Rest};
 use super::cache::{self, Cached, Keeping, Kept, Look, Place, Said};
-use super::cancel::Cancel;
+use super::cancel::{Cancel, Heed};
 use super::flight::{Boarded, Lead, News, Seat, Shared};
 use super::ports::{Listener, Outcome, Question, Trail};
 use super::run::{Run, left};
@@ -16,18 +16,22 @@ use std::time::{Duration, Instant};
 /// What stands beside a question on its way.
 struct Terms<'a> {
     /// Fires when the caller has left.
-    leave: &'a Cancel,
+    leave: &'a Arc<Cancel>,
     start: Instant,
     /// Where the answer will be kept, when answers are.
     place: Option<Place>,
 }
 
 impl Gateway {
-    /// Puts a question to the candidates until one answers. `leave` fires when the caller has left; `listener`
+    /// Puts a question to the candidates, now, until one answers. `leave` fires when the caller has left; `listener`
     /// hears a stream. Returns when the caller need not wait any more, and, for the one who leads a flight,
     /// not before nobody else does.
-    pub fn ask(&self, question: Question, leave: &Cancel, listener: &mut dyn Listener) -> (Outcome, Trail) {
-        let start = self.house.now();
+    pub fn ask(
+        &self,
+        (question, start): (Question, Instant),
+        leave: &Arc<Cancel>,
+        listener: &mut dyn Listener,
+    ) -> (Outcome, Trail) {
         let place = match self.look(&question, start) {
             Some(Look::Hit(kept, age)) => return self.again(&kept, age, listener),
             Some(Look::Miss(place)) => Some(place),
@@ -40,10 +44,9 @@ impl Gateway {
         if !self.settings.deduplicate || !question.deduplicate {
             return self.alone(&question, terms, listener);
         }
-        let question = Arc::new(question);
-        match self.flights.board(&question) {
-            Boarded::Alone => self.alone(&question, terms, listener),
-            Boarded::Lead(lead) => self.lead(lead, &question, terms, listener),
+        match self.flights.board(question) {
+            Boarded::Alone(question) => self.alone(&question, terms, listener),
+            Boarded::Lead(lead) => self.lead(lead, terms, listener),
             Boarded::Follow(seat) => self.follow(seat, terms, listener),
         }
     }
@@ -55,21 +58,10 @@ impl Gateway {
         (outcome, trail)
     }
 
-    fn lead(
-        &self,
-        lead: Lead<'_>,
-        question: &Question,
-        terms: &Terms<'_>,
-        listener: &mut dyn Listener,
-    ) -> (Outcome, Trail) {
-        let leave = terms.leave;
+    fn lead(&self, lead: Lead<'_>, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let flight = Arc::clone(&lead.flight);
-        let (watched, signal) = (Arc::clone(&flight), leave.clone());
-        let _hook = leave.on_fire(move || {
-            if let Some(reason) = signal.fired() {
-                watched.leader_left(reason);
-            }
-        });
+        let question = &flight.question;
+        let _hook = terms.leave.on_fire(Arc::clone(&flight) as Arc<dyn Heed>);
         let audience = Audience::leading(&mut *listener, &flight).keeping(self.keeping(question, terms));
         let (outcome, trail, mut rest) = Run::new(self, question, audience, terms.start).run();
         // Before the flight lands: whoever comes then finds it kept.

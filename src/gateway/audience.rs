@@ -12,7 +12,7 @@ pub(super) struct Audience<'a> {
     listener: &'a mut dyn Listener,
     flight: Option<&'a Flight>,
     /// Fires when nobody is left.
-    pub(super) cancel: &'a Cancel,
+    pub(super) cancel: &'a Arc<Cancel>,
     /// Whether the caller himself still listens.
     here: bool,
     /// What the caller has yet to hear: his socket is slow, and others wait for what comes next.
@@ -43,7 +43,7 @@ impl Rest {
 
 impl<'a> Audience<'a> {
     /// One caller alone.
-    pub(super) fn alone(listener: &'a mut dyn Listener, leave: &'a Cancel) -> Self {
+    pub(super) fn alone(listener: &'a mut dyn Listener, leave: &'a Arc<Cancel>) -> Self {
         Self {
             listener,
             flight: None,

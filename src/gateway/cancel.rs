@@ -14,14 +14,21 @@ pub enum Reason {
     Shutdown,
 }
 
-/// A shared stop signal. It fires at most once; hooks added after it fired run at once.
-#[derive(Clone, Default)]
-pub struct Cancel {
-    inner: Arc<Inner>,
+/// Who is told when a signal fires. It must not block.
+pub trait Heed: Send + Sync {
+    /// The signal has fired.
+    fn heed(&self, reason: Reason);
 }
 
+impl<F: Fn(Reason) + Send + Sync> Heed for F {
+    fn heed(&self, reason: Reason) {
+        self(reason);
+    }
+}
+
+/// A stop signal, to be shared. It fires at most once; hooks added after it fired run at once.
 #[derive(Default)]
-struct Inner {
+pub struct Cancel {
     /// Guards the reason and the hooks; never held while a hook runs.
     state: Mutex<State>,
     fired: Condvar,
@@ -31,66 +38,71 @@ struct Inner {
 struct State {
     reason: Option<Reason>,
     next: u64,
-    hooks: Vec<(u64, Arc<dyn Fn() + Send + Sync>)>,
+    /// The only hook most signals ever have,
+    first: Option<(u64, Arc<dyn Heed>)>,
+    /// and the others.
+    more: Vec<(u64, Arc<dyn Heed>)>,
 }
 
 impl Cancel {
     /// A signal that has not fired.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new() -> Arc<Self> {
+        Arc::default()
     }
 
     /// Fires, once: wakes everyone in [`Cancel::wait`] and runs the hooks. Later calls change nothing.
     pub fn fire(&self, reason: Reason) {
-        let hooks = {
-            let mut state = self.inner.state.lock();
+        let (first, more) = {
+            let mut state = self.state.lock();
             if state.reason.is_some() {
                 return;
             }
             state.reason = Some(reason);
-            std::mem::take(&mut state.hooks)
+            (state.first.take(), std::mem::take(&mut state.more))
         };
-        self.inner.fired.notify_all();
-        for (_, hook) in hooks {
-            hook();
+        self.fired.notify_all();
+        for (_, hook) in first.into_iter().chain(more) {
+            hook.heed(reason);
         }
     }
 
     /// Why it fired, if it did.
     #[must_use]
     pub fn fired(&self) -> Option<Reason> {
-        self.inner.state.lock().reason
+        self.state.lock().reason
     }
 
     /// Waits until it fires, at most this long; says why it fired.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> Option<Reason> {
-        let mut state = self.inner.state.lock();
+        let mut state = self.state.lock();
         if state.reason.is_none() {
-            let _ = self.inner.fired.wait_while_for(&mut state, |state| state.reason.is_none(), at_most);
+            let _ = self.fired.wait_while_for(&mut state, |state| state.reason.is_none(), at_most);
         }
         state.reason
     }
 
-    /// Runs `hook` when it fires (at once if it has), until the returned guard is dropped. A hook must not block.
-    pub fn on_fire(&self, hook: impl Fn() + Send + Sync + 'static) -> Hook {
-        let hook: Arc<dyn Fn() + Send + Sync> = Arc::new(hook);
+    /// Tells `hook` when it fires (at once if it has), until the returned guard is dropped.
+    pub fn on_fire(self: &Arc<Self>, hook: Arc<dyn Heed>) -> Hook {
         let id = {
-            let mut state = self.inner.state.lock();
-            if state.reason.is_none() {
+            let mut state = self.state.lock();
+            if let Some(reason) = state.reason {
+                drop(state);
+                hook.heed(reason);
+                None
+            } else {
                 state.next += 1;
                 let id = state.next;
-                state.hooks.push((id, Arc::clone(&hook)));
+                if state.first.is_none() {
+                    state.first = Some((id, hook));
+                } else {
+                    state.more.push((id, hook));
+                }
                 Some(id)
-            } else {
-                None
             }
         };
-        if id.is_none() {
-            hook();
-        }
-        Hook { inner: Arc::clone(&self.inner), id }
+        Hook { cancel: Arc::clone(self), id }
     }
 }
 
@@ -103,14 +115,18 @@ impl fmt::Debug for Cancel {
 /// Keeps a hook in place; dropping it takes the hook away.
 #[must_use = "dropping it takes the hook away"]
 pub struct Hook {
-    inner: Arc<Inner>,
+    cancel: Arc<Cancel>,
     id: Option<u64>,
 }
 
 impl Drop for Hook {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.inner.state.lock().hooks.retain(|(other, _)| *other != id);
+        let Some(id) = self.id else { return };
+        let mut state = self.cancel.state.lock();
+        if state.first.as_ref().is_some_and(|(first, _)| *first == id) {
+            state.first = None;
+        } else {
+            state.more.retain(|(other, _)| *other != id);
         }
     }
 }
@@ -120,12 +136,13 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    fn counting() -> (Arc<AtomicU32>, impl Fn() + Send + Sync + 'static) {
+    fn counting() -> (Arc<AtomicU32>, Arc<dyn Heed>) {
         let count = Arc::new(AtomicU32::new(0));
         let inner = Arc::clone(&count);
-        (count, move || {
+        let hook = move |_| {
             inner.fetch_add(1, Ordering::SeqCst);
-        })
+        };
+        (count, Arc::new(hook))
     }
 
     #[test]
@@ -151,9 +168,25 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_hooks_runs_or_is_taken_away_by_itself() {
+        let cancel = Cancel::new();
+        let mut all: Vec<_> = (0..4)
+            .map(|_| {
+                let (count, hook) = counting();
+                (count, Some(cancel.on_fire(hook)))
+            })
+            .collect();
+        all[0].1 = None;
+        all[2].1 = None;
+        cancel.fire(Reason::CallerLeft);
+        let counts: Vec<u32> = all.iter().map(|(count, _)| count.load(Ordering::SeqCst)).collect();
+        assert_eq!(counts, [0, 1, 0, 1]);
+    }
+
+    #[test]
     fn waiting_ends_with_the_signal() {
         let cancel = Cancel::new();
-        let other = cancel.clone();
+        let other = Arc::clone(&cancel);
         let waiter = std::thread::Builder::new()
             .spawn(move || other.wait(Duration::from_secs(60)))
             .expect("the machine has a thread to spare");

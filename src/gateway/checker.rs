@@ -21,7 +21,7 @@ pub(super) struct Checkers {
     /// Guards the threads to be joined; held only to put them in and take them out.
     running: Mutex<Vec<JoinHandle<()>>>,
     /// Guards the signal that ends checks under way; replaced at each start.
-    cancel: Mutex<Cancel>,
+    cancel: Mutex<Arc<Cancel>>,
 }
 
 impl Checkers {
@@ -40,10 +40,10 @@ impl Checkers {
     ) -> std::io::Result<()> {
         self.stop(slots);
         let cancel = Cancel::new();
-        *self.cancel.lock() = cancel.clone();
+        *self.cancel.lock() = Arc::clone(&cancel);
         for slot in slots {
             slot.unstop();
-            let (theirs, house, cancel) = (Arc::clone(slot), Arc::clone(house), cancel.clone());
+            let (theirs, house, cancel) = (Arc::clone(slot), Arc::clone(house), Arc::clone(&cancel));
             let thread = Builder::new()
                 .name(format!("check-{}", slot.name))
                 .spawn(move || keep_checking(&theirs, &house, (settings, haste), &cancel))?;
@@ -54,7 +54,7 @@ impl Checkers {
 
     /// Ends and joins them.
     pub(super) fn stop(&self, slots: &[Arc<Slot>]) {
-        let cancel = self.cancel.lock().clone();
+        let cancel = Arc::clone(&self.cancel.lock());
         cancel.fire(Reason::Shutdown);
         slots.iter().for_each(|slot| slot.stop());
         let running = std::mem::take(&mut *self.running.lock());
@@ -65,7 +65,7 @@ impl Checkers {
     }
 }
 
-fn keep_checking(slot: &Slot, house: &House, (settings, haste): (Settings, Duration), cancel: &Cancel) {
+fn keep_checking(slot: &Slot, house: &House, (settings, haste): (Settings, Duration), cancel: &Arc<Cancel>) {
     loop {
         check(slot, house, settings.timeout, cancel);
         let pause = if slot.troubled(house.now()) { settings.interval.min(haste) } else { settings.interval };
@@ -76,10 +76,11 @@ fn keep_checking(slot: &Slot, house: &House, (settings, haste): (Settings, Durat
 }
 
 /// One check: asks, records, reports. Whether the provider counts as healthy now; `None`: it was called off.
-pub(super) fn check(slot: &Slot, house: &House, timeout: Duration, cancel: &Cancel) -> Option<bool> {
+pub(super) fn check(slot: &Slot, house: &House, timeout: Duration, cancel: &Arc<Cancel>) -> Option<bool> {
     let began = house.now();
     let ask = || {
-        let call = Call { deadline: house.now() + timeout, cancel: cancel.clone() };
+        let began = house.now();
+        let call = Call { began, deadline: began + timeout, cancel: Arc::clone(cancel) };
         catch_unwind(AssertUnwindSafe(|| slot.provider.check(&call)))
             .unwrap_or_else(|_| Err(Failure::new(Fault::Internal, "the check panicked")))
     };

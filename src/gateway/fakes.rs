@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A door that stays shut until it is opened.
 #[derive(Clone, Default)]
@@ -170,7 +170,7 @@ impl Provider for Scripted {
 
 struct Play {
     steps: VecDeque<Step>,
-    cancel: Cancel,
+    cancel: Arc<Cancel>,
 }
 
 impl Frames for Play {
@@ -390,7 +390,7 @@ pub(super) fn bench_with(
 
 pub(super) fn question(body: &str) -> Question {
     Question {
-        caller: Caller::Key("bot".to_owned()),
+        caller: Caller::Key("bot".into()),
         endpoint: "chat",
         gist: Gist::default(),
         words: Words {
@@ -403,20 +403,25 @@ pub(super) fn question(body: &str) -> Question {
         purse: None,
         deduplicate: true,
         wish: super::cache::Wish::default(),
-        request_id: "r".to_owned(),
+        request_id: "r".into(),
         passed: Vec::new(),
         traceparent: None,
     }
 }
 
 impl Bench {
+    /// What time it is there.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// Asks, and gives what the caller received.
     pub(super) fn ask(&self) -> (Outcome, Trail, Recorder) {
         self.ask_with(question("{}"), Recorder::default())
     }
 
     pub(super) fn ask_with(&self, question: Question, mut recorder: Recorder) -> (Outcome, Trail, Recorder) {
-        let (outcome, trail) = self.gateway.ask(question, &Cancel::new(), &mut recorder);
+        let (outcome, trail) = self.gateway.ask((question, self.now()), &Cancel::new(), &mut recorder);
         (outcome, trail, recorder)
     }
 

@@ -8,6 +8,7 @@
 mod account;
 mod again;
 mod ask;
+mod attempt;
 mod audience;
 pub mod cache;
 pub mod cancel;

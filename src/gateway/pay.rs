@@ -1,7 +1,8 @@
 //! Money for an attempt: its price is looked up and a tab opened before a provider is asked, and a stream that cannot be paid for ends.
 
+use super::attempt::Stint;
 use super::meter::{Broke, Output, Tab, WHOLE_TOKENS};
-use super::run::{Run, Stint};
+use super::run::Run;
 use super::slot::Slot;
 use super::told::Told;
 use crate::domain::chat::Frame;

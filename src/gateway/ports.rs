@@ -10,6 +10,7 @@ pub use crate::domain::event::Tried;
 use crate::domain::failure::Failure;
 use crate::domain::usage::{self, tokens_of};
 use crate::domain::words::{Gist, Words};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a caller asks, after the door has checked who he is.
@@ -34,7 +35,7 @@ pub struct Question {
     /// What the caller wants of the cache, when there is one.
     pub wish: Wish,
     /// Travels upstream as `X-Request-ID`.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Headers of the caller's that a provider of his own dialect must see, such as `anthropic-beta`.
     pub passed: Vec<(&'static str, String)>,
     /// Travels upstream as it came: the trace this is a part of (W3C Trace Context).
@@ -45,7 +46,7 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// By the name of his key.
-    Key(String),
+    Key(Arc<str>),
     /// By his address, when no key is configured.
     Address(std::net::IpAddr),
 }
@@ -64,10 +65,12 @@ impl Caller {
 /// One attempt's bounds: until when, and who may stop it earlier.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// When it began.
+    pub began: Instant,
     /// No answer is worth having after this. For a stream: no first token.
     pub deadline: Instant,
     /// Fires when nobody waits any more; a blocked read must end within a second.
-    pub cancel: Cancel,
+    pub cancel: Arc<Cancel>,
 }
 
 /// One attempt at one provider: which model to ask for, and what was already delivered.
@@ -182,7 +185,7 @@ pub struct Trail {
     /// Every try, in order.
     pub attempts: Vec<Tried>,
     /// Whose answer the caller reads: provider and model asked for. After a splice, the last one.
-    pub served: Option<(String, String)>,
+    pub served: Option<(Arc<str>, Arc<str>)>,
     /// Whether the answer was shared from another request's flight.
     pub deduplicated: bool,
     /// What the cache had to do with it; `None` when there is none.
@@ -202,7 +205,7 @@ pub struct Trail {
 #[derive(Debug)]
 pub enum Outcome {
     /// With a complete answer.
-    Whole(std::sync::Arc<Answer>),
+    Whole(Arc<Answer>),
     /// The listener heard a stream to its proper end.
     Streamed,
     /// The listener was committed to and the stream could not be saved: an error frame is due, and no end mark.

@@ -1,7 +1,8 @@
 //! Passing a provider's stream on: held until its first content, then told frame by frame, continued if need be.
 
+use super::attempt::Stint;
 use super::ports::{Frames, Left};
-use super::run::{Run, Stint, left};
+use super::run::{Run, left};
 use super::slot::Entry;
 use super::told::Told;
 use crate::domain::chat::{Delta, Finish, Frame};
@@ -9,6 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::splice::Splice;
 use crate::gateway::cancel::Reason;
+use std::sync::Arc;
 
 /// Frames before the first content: a role chunk and a few pings; a provider that sends more talks nonsense.
 const HELD_FRAMES_MAX: usize = 4_096;
@@ -100,8 +102,8 @@ impl<'a> Run<'a> {
         house.tell(&Event::FirstToken { provider: &stint.slot.name, after });
         entry.proven();
         (stint.heard, stint.first_token) = (true, Some(after));
-        self.record(stint, "200".to_owned(), after);
-        self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
+        self.record(stint, "200".into(), after);
+        self.trail.served = Some((Arc::clone(&stint.slot.name), Arc::clone(&stint.name)));
         self.trail.dropped = dropped;
         if self.told.is_some() {
             if let Some(from) = self.broken_at() {

@@ -40,7 +40,7 @@ impl<'a> Run<'a> {
             .filter_map(|(candidate, skip)| Some((recovery(skip)?, candidate)))
             .min_by_key(|(at, _)| *at)?;
         let slot = &self.gateway.slots[candidate.offer];
-        match slot.admit_anyway((candidate.model, self.question.tokens), house) {
+        match slot.admit_anyway((candidate.model, self.question.tokens), (house, house.now())) {
             Ok(entry) => self.visit_one(slot, candidate.model, entry),
             Err(_) => {
                 self.all_busy(None);
@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
                 return Some(self.fail(left(reason)));
             }
             slot.waited(now + wait);
-            if let Ok(entry) = slot.admit((candidate.model, self.question.tokens), house) {
+            if let Ok(entry) = slot.admit((candidate.model, self.question.tokens), (house, house.now())) {
                 return self.visit_one(slot, candidate.model, entry);
             }
         }

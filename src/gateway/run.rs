@@ -3,22 +3,18 @@
 //! What a failure means is decided by its verdict alone: [`Tally::again`] says whether the same provider is
 //! asked once more, [`Run::go_on`] whether the next one is.
 
-use super::account::Tokens;
 use super::again::{Again, Tally, weight};
 use super::audience::{Audience, Rest};
 use super::cancel::Reason;
-use super::pay::Bill;
-use super::ports::{Attempt, Cached, Call, Outcome, Question, Reply, Trail, Tried};
+use super::ports::{Cached, Outcome, Question, Trail};
 use super::resort::nobody;
-use super::slot::{Ended, Entry, Pace, Skip, Slot};
+use super::slot::{Entry, Skip, Slot};
 use super::told::Told;
 use super::{Gateway, OnStreamFailure};
 use crate::domain::balance::Timed;
-use crate::domain::chat::Usage;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault, Verdict};
 use crate::domain::route::Candidate;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One question on its way through the candidates.
@@ -39,26 +35,9 @@ pub(super) struct Run<'a> {
     /// The soonest that anybody who was busy asks us to come back.
     soonest: Option<Duration>,
     /// Who failed last, for the one who is asked next.
-    from: Option<(&'a Slot, Fault)>,
+    pub(super) from: Option<(&'a Slot, Fault)>,
     /// How many were asked since the beginning, or since the stream broke.
     pub(super) asked: usize,
-}
-
-/// One attempt under way.
-pub(super) struct Stint<'a> {
-    pub(super) slot: &'a Slot,
-    pub(super) model: &'a str,
-    pub(super) began: Instant,
-    /// Whether the caller has heard from this attempt; it then has its line in the trail.
-    pub(super) heard: bool,
-    /// How long a stream's first content took.
-    pub(super) first_token: Option<Duration>,
-    pub(super) tokens: Tokens,
-    pub(super) bill: Bill,
-    /// Whether the provider was asked at all.
-    pub(super) asked: bool,
-    /// Bytes of a broken stream's text that the question carried besides.
-    pub(super) carried: usize,
 }
 
 /// What came of one candidate.
@@ -112,14 +91,16 @@ impl<'a> Run<'a> {
     fn through(&mut self, candidates: &[Candidate<'a>]) -> Outcome {
         let gateway = self.gateway;
         let mut skipped: Vec<(Candidate<'a>, Skip)> = Vec::new();
+        let mut now = self.start;
         for candidate in candidates {
             let slot = &gateway.slots[candidate.offer];
-            match slot.admit((candidate.model, self.question.tokens), &gateway.house) {
+            match slot.admit((candidate.model, self.question.tokens), (&gateway.house, now)) {
                 Err(skip) => skipped.push((*candidate, skip)),
                 Ok(entry) => {
                     if let Some(outcome) = self.visit_one(slot, candidate.model, entry) {
                         return outcome;
                     }
+                    now = gateway.house.now();
                 }
             }
         }
@@ -182,7 +163,7 @@ impl<'a> Run<'a> {
                 }
                 slot.waited(until);
             }
-            match slot.admit((model, self.question.tokens), house) {
+            match slot.admit((model, self.question.tokens), (house, house.now())) {
                 Ok(admitted) => entry = admitted,
                 Err(_) => return self.go_on(slot, failure),
             }
@@ -232,127 +213,6 @@ impl<'a> Run<'a> {
         // The first token came in time; the one who goes on has as long as the first had.
         self.deadline = self.gateway.house.now() + self.gateway.settings.request_timeout;
         Visit::Next(failure)
-    }
-
-    /// One attempt. On failure also says whether the caller had heard something of it.
-    fn attempt(
-        &mut self,
-        slot: &'a Slot,
-        model: &'a str,
-        (mut entry, bill): (Entry<'a>, Bill),
-    ) -> Result<Outcome, (Failure, bool)> {
-        let house = &self.gateway.house;
-        let began = house.now();
-        let call = Call { deadline: self.deadline, cancel: self.audience.cancel.clone() };
-        let so_far = self.told.as_ref().and_then(Told::so_far);
-        let mut stint = Stint {
-            slot,
-            model,
-            began,
-            heard: false,
-            first_token: None,
-            tokens: Tokens::default(),
-            bill,
-            asked: call.cancel.fired().is_none(),
-            carried: so_far.map_or(0, str::len),
-        };
-        let result = match call.cancel.fired() {
-            Some(reason) => Err(left(reason)),
-            None => slot.provider.ask(Attempt { question: self.question, model, so_far }, &call),
-        };
-        let result = match result {
-            Err(failure) => Err(failure),
-            Ok(Reply::Whole { .. }) if self.told.is_some() => {
-                Err(Failure::new(Fault::Garbage, "a stream was to be continued, and the answer is none"))
-            }
-            Ok(Reply::Whole { answer, dropped }) => {
-                stint.tokens.note_whole(&answer);
-                self.trail.dropped = dropped;
-                self.trail.upstream = house.now().saturating_duration_since(self.start);
-                Ok(Outcome::Whole(Arc::new(answer)))
-            }
-            Ok(Reply::Stream { mut frames, dropped }) => {
-                self.relay(&mut stint, &mut entry, frames.as_mut(), dropped).map(|()| Outcome::Streamed)
-            }
-        };
-        let result = result.map_err(|failure| self.excuse(failure));
-        self.close(stint, entry, result)
-    }
-
-    /// What broke because we broke it is nobody's fault.
-    fn excuse(&self, failure: Failure) -> Failure {
-        self.audience.cancel.fired().map_or(failure, left)
-    }
-
-    /// Tells everyone how an attempt ended: breakers, trail, observers.
-    fn close(
-        &mut self,
-        mut stint: Stint<'a>,
-        mut entry: Entry<'a>,
-        result: Result<Outcome, Failure>,
-    ) -> Result<Outcome, (Failure, bool)> {
-        let house = &self.gateway.house;
-        let took = house.now().saturating_duration_since(stint.began);
-        let failure = result.as_ref().err();
-        let used = self.used(
-            &stint,
-            result.as_ref().map(|outcome| match outcome {
-                Outcome::Whole(answer) => Some(&**answer),
-                Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
-            }),
-        );
-        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
-        let ended = match failure {
-            None => Ended::Well,
-            Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
-            Some(failure) => Ended::Failed(failure),
-        };
-        entry
-            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
-        let outcome = failure.map_or_else(|| "200".to_owned(), Failure::outcome);
-        if stint.heard {
-            if let Some(line) = self.trail.attempts.last_mut() {
-                (line.outcome, line.took) = (outcome, took);
-            }
-        } else {
-            self.record(&stint, outcome, took);
-        }
-        house.tell(&Event::Attempted {
-            provider: &stint.slot.name,
-            fault: failure.map(|failure| failure.fault),
-            took,
-            stream: self.question.gist.stream,
-        });
-        if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
-            house.tell(&Event::KeySetAside { provider: &stint.slot.name });
-        }
-        self.account(&stint, used);
-        if let Some(tab) = stint.bill.tab.take() {
-            tab.settle(used, house.today());
-        }
-        match result {
-            Ok(outcome) => {
-                if !stint.heard {
-                    self.trail.served = Some((stint.slot.name.to_string(), stint.model.to_owned()));
-                }
-                Ok(outcome)
-            }
-            Err(failure) => {
-                if stint.heard {
-                    self.from = Some((stint.slot, failure.fault));
-                    if let Some(told) = &mut self.told {
-                        told.broke_off(used);
-                    }
-                }
-                Err((failure, stint.heard))
-            }
-        }
-    }
-
-    /// A line in the trail.
-    pub(super) fn record(&mut self, stint: &Stint<'_>, outcome: String, took: Duration) {
-        let (provider, model) = (stint.slot.name.to_string(), stint.model.to_owned());
-        self.trail.attempts.push(Tried { provider, model, outcome, took });
     }
 
     /// Who is asked now because the stream broke elsewhere.

@@ -11,7 +11,7 @@
 //! One request is out at a time: bytes that follow it wait in `buffer` until it is answered.
 
 use super::body::{Decoder, Framing};
-use super::head::{Parsed, Scan, Understood, parse};
+use super::head::{Parsed, Room, Scan, Understood, parse};
 use super::limits::Limits;
 use super::message::{Head, Manner, Pass, Request};
 use super::refusal::Refusal;
@@ -60,6 +60,8 @@ pub struct Connection {
     pass: Pass,
     /// What was understood of a head that was refused.
     refused: Understood,
+    /// The last request's boxes, for the next one.
+    spare: Option<Box<Ready>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,7 @@ impl Connection {
             incoming: None,
             pass: Pass::default(),
             refused: Understood::default(),
+            spare: None,
         }
     }
 
@@ -147,15 +150,14 @@ impl Connection {
         self.pass = pass;
     }
 
-    /// The head passed the screening.
-    pub fn screened(&mut self, now: Instant) -> Step {
+    /// The head passed the screening, which took no time worth speaking of.
+    pub fn screened(&mut self) -> Step {
         let Some(incoming) = &self.incoming else { return Step::Close };
         if let Some(refusal) = incoming.broken {
             return self.refuse(refusal);
         }
         self.phase = Phase::Body;
-        self.since = now;
-        if incoming.complete { self.complete(now) } else { Step::Wait }
+        if incoming.complete { self.complete(self.since) } else { Step::Wait }
     }
 
     /// The request was answered and the connection stays.
@@ -174,6 +176,14 @@ impl Connection {
         }
         let buffer = std::mem::take(&mut self.buffer);
         self.feed_stored(buffer, now)
+    }
+
+    /// A request is over: its boxes serve the next one, unless they are large.
+    pub fn reuse(&mut self, mut over: Box<Ready>) {
+        over.request.body = Vec::new();
+        if over.request.headers.held() <= KEEP_BYTES_MAX {
+            self.spare = Some(over);
+        }
     }
 
     /// When [`Connection::expired`] is due.
@@ -278,7 +288,12 @@ impl Connection {
             }
             Err(refusal) => return self.refuse(refusal),
         };
-        let parsed = match parse(&bytes[..length_of_head], self.peer, &self.limits, &mut self.refused) {
+        let room = self.spare.as_mut().map_or_else(Room::default, |spare| Room {
+            path: std::mem::take(&mut spare.request.path),
+            headers: std::mem::take(&mut spare.request.headers),
+        });
+        let head = &bytes[..length_of_head];
+        let parsed = match parse(head, self.peer, &self.limits, (&mut self.refused, room)) {
             Ok(parsed) => parsed,
             Err(refusal) => return self.refuse(refusal),
         };
@@ -322,7 +337,14 @@ impl Connection {
         let Head { method, path, query, headers, peer, .. } = head;
         let pass = std::mem::take(&mut self.pass);
         let request = Request { method, path, query, headers, body, peer, received: now, pass };
-        Step::Request(Box::new(Ready { request, manner }))
+        let ready = Ready { request, manner };
+        Step::Request(match self.spare.take() {
+            Some(mut spare) => {
+                *spare = ready;
+                spare
+            }
+            None => Box::new(ready),
+        })
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Step {
@@ -377,7 +399,7 @@ mod tests {
             loop {
                 step = match step {
                     Step::Wait => break,
-                    Step::Head => connection.screened(now),
+                    Step::Head => connection.screened(),
                     Step::Request(ready) => {
                         let Request { method, path, body, .. } = ready.request;
                         requests.push(format!("{method} {path} {}", body.escape_ascii()));
@@ -531,7 +553,7 @@ mod tests {
         let _ = connection.feed(b"Content-Length: 100000\r\n", clock.now());
         assert_eq!(connection.deadline(), Some(first_byte + limits.header_timeout));
         assert!(matches!(connection.feed(b"\r\n", clock.now()), Step::Head));
-        assert!(matches!(connection.screened(clock.now()), Step::Wait));
+        assert!(matches!(connection.screened(), Step::Wait));
         let head_complete = clock.now();
         assert_eq!(connection.deadline(), Some(head_complete + limits.body_grace));
         let _ = connection.feed(&[b'x'; 2048], clock.now());
@@ -548,7 +570,7 @@ mod tests {
         let now = clock.now();
         let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n";
         assert!(matches!(connection.feed(head, now), Step::Head));
-        assert!(matches!(connection.screened(now), Step::Wait));
+        assert!(matches!(connection.screened(), Step::Wait));
         assert!(connection.held() < 1024);
         let mut sent = 0;
         let step = loop {

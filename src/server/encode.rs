@@ -1,5 +1,6 @@
 //! Heads and chunks of answers as bytes.
 
+use super::fields::Fields;
 use super::message::Manner;
 use crate::clock::Clock;
 use parking_lot::Mutex;
@@ -49,7 +50,7 @@ impl DateCache {
         &self,
         out: &mut Vec<u8>,
         clock: &dyn Clock,
-        (status, headers): (u16, &[(&'static str, String)]),
+        (status, headers): (u16, &Fields),
         (extent, manner): (Extent, Manner),
     ) {
         if status == 200 {
@@ -59,20 +60,7 @@ impl DateCache {
         }
         self.append(out, clock);
         out.extend_from_slice(b"\r\n");
-        for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            let begin = out.len();
-            out.extend_from_slice(value.as_bytes());
-            // A line break in a value would begin a field of somebody else's making.
-            if out[begin..].iter().fold(false, |any, byte| any | (*byte < b' ')) {
-                out[begin..]
-                    .iter_mut()
-                    .filter(|byte| **byte < b' ' && **byte != b'\t')
-                    .for_each(|byte| *byte = b' ');
-            }
-            out.extend_from_slice(b"\r\n");
-        }
+        out.extend_from_slice(headers.as_bytes());
         match extent {
             Extent::Length(length) => {
                 let _ = write!(out, "Content-Length: {length}\r\n");
@@ -86,13 +74,6 @@ impl DateCache {
             _ => out.extend_from_slice(b"\r\n"),
         }
     }
-}
-
-/// The fields the server itself writes.
-fn is_ours(name: &str) -> bool {
-    ["content-length", "transfer-encoding", "connection", "date"]
-        .iter()
-        .any(|ours| name.eq_ignore_ascii_case(ours))
 }
 
 /// Appends one chunk.

@@ -1,9 +1,10 @@
 //! Answering one request: a whole answer in one write, or a stream flushed chunk by chunk.
 
 use super::encode::{Extent, chunk};
+use super::fields::Fields;
 use super::hub::Hub;
 use super::limits::Limits;
-use super::line::{Hook, Line};
+use super::line::{Line, OnLeave};
 use super::message::{Manner, Response};
 use super::reminder::{MakeOpening, Reminder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +12,8 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::IoSlice;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The caller cannot be reached any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub struct Gone;
 pub struct Exchange<'a> {
     hub: &'a Hub,
     line: &'a Line,
+    began: Instant,
     /// The worker's buffer: what has not left yet.
     out: &'a mut Vec<u8>,
     manner: Manner,
@@ -65,11 +68,18 @@ const KEEP_BYTES_MAX: usize = 64 << 10;
 const POLL_SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(hub: &'a Hub, line: &'a Line, out: &'a mut Vec<u8>, manner: Manner) -> Self {
+    /// `began`: when the worker took the request.
+    pub(super) fn new(
+        hub: &'a Hub,
+        (line, began): (&'a Line, Instant),
+        out: &'a mut Vec<u8>,
+        manner: Manner,
+    ) -> Self {
         out.clear();
         Self {
             hub,
             line,
+            began,
             out,
             manner,
             stage: Stage::Fresh,
@@ -78,6 +88,12 @@ impl<'a> Exchange<'a> {
             hooked: std::cell::Cell::new(false),
             reminded: false,
         }
+    }
+
+    /// When a worker took the request.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// Sends a whole answer, in one write. After the first answer nothing more is sent.
@@ -104,12 +120,12 @@ impl<'a> Exchange<'a> {
     }
 
     /// Begins a stream. Its head leaves with the first bytes, or with the end.
-    pub fn begin(&mut self, status: u16, headers: Vec<(&'static str, String)>) {
+    pub fn begin(&mut self, status: u16, headers: &Fields) {
         self.recall();
         if self.stage != Stage::Fresh {
             return;
         }
-        self.stage = Stage::Begun(self.hub.begin(self.out, (status, &headers), &mut self.manner));
+        self.stage = Stage::Begun(self.hub.begin(self.out, (status, headers), &mut self.manner));
     }
 
     /// Writes one chunk of a begun stream, and flushes. No bytes: flushes the head.
@@ -172,10 +188,10 @@ impl<'a> Exchange<'a> {
         self.out.extend_from_slice(&reminder.unsent);
     }
 
-    /// Runs `hook`, at most once, when the caller hangs up while this request is served; at once if it has. It runs on
+    /// Tells `hook`, at most once, when the caller hangs up while this request is served; at once if it has. It runs on
     /// the thread that watches all connections, so it must not block. A caller who closes only its sending side has
     /// hung up.
-    pub fn on_leave(&self, hook: Hook) {
+    pub fn on_leave(&self, hook: Arc<dyn OnLeave>) {
         self.hooked.set(true);
         self.line.on_leave(hook);
     }
@@ -226,7 +242,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn head(&mut self, status: u16, headers: &[(&'static str, String)], extent: Extent) {
+    fn head(&mut self, status: u16, headers: &Fields, extent: Extent) {
         self.manner.keep_alive &= !self.hub.is_draining();
         self.hub.dates.head(self.out, &*self.hub.clock, (status, headers), (extent, self.manner));
     }

@@ -7,7 +7,7 @@ use super::body::{Framing, is_token};
 use super::limits::{HEADERS_CEILING, Limits};
 use super::message::{Head, Headers, Manner, Method, Span};
 use super::refusal::Refusal;
-use super::target::{is_host, normal_form};
+use super::target::{is_host, normal_form_in};
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 
@@ -150,6 +150,13 @@ pub struct Understood {
     pub head_only: bool,
 }
 
+/// What a head is put in: fresh, or that of a request that is over.
+#[derive(Debug, Default)]
+pub struct Room {
+    pub(super) path: String,
+    pub(super) headers: Headers,
+}
+
 /// Parses a complete head, as found by [`Scan`]. When it is refused, `understood` receives as much as was.
 ///
 /// # Errors
@@ -158,7 +165,7 @@ pub fn parse(
     bytes: &[u8],
     peer: IpAddr,
     limits: &Limits,
-    understood: &mut Understood,
+    (understood, room): (&mut Understood, Room),
 ) -> Result<Parsed, Refusal> {
     let mut table = [const { MaybeUninit::uninit() }; HEADERS_CEILING];
     let mut request = httparse::Request::new(&mut []);
@@ -171,12 +178,12 @@ pub fn parse(
     let method = request.method.unwrap_or_default();
     understood.head_only = method == "HEAD";
     let raw = request.path.unwrap_or_default();
-    let target = normal_form(method, raw.as_bytes()).inspect_err(|_| {
+    let target = normal_form_in(room.path, method, raw.as_bytes()).inspect_err(|_| {
         understood.method = Some(Method::from(method));
         understood.path = raw.split('?').next().map(str::to_owned);
     })?;
     let old = request.version == Some(0);
-    let mut headers = Headers::default();
+    let mut headers = room.headers;
     let (facts, framing) = match fields(bytes, request.headers, (old, limits), &mut headers) {
         Ok(fields) => fields,
         Err(refusal) => {
@@ -206,20 +213,18 @@ fn fields(
     (old, limits): (bool, &Limits),
     all: &mut Headers,
 ) -> Result<(Facts, Framing), Refusal> {
+    let span = |header: &httparse::Header<'_>| Span {
+        name: place(bytes, header.name.as_bytes()),
+        value: place(bytes, header.value),
+    };
+    all.refill(bytes, headers.iter().map(span));
     if headers.len() > limits.headers_max {
         return Err(Refusal::TooManyHeaders);
     }
     let mut facts = Facts::default();
-    let mut spans = Vec::with_capacity(headers.len());
-    let mut read = Ok(());
     for header in headers {
-        spans.push(Span { name: place(bytes, header.name.as_bytes()), value: place(bytes, header.value) });
-        if read.is_ok() {
-            read = facts.read(header.name, header.value);
-        }
+        facts.read(header.name, header.value)?;
     }
-    *all = Headers::new(bytes.to_vec(), spans);
-    read?;
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
     Ok((facts, framing))

@@ -2,7 +2,7 @@
 
 use super::connection::{Ready, Step};
 use super::encode::{DateCache, Extent};
-use super::exchange::{End, Exchange};
+use super::fields::Fields;
 use super::gauges::Gauges;
 use super::lane::Pool;
 use super::limits::Limits;
@@ -50,15 +50,6 @@ pub(super) enum After {
     Again(Box<Work>),
 }
 
-/// A worker's own buffers.
-#[derive(Default)]
-pub(super) struct Bench {
-    out: Vec<u8>,
-    scratch: Vec<u8>,
-}
-
-/// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 4 << 10;
 /// While draining, a caller who has connected and said nothing yet has this long to begin.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
 /// What one line may read before others have their turn.
@@ -67,12 +58,6 @@ const TURN_BYTES_MAX: usize = 256 << 10;
 impl Hub {
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
-    }
-
-    /// What a worker does.
-    pub(super) fn hire(self: Arc<Self>) -> super::lane::Work<Arc<Line>> {
-        let mut bench = Bench::default();
-        Box::new(move |line| self.serve(&line, &mut bench))
     }
 
     /// Wakes the poller.
@@ -192,14 +177,14 @@ impl Hub {
         if work.connection.wants_continue() {
             self.send_once(line, b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        Ok(work.connection.screened(self.clock.now()))
+        Ok(work.connection.screened())
     }
 
     /// Puts the head of a stream into `out`, and says how it will end.
     pub(super) fn begin(
         &self,
         out: &mut Vec<u8>,
-        (status, fields): (u16, &[(&'static str, String)]),
+        (status, fields): (u16, &Fields),
         manner: &mut Manner,
     ) -> Extent {
         let extent = match (status, manner.old) {
@@ -258,63 +243,8 @@ impl Hub {
         self.reply(line, work, &response, ready.manner)
     }
 
-    /// A worker's turn: the handler answers, then the line goes on.
-    fn serve(self: &Arc<Self>, line: &Arc<Line>, bench: &mut Bench) {
-        let Some(mut work) = self.take_queued(line) else { return };
-        line.deadline.store(0, Ordering::Release);
-        let step = if self.clock.now() > self.queue_end(&work) {
-            self.waited_too_long(line, &mut work)
-        } else {
-            self.handle(line, &mut work, &mut bench.out)
-        };
-        let mut after = match step {
-            Ok(step) => self.go_on(line, work, step, scratch(bench)),
-            Err(after) => after,
-        };
-        while let After::Again(work) = after {
-            after = self.go_on(line, work, Step::Wait, scratch(bench));
-        }
-        if let After::Remove = after {
-            self.leaving.lock().push(line.id);
-            self.ring();
-        }
-    }
-
-    fn queue_end(&self, work: &Work) -> Instant {
-        let received = work.ready.as_ref().map_or(self.epoch, |ready| ready.request.received);
-        received + self.limits.queue_wait_max
-    }
-
-    fn handle(&self, line: &Line, work: &mut Work, out: &mut Vec<u8>) -> Result<Step, After> {
-        let Some(ready) = work.ready.take() else { return Err(After::Remove) };
-        let Ready { request, manner } = *ready;
-        self.gauges.workers_busy.fetch_add(1, Ordering::Relaxed);
-        let (method, path) = (request.method.clone(), request.path.clone());
-        let received = request.received;
-        let mut exchange = Exchange::new(self, line, out, manner);
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
-        let end = exchange.conclude();
-        self.gauges.workers_busy.fetch_sub(1, Ordering::Relaxed);
-        // Told and counted also where it is too late to say so to the caller.
-        let apology = (handled.is_err() || end == End::Unanswered).then(|| {
-            self.word(Refusal::Panicked, Some(Turned::handed_over(&method, &path, line.peer, received)))
-        });
-        match end {
-            End::Keep => Ok(work.connection.answered(self.clock.now())),
-            End::Close => {
-                self.linger(line, work);
-                Ok(Step::Wait)
-            }
-            End::Cut => {
-                cut(line);
-                Err(After::Remove)
-            }
-            End::Unanswered => self.reply(line, work, &apology.unwrap_or_default(), manner),
-        }
-    }
-
     /// Answers without a worker: in one send, or not at all.
-    fn reply(
+    pub(super) fn reply(
         &self,
         line: &Line,
         work: &mut Work,
@@ -339,7 +269,7 @@ impl Hub {
 
     /// The last answer is given: says so, and goes on reading for a while, because closing with unread bytes would
     /// take the answer from the caller.
-    fn linger(&self, line: &Line, work: &mut Work) {
+    pub(super) fn linger(&self, line: &Line, work: &mut Work) {
         let _ = shutdown(&line.socket, Shutdown::Write);
         let until = self.clock.now() + self.limits.linger_timeout;
         work.lingering = Some(Linger { bytes: self.limits.linger_bytes_max, until });
@@ -371,16 +301,4 @@ impl Hub {
         work.silent &= count == 0;
         Ok((count, if count == 0 { Step::Close } else { step }))
     }
-}
-
-fn scratch(bench: &mut Bench) -> &mut [u8] {
-    if bench.scratch.is_empty() {
-        bench.scratch = vec![0; WORKER_SCRATCH_BYTES];
-    }
-    &mut bench.scratch
-}
-
-/// Closing resets the connection: also a stream that ends with its connection then does not look complete.
-fn cut(line: &Line) {
-    let _ = rustix::net::sockopt::set_socket_linger(&line.socket, Some(Duration::ZERO));
 }

@@ -19,8 +19,17 @@ const BUSY: u32 = 1;
 const PENDING: u32 = 2;
 const GONE: u32 = 4;
 
-/// Runs when the caller hangs up.
-pub(super) type Hook = Box<dyn Fn() + Send + Sync>;
+/// Who is told when a caller hangs up. It must not block.
+pub trait OnLeave: Send + Sync {
+    /// The caller has hung up.
+    fn left(&self);
+}
+
+impl<F: Fn() + Send + Sync> OnLeave for F {
+    fn left(&self) {
+        self();
+    }
+}
 
 /// What poller and workers share of a connection.
 pub(super) struct Line {
@@ -33,8 +42,8 @@ pub(super) struct Line {
     pub(super) deadline: AtomicU64,
     /// Guards what nobody works at: the connection while it waits for bytes or for a worker.
     seat: Mutex<Option<Box<Work>>>,
-    /// Guards what to run when the caller hangs up; never held while it runs.
-    hooks: Mutex<Vec<Hook>>,
+    /// Guards whom to tell when the caller hangs up; never held while they are told.
+    hooks: Mutex<Vec<Arc<dyn OnLeave>>>,
     /// Guards what is said in a waiting worker's place, and who writes to the socket meanwhile.
     reminder: Mutex<Option<Box<Reminder>>>,
 }
@@ -150,12 +159,12 @@ impl Line {
         self.run_hooks();
     }
 
-    /// Runs `hook` when the caller hangs up; at once if it has.
-    pub(super) fn on_leave(&self, hook: Hook) {
+    /// Tells `hook` when the caller hangs up; at once if he has.
+    pub(super) fn on_leave(&self, hook: Arc<dyn OnLeave>) {
         let mut hooks = self.hooks.lock();
         if self.is_gone() {
             drop(hooks);
-            hook();
+            hook.left();
         } else {
             hooks.push(hook);
         }
@@ -165,7 +174,7 @@ impl Line {
     pub(super) fn run_hooks(&self) {
         let hooks = std::mem::take(&mut *self.hooks.lock());
         for hook in hooks {
-            hook();
+            hook.left();
         }
     }
 
@@ -193,8 +202,8 @@ impl Line {
 
     /// The request is over: nobody is told any more.
     pub(super) fn forget_hooks(&self) {
-        let hooks = std::mem::take(&mut *self.hooks.lock());
-        drop(hooks);
+        // Kept for its room; what goes with a hook is memory.
+        self.hooks.lock().clear();
     }
 }
 
@@ -250,7 +259,7 @@ mod tests {
 
     fn count(line: &Line, calls: &Arc<AtomicUsize>) {
         let calls = Arc::clone(calls);
-        line.on_leave(Box::new(move || {
+        line.on_leave(Arc::new(move || {
             calls.fetch_add(1, Ordering::SeqCst);
         }));
     }

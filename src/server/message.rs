@@ -1,5 +1,6 @@
 //! Requests and responses as values.
 
+use super::fields::Fields;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -68,8 +69,12 @@ pub(super) struct Span {
 }
 
 impl Headers {
-    pub(super) fn new(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
-        Self { bytes, spans }
+    /// Becomes these, in the room there is.
+    pub(super) fn refill(&mut self, bytes: &[u8], spans: impl Iterator<Item = Span>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.spans.clear();
+        self.spans.extend(spans);
     }
 
     /// The value of the first field of this name, in any case of letters; `None` also when it is not UTF-8.
@@ -99,6 +104,11 @@ impl Headers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
+    }
+
+    /// Bytes of memory held for them.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Span>()
     }
 
     fn cut(&self, (from, to): (u32, u32)) -> &[u8] {
@@ -170,7 +180,7 @@ pub struct Response {
     /// The status.
     pub status: u16,
     /// The header fields.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Fields,
     /// The body; not sent in answer to HEAD, but its length is told.
     pub body: Vec<u8>,
 }

@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod encode;
 mod exchange;
+mod fields;
 mod gauges;
 mod head;
 mod hub;
@@ -29,11 +30,14 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod turned;
+mod worker;
 
 pub use connection::{Connection, Ready, Step};
 pub use exchange::{Exchange, Gone};
+pub use fields::Fields;
 pub use gauges::Gauges;
 pub use limits::{HEADERS_CEILING, Limits};
+pub use line::OnLeave;
 pub use message::{Head, Headers, Manner, Method, Pass, Request, Response};
 pub use refusal::{REASONS, Refusal};
 pub use reminder::{MakeOpening, Opening};
@@ -82,8 +86,9 @@ pub trait Handler: Send + Sync + 'static {
         Ok(Pass::default())
     }
 
-    /// Answers a request, on a worker of its lane. An end without an answer counts as a panic.
-    fn handle(&self, request: Request, exchange: &mut Exchange<'_>);
+    /// Answers a request, on a worker of its lane. Its body may be taken; what is left of it serves the connection's next
+    /// request. An end without an answer counts as a panic.
+    fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>);
 
     /// Words a refusal. `turned` is `None` when nothing was asked yet: there are too many connections.
     fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response;

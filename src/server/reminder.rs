@@ -8,6 +8,7 @@
 //! The worker waits for a provider meanwhile. Whoever holds the seat's lock writes to the socket.
 
 use super::encode::{Extent, chunk};
+use super::fields::Fields;
 use super::hub::Hub;
 use super::line::Line;
 use super::message::Manner;
@@ -19,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How such a stream begins: the head's fields, and bytes that mean nothing to the caller.
-pub type Opening = (Vec<(&'static str, String)>, Vec<u8>);
+pub type Opening = (Fields, Vec<u8>);
 /// Makes it, should it come to that.
 pub type MakeOpening = Box<dyn FnOnce() -> Opening + Send>;
 

@@ -18,6 +18,11 @@ pub struct Target {
 /// [`Refusal::Malformed`] when it is no origin-form or absolute-form, holds control bytes, bytes above ASCII, a
 /// fragment, a broken or dangerous `%XX`, or climbs above the root.
 pub fn normal_form(method: &str, raw: &[u8]) -> Result<Target, Refusal> {
+    normal_form_in(String::new(), method, raw)
+}
+
+/// The same, in the room of a path that nobody needs any more.
+pub(super) fn normal_form_in(room: String, method: &str, raw: &[u8]) -> Result<Target, Refusal> {
     if raw == b"*" {
         return if method == "OPTIONS" {
             Ok(Target { path: "*".to_owned(), query: None })
@@ -37,7 +42,7 @@ pub fn normal_form(method: &str, raw: &[u8]) -> Result<Target, Refusal> {
         Some(_) => return Err(Refusal::Malformed("the query holds a byte that has no place there")),
         None => None,
     };
-    Ok(Target { path: unambiguous(path, normal_path(path)?)?, query })
+    Ok(Target { path: unambiguous(path, normal_path(room, path)?)?, query })
 }
 
 /// A `%2F` stays what it is: no slash. Who stands before us may take it for one (nginx does), and must not see another
@@ -48,7 +53,7 @@ fn unambiguous(raw: &[u8], path: String) -> Result<String, Refusal> {
         return Ok(path);
     }
     let raw = String::from_utf8_lossy(raw).replace("%2f", "/").replace(SLASH, "/");
-    match normal_path(raw.as_bytes()) {
+    match normal_path(String::new(), raw.as_bytes()) {
         Ok(theirs) if theirs == path.replace(SLASH, "/") => Ok(path),
         _ => Err(Refusal::Malformed("the path means another place when %2F is taken for a slash")),
     }
@@ -92,8 +97,9 @@ pub(super) fn is_host(text: &[u8]) -> bool {
     named && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
-fn normal_path(raw: &[u8]) -> Result<String, Refusal> {
-    let mut path = String::with_capacity(raw.len());
+fn normal_path(mut path: String, raw: &[u8]) -> Result<String, Refusal> {
+    path.clear();
+    path.reserve(raw.len());
     let mut at = 0;
     while at < raw.len() {
         match raw[at] {

@@ -3,11 +3,10 @@
 use super::connection::Ready;
 use super::encode::Extent;
 use super::hub::Hub;
-use super::message::{Head, Headers, Manner, Method, Response};
+use super::message::{Head, Headers, Manner, Response};
 use super::refusal::Refusal;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::LazyLock;
 use std::time::Instant;
 
 /// What is known of a request that is turned away.
@@ -24,9 +23,6 @@ pub struct Turned<'a> {
     /// When it began to come in, or was there.
     pub received: Instant,
 }
-
-/// Of a head that was not understood.
-pub(super) static NO_HEADERS: LazyLock<Headers> = LazyLock::new(Headers::default);
 
 impl<'a> Turned<'a> {
     /// A complete request.
@@ -51,11 +47,6 @@ impl<'a> Turned<'a> {
             peer: head.peer,
             received,
         }
-    }
-
-    /// A request that was handed over: little was kept.
-    pub(super) fn handed_over(method: &'a Method, path: &'a str, peer: IpAddr, received: Instant) -> Self {
-        Self { method, path: Some(path), headers: &NO_HEADERS, peer, received }
     }
 }
 

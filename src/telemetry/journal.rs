@@ -3,12 +3,18 @@
 use super::logger::{Logging, word};
 use crate::clock::Clock;
 use crate::config::LogFormat;
-use crate::domain::calendar::rfc3339;
+use crate::domain::calendar::stamp;
 use crate::domain::digits::{DECIMAL_BYTES, decimal_bytes};
 use crate::domain::event::{Circuit, Event, Record, Tried};
 use crate::domain::price::NANO_USD;
+use std::cell::Cell;
 use std::io::Write as _;
 use std::net::IpAddr;
+
+/// Room for an ordinary line.
+const LINE_BYTES: usize = 640;
+/// A longer line's page is not kept for the next.
+const PAGE_BYTES_MAX: usize = 4 << 10;
 
 /// Writes the line an event deserves, if any.
 pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
@@ -64,11 +70,21 @@ fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
     match logging.format {
         LogFormat::Text => log::log!(level, "{}", in_words(record)),
         LogFormat::Json => {
-            let mut line = Line::begin(&rfc3339(clock.today()), level);
+            let mut line = Line::begin(&stamp(clock.today()), level);
             line.tell(record);
-            logging.sink.push(&line.end());
+            let line = line.end();
+            logging.sink.push(&line);
+            if line.capacity() <= PAGE_BYTES_MAX {
+                // A thread that is ending keeps nothing.
+                let _ = PAGE.try_with(|page| page.set(line));
+            }
         }
     }
+}
+
+thread_local! {
+    /// What this thread writes its lines on.
+    static PAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// One request's line, field for field as the contract names them. Written by hand: it is written for every request,
@@ -76,12 +92,15 @@ fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
 struct Line(Vec<u8>);
 
 impl Line {
-    fn begin(ts: &str, level: log::Level) -> Self {
-        let mut line = Self(Vec::with_capacity(640));
-        line.0.extend_from_slice(b"{\"ts\":");
-        line.text(ts);
-        line.word(",\"level\":", word(level));
-        line.word(",\"msg\":", "request");
+    fn begin(ts: &[u8; 24], level: log::Level) -> Self {
+        let mut page = PAGE.try_with(Cell::take).unwrap_or_default();
+        page.clear();
+        page.reserve(LINE_BYTES);
+        let mut line = Self(page);
+        line.0.extend_from_slice(b"{\"ts\":\"");
+        line.0.extend_from_slice(ts);
+        line.ours("\",\"level\":", word(level));
+        line.0.extend_from_slice(b",\"msg\":\"request\"");
         line
     }
 
@@ -91,10 +110,10 @@ impl Line {
     }
 
     fn tell(&mut self, record: &Record<'_>) {
-        self.word(",\"request_id\":", record.request_id);
+        self.ours(",\"request_id\":", record.request_id);
         self.known(",\"trace_id\":", record.trace_id);
-        self.word(",\"endpoint\":", record.endpoint);
-        self.word(",\"method\":", record.method);
+        self.ours(",\"endpoint\":", record.endpoint);
+        self.ours(",\"method\":", record.method);
         self.number(",\"status\":", record.status.into());
         self.milliseconds(",\"duration_ms\":", record.took);
         self.known(",\"error\":", record.error);
@@ -143,6 +162,13 @@ impl Line {
     fn known(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.word(name, value);
+        }
+    }
+
+    /// A word that needs no escaping: our own, an id that was checked, or a token.
+    fn ours(&mut self, name: &str, value: &str) {
+        for part in [name, "\"", value, "\""] {
+            self.0.extend_from_slice(part.as_bytes());
         }
     }
 
@@ -261,9 +287,9 @@ mod tests {
     #[test]
     fn a_requests_line_is_json_whatever_its_words_are() {
         let tried = |outcome: &str| Tried {
-            provider: "openai".to_owned(),
-            model: "a \"quoted\"\nmodel".to_owned(),
-            outcome: outcome.to_owned(),
+            provider: "openai".into(),
+            model: "a \"quoted\"\nmodel".into(),
+            outcome: outcome.to_owned().into(),
             took: Duration::from_micros(1_234_005),
         };
         let attempts = [tried("503"), tried("200")];
@@ -290,7 +316,7 @@ mod tests {
             client: Some(std::net::IpAddr::from([127, 0, 0, 1])),
             said: Some(crate::domain::event::Said { prompt: "Say \"x\"\n", answer: "x" }),
         };
-        let mut line = Line::begin("2026-11-23T12:27:05.000Z", log::Level::Info);
+        let mut line = Line::begin(b"2026-11-23T12:27:05.000Z", log::Level::Info);
         line.tell(&record);
         let line = line.end();
         assert_eq!(line.last(), Some(&b'\n'));

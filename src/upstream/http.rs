@@ -13,10 +13,11 @@ use super::wait::Waits;
 use crate::clock::Clock;
 use crate::config::Provider;
 use crate::domain::failure::Fault;
-use crate::gateway::cancel::{Cancel, Hook};
+use crate::gateway::cancel::{Cancel, Heed, Hook};
 use crate::memory::Held;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
 use ureq::http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use ureq::http::{HeaderMap, Version};
 use ureq::{Agent, BodyReader, Error, SendBody};
@@ -139,14 +140,13 @@ fn says_json(headers: &HeaderMap) -> bool {
 /// The fault of an exchange that came to nothing. Every status is an answer.
 pub(super) fn send(
     way: &Way,
-    clock: &Arc<dyn Clock>,
-    cancel: &Cancel,
+    (clock, now): (&Arc<dyn Clock>, Instant),
+    cancel: &Arc<Cancel>,
     bound: Bound,
     request: &Sending<'_>,
 ) -> Result<Incoming, Fault> {
-    let line = Line::new(Arc::clone(clock), bound);
-    let cut = Arc::clone(&line);
-    let hook = cancel.on_fire(move || cut.cut());
+    let line = Line::new(Arc::clone(clock), bound, now);
+    let hook = cancel.on_fire(Arc::clone(&line) as Arc<dyn Heed>);
     let answered = match way.ask(request, &line) {
         Err(Fault::StaleConnection) => {
             line.start_over();

@@ -7,6 +7,7 @@
 
 use crate::clock::Clock;
 use crate::domain::failure::Fault;
+use crate::gateway::cancel::{Heed, Reason};
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::io;
@@ -68,6 +69,7 @@ pub(super) struct Story {
 /// One call's end of the wire. Shared by the call, its socket and the cancellation's hook.
 pub(super) struct Line {
     clock: Arc<dyn Clock>,
+    begun: Instant,
     /// Guards everything below; held for a few assignments or one `shutdown`, which does not block.
     state: Mutex<State>,
 }
@@ -79,6 +81,8 @@ struct State {
     socket: Option<Arc<TcpStream>>,
     /// Pooled connections are not to be used: one has just proved stale.
     fresh_only: bool,
+    /// What time it is, as long as nothing was waited for.
+    now: Option<Instant>,
 }
 
 thread_local! {
@@ -87,10 +91,16 @@ thread_local! {
 }
 
 impl Line {
-    /// A line for a call that has not begun.
-    pub(super) fn new(clock: Arc<dyn Clock>, bound: Bound) -> Arc<Self> {
-        let state = State { bound, story: Story::default(), socket: None, fresh_only: false };
-        Arc::new(Self { clock, state: Mutex::new(state) })
+    /// A line for a call that begins now.
+    pub(super) fn new(clock: Arc<dyn Clock>, bound: Bound, now: Instant) -> Arc<Self> {
+        let (story, now_still) = (Story::default(), Some(now));
+        let state = State { bound, story, socket: None, fresh_only: false, now: now_still };
+        Arc::new(Self { clock, begun: now, state: Mutex::new(state) })
+    }
+
+    /// When the call began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Makes this the line of whatever connection the present thread takes, until the guard is dropped.
@@ -139,8 +149,17 @@ impl Line {
 
     /// How long a wait that begins now may last, and what it means when it does.
     fn left(&self) -> (Duration, Fault) {
-        let bound = self.state.lock().bound;
-        bound.left(self.clock.now())
+        let (bound, now) = {
+            let mut state = self.state.lock();
+            (state.bound, state.now.take())
+        };
+        // Whoever asks waits; only the first wait begins when the call does.
+        bound.left(now.unwrap_or_else(|| self.clock.now()))
+    }
+
+    /// Something else took time meanwhile.
+    pub(super) fn look_at_the_clock(&self) {
+        self.state.lock().now = None;
     }
 
     /// The wait was over.
@@ -168,6 +187,12 @@ impl Line {
         let mut state = self.state.lock();
         state.fresh_only = true;
         state.story = Story { cut: state.story.cut, ..Story::default() };
+    }
+}
+
+impl Heed for Line {
+    fn heed(&self, _: Reason) {
+        self.cut();
     }
 }
 

@@ -7,8 +7,8 @@
 //!                        └── dialect::read_* ◀───┘
 //! ```
 //!
-//! No thread, no lock across a call, no redirect, no proxy of the environment. A call that is cancelled ends
-//! wherever it waits, except in the machine's name resolver.
+//! No thread but for looking up a name, no lock across a call, no redirect, no proxy of the environment. A call that is
+//! cancelled ends wherever it waits.
 
 mod agent;
 mod ears;
@@ -21,6 +21,7 @@ mod names;
 mod pages;
 mod plain;
 mod redacted;
+mod refused;
 pub mod reply;
 mod requests;
 mod shelf;
@@ -48,6 +49,7 @@ use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
+use refused::Refusals;
 use requests::Requests;
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +76,7 @@ pub struct Upstream {
     requests: Requests,
     keys: Keys,
     hush: Hush,
+    refusals: Refusals,
     way: Way,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
@@ -125,7 +128,7 @@ impl Upstream {
     ) -> Result<Self, String> {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
-        let names = Names::new(Arc::clone(&clock));
+        let names = Names::new(Arc::clone(&clock), settings.connect_timeout);
         let way = Way::to(settings, names, Arc::clone(&clock))?;
         let defaults = Defaults {
             max_tokens: settings.max_tokens,
@@ -154,6 +157,7 @@ impl Upstream {
             requests,
             keys,
             hush,
+            refusals: Refusals::default(),
             way,
             clock,
             memory,
@@ -172,7 +176,7 @@ impl Upstream {
         let uri = self.requests.uri(&outgoing.path, asked.model);
         let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
-        let now = self.clock.now();
+        let now = call.began;
         let mut asked_before = false;
         let attempt = |key: Option<&HeaderValue>| {
             // Anew for every key: a refused one took its time.
@@ -180,7 +184,7 @@ impl Upstream {
             let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let request = self.requests.post(&uri, key, said, &outgoing.body);
-            let incoming = http::send(&self.way, &self.clock, &call.cancel, head, &request)
+            let incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, asked.target, last).map(|incoming| (incoming, head))
         };
@@ -188,23 +192,6 @@ impl Upstream {
             Refused::Before(fault) => self.failure(fault),
             Refused::Now(failure) => failure,
         })
-    }
-
-    /// As [`Upstream::post`], and where a parameter is refused that the provider does not take, once more without it.
-    fn post_yielding(
-        &self,
-        outgoing: &mut Outgoing,
-        asked: &Asked<'_>,
-        call: &Call,
-        last: Bound,
-    ) -> Result<(Incoming, Bound), Failure> {
-        let failure = match self.post(outgoing, asked, call, last) {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
-        };
-        let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
-        *outgoing = again;
-        self.post(outgoing, asked, call, last)
     }
 
     /// The provider's own word for a model.
@@ -281,7 +268,7 @@ impl Upstream {
     fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
         let request = self.requests.get(uri, key);
-        let mut incoming = http::send(&self.way, &self.clock, &call.cancel, last, &request)
+        let mut incoming = http::send(&self.way, (&self.clock, call.began), &call.cancel, last, &request)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
@@ -373,7 +360,7 @@ impl Upstream {
             let frames = self.stream(incoming, (target, caller, &mut held), &outgoing, (head, deadline))?;
             return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
         }
-        let total = Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout);
+        let total = Bound::new(call.began + self.patience.total, Fault::TotalTimeout);
         let last = total.or_earlier(deadline);
         let asked = Asked { target, model, question, passed, head_within: self.patience.answer };
         let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;

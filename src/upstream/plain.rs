@@ -81,7 +81,7 @@ impl Plain {
 
     /// A connection that rested, or a new one.
     fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
-        let now = self.clock.now();
+        let now = line.begun();
         while let Some(mut wire) = self.shelf.take(now) {
             if wire.serve(Arc::clone(line), now) {
                 return Ok(wire);

@@ -240,7 +240,7 @@ impl Sending<'_> {
 
     /// What this request says besides, and the provider's other requests do not. A value that does not fit is left out.
     fn own(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let request_id = self.question.map(|question| ("x-request-id", question.request_id.as_str()));
+        let request_id = self.question.map(|question| ("x-request-id", &*question.request_id));
         let trace =
             self.question.and_then(|question| Some(("traceparent", question.traceparent.as_deref()?)));
         let passed = self.passed.iter().map(|(name, value)| (*name, value.as_str()));

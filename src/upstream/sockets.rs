@@ -39,7 +39,7 @@ impl<In: Transport> Connector<In> for Sockets {
 impl Sockets {
     /// Connects to the address's host, within this time.
     pub(super) fn dial(&self, uri: &Uri, within: Duration, line: &Arc<Line>) -> Result<Wire, Error> {
-        let addresses = self.names.addresses(uri).ok_or(Error::HostNotFound)?;
+        let addresses = self.names.addresses(uri, line)?;
         let timeout =
             NextTimeout { after: within.into(), reason: Timeout::Connect, per_read: None, per_write: None };
         let socket = self.open((uri, &addresses), timeout, line)?;
@@ -53,6 +53,8 @@ impl Sockets {
         timeout: NextTimeout,
         line: &Line,
     ) -> Result<Arc<TcpStream>, Error> {
+        // The resolver may have taken its time.
+        line.look_at_the_clock();
         let mut patience = Patience::new(line, timeout);
         let mut last = Error::HostNotFound;
         for (index, address) in addresses.iter().enumerate() {

@@ -90,10 +90,10 @@ fn lines(file: &Path) -> Vec<String> {
 
 fn wording() -> Wording {
     Wording {
-        request_id: "req_1".to_owned(),
+        request_id: "req_1".into(),
         created: 1_700_000_000,
-        provider: "p".to_owned(),
-        model: "m".to_owned(),
+        provider: "p".into(),
+        model: "m".into(),
         include_usage: true,
         base64: false,
     }

@@ -73,7 +73,7 @@ fn heads() -> Vec<Step> {
     let mut connection = Connection::new(Arc::new(Limits::default()), IpAddr::from([127, 0, 0, 1]), now);
     let request = move || {
         assert!(matches!(connection.feed(head.as_bytes(), now), Next::Head));
-        let Next::Request(ready) = connection.screened(now) else { panic!("a complete request") };
+        let Next::Request(ready) = connection.screened() else { panic!("a complete request") };
         assert!(matches!(connection.answered(now), Next::Wait));
         ready
     };
@@ -151,9 +151,9 @@ fn telling() -> Vec<Step> {
     std::mem::forget((writer, other));
     let [loud, quiet] = [loud, quiet].map(|logging| Telemetry::new(metrics(), logging, Arc::clone(&clock)));
     let tried = vec![Tried {
-        provider: "openai".to_owned(),
-        model: "gpt-4o-mini".to_owned(),
-        outcome: "200".to_owned(),
+        provider: "openai".into(),
+        model: "gpt-4o-mini".into(),
+        outcome: "200".into(),
         took: Duration::from_micros(812_345),
     }];
     let attempts = tried.clone();

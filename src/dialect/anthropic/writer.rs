@@ -97,7 +97,7 @@ impl Writer {
     pub fn new(wording: Wording) -> Self {
         Self {
             id: message_id("", &wording),
-            model: wording.model.clone(),
+            model: wording.model.to_string(),
             wording,
             started: false,
             next: 0,

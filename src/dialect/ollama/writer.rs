@@ -28,7 +28,7 @@ impl Writer {
     pub fn with(form: Form, wording: Wording) -> Self {
         Self {
             form,
-            model: wording.model,
+            model: wording.model.to_string(),
             created_at: rfc3339(wording.created),
             coming: Calls::default(),
             calls: 0,

@@ -57,7 +57,7 @@ pub fn text_of(choice: &Choice) -> String {
 /// Words a complete answer.
 #[must_use]
 pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
-    let model = if answer.model.is_empty() { &wording.model } else { &answer.model };
+    let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
     let id = format!("{}{}", form.id_prefix(), wording.request_id);
     let mut out = Vec::with_capacity(512);
     head(&mut out, (&id, model), wording.created, form.object(false));

@@ -176,7 +176,7 @@ impl Writer {
                     self.model
                         .clone()
                         .filter(|model| !model.is_empty())
-                        .unwrap_or_else(|| self.wording.model.clone()),
+                        .unwrap_or_else(|| self.wording.model.to_string()),
                 ),
             };
             self.prefix.extend_from_slice(b"data: ");

@@ -52,7 +52,7 @@ fn a_requests_strings_are_rewritten_where_they_stand_and_nothing_else_is_touched
 /// A stream as a caller of a dialect reads it, with every provider's frame looked through.
 fn told(mode: Option<Mode>, provider: Dialect, caller: Dialect, bytes: &[u8]) -> (String, Vec<u64>) {
     let mut reader = Reader::new(provider, caller, None);
-    let mut writer = Writer::new(caller, Wording { request_id: "r".to_owned(), ..Wording::default() });
+    let mut writer = Writer::new(caller, Wording { request_id: "r".into(), ..Wording::default() });
     let mut redactor = mode.map(|mode| Redactor::new(&lookout(mode)));
     let (mut out, mut counts) = (Vec::new(), vec![0; 2]);
     reader.feed(bytes);

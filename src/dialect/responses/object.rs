@@ -326,8 +326,8 @@ pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
     let finish = choice.map_or(Finish::Stop, |choice| choice.finish);
     let mut out = Vec::with_capacity(1024);
     let id = id_of(wording);
-    let model = if answer.model.is_empty() { &wording.model } else { &answer.model };
-    let face = (id.as_str(), wording.created, model.as_str());
+    let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
+    let face = (id.as_str(), wording.created, model);
     let response = Response::new(face, (&output, answer.usage), Status::Ended(finish));
     raw::write(&mut out, &response);
     out

@@ -95,7 +95,7 @@ impl Writer {
         Self {
             id: id_of(&wording),
             created: wording.created,
-            model: wording.model.clone(),
+            model: wording.model.to_string(),
             wording,
             begun: false,
             over: false,

@@ -10,13 +10,13 @@ mod seat;
 
 pub(super) use seat::{News, Seat};
 
-use super::cancel::{Cancel, Reason};
+use super::cancel::{Cancel, Heed, Reason};
 use super::ports::{Question, Trail};
 use crate::domain::chat::{Answer, Delta, Frame, SharedFrame};
 use crate::domain::failure::Failure;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque, hash_map};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,17 +35,17 @@ const SAMPLES: usize = 32;
 /// Everything in the air.
 pub(super) struct Flights {
     /// Guards which flight is in the air under which hash. Bodies are compared without it.
-    table: Mutex<HashMap<u64, Arc<Flight>>>,
+    table: Mutex<HashMap<u64, Arc<Flight>, BuildHasherDefault<AsItIs>>>,
     hasher: RandomState,
     kept: Arc<AtomicUsize>,
 }
 
 /// One upstream call, shared.
 pub(super) struct Flight {
-    question: Arc<Question>,
+    pub(super) question: Question,
     hash: u64,
     /// Fires when nobody is left.
-    pub(super) cancel: Cancel,
+    pub(super) cancel: Arc<Cancel>,
     /// Guards who is on board and what has arrived.
     state: Mutex<State>,
     news: Condvar,
@@ -83,10 +83,11 @@ pub(super) enum Shared {
 }
 
 /// Where a caller sits.
+#[expect(clippy::large_enum_variant, reason = "looked at once, where it is made")]
 pub(super) enum Boarded<'a> {
     Lead(Lead<'a>),
     Follow(Seat),
-    Alone,
+    Alone(Question),
 }
 
 impl Flights {
@@ -95,8 +96,8 @@ impl Flights {
     }
 
     /// Takes a seat on the flight of an identical question, or begins one.
-    pub(super) fn board(&self, question: &Arc<Question>) -> Boarded<'_> {
-        let hash = self.hash(question);
+    pub(super) fn board(&self, question: Question) -> Boarded<'_> {
+        let hash = self.hash(&question);
         let mut departed: Option<Arc<Flight>> = None;
         // Each round either ends or has met a flight that departed meanwhile; three of those are enough.
         for _ in 0..3 {
@@ -112,7 +113,7 @@ impl Flights {
                         }
                         Arc::clone(place.get())
                     }
-                    hash_map::Entry::Vacant(_) if !room => return Boarded::Alone,
+                    hash_map::Entry::Vacant(_) if !room => return Boarded::Alone(question),
                     hash_map::Entry::Vacant(place) => {
                         let flight = self.begin(question, hash);
                         place.insert(Arc::clone(&flight));
@@ -120,21 +121,21 @@ impl Flights {
                     }
                 }
             };
-            if !identical(&met.question, question) {
-                return Boarded::Alone;
+            if !identical(&met.question, &question) {
+                return Boarded::Alone(question);
             }
             match met.join() {
                 Joined::Seat(seat) => return Boarded::Follow(seat),
-                Joined::Full => return Boarded::Alone,
+                Joined::Full => return Boarded::Alone(question),
                 Joined::Departed => departed = Some(met),
             }
         }
-        Boarded::Alone
+        Boarded::Alone(question)
     }
 
-    fn begin(&self, question: &Arc<Question>, hash: u64) -> Arc<Flight> {
+    fn begin(&self, question: Question, hash: u64) -> Arc<Flight> {
         Arc::new(Flight {
-            question: Arc::clone(question),
+            question,
             hash,
             cancel: Cancel::new(),
             state: Mutex::new(State {
@@ -195,6 +196,26 @@ impl Flights {
     pub(super) fn followers(&self) -> usize {
         let flights: Vec<Arc<Flight>> = self.table.lock().values().map(Arc::clone).collect();
         flights.iter().map(|flight| flight.state.lock().followers).sum()
+    }
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -296,6 +317,13 @@ impl Flight {
         // Under the lock, or a follower between looking and waiting would miss it.
         let _state = self.state.lock();
         self.news.notify_all();
+    }
+}
+
+/// The leader's caller gives up.
+impl Heed for Flight {
+    fn heed(&self, reason: Reason) {
+        self.leader_left(reason);
     }
 }
 

@@ -35,9 +35,9 @@ pub(in crate::gateway) enum News {
 
 impl Seat {
     /// Makes the caller's departure wake the follower.
-    pub(in crate::gateway) fn watch(&self, leave: &Cancel) -> Hook {
+    pub(in crate::gateway) fn watch(&self, leave: &Arc<Cancel>) -> Hook {
         let flight = Arc::clone(&self.flight);
-        leave.on_fire(move || flight.wake())
+        leave.on_fire(Arc::new(move |_| flight.wake()))
     }
 
     /// Waits for what comes next. After `patience` it waits no longer for

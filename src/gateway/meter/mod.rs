@@ -173,7 +173,7 @@ impl Meter {
     /// [`Limited`] says which limit is reached and when to come back; nothing was taken then.
     pub fn admit(&self, ask: Ask<'_>, now: Instant) -> Result<(Hold, Standing), Limited> {
         let own = match ask.caller {
-            Caller::Key(name) => self.keys.get(name).map(|account| Own::Key(Arc::clone(account))),
+            Caller::Key(name) => self.keys.get(&**name).map(|account| Own::Key(Arc::clone(account))),
             Caller::Address(address) => {
                 self.addresses.as_ref().map(|addresses| Own::Address(addresses.lock().of(*address, now)))
             }

@@ -52,7 +52,7 @@ fn meter(settings: &Settings) -> (Arc<Counting>, Meter) {
 }
 
 fn key(name: &str) -> Caller {
-    Caller::Key(name.to_owned())
+    Caller::Key(name.into())
 }
 
 fn address(number: u32) -> Caller {

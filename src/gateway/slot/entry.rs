@@ -34,6 +34,8 @@ pub(in crate::gateway) struct Pace {
 pub(in crate::gateway) struct Entry<'a> {
     pub(super) slot: &'a Slot,
     pub(super) house: &'a House,
+    /// When it was taken.
+    pub(in crate::gateway) since: Instant,
     pub(super) model: &'a str,
     /// Tokens reserved of the provider's own limit, and those used; `None`: it was not asked.
     pub(super) tokens: (u64, Option<u64>),

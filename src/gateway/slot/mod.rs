@@ -158,9 +158,8 @@ impl Slot {
     pub(super) fn admit<'a>(
         &'a self,
         (model, tokens): (&'a str, u64),
-        house: &'a House,
+        (house, now): (&'a House, Instant),
     ) -> Result<Entry<'a>, Skip> {
-        let now = house.now();
         let mut moves = Moves::new();
         let entry = {
             let mut state = self.state.lock();
@@ -181,7 +180,7 @@ impl Slot {
                 }
                 of_model = Some((place, permit));
             }
-            self.enter(&mut state, house, (model, tokens), (provider, of_model))
+            self.enter(&mut state, (house, now), (model, tokens), (provider, of_model))
         };
         self.report(house, moves);
         Ok(entry)
@@ -191,9 +190,8 @@ impl Slot {
     pub(super) fn admit_anyway<'a>(
         &'a self,
         (model, tokens): (&'a str, u64),
-        house: &'a House,
+        (house, now): (&'a House, Instant),
     ) -> Result<Entry<'a>, Skip> {
-        let now = house.now();
         let mut state = self.state.lock();
         match self.hindrance(&mut state, (model, tokens), now) {
             Some(skip @ (Skip::Busy { .. } | Skip::Limited { .. } | Skip::Saturated)) => return Err(skip),
@@ -205,7 +203,7 @@ impl Slot {
         }
         let provider = state.breaker.admit_anyway();
         let of_model = state.place_of(model).map(|place| (place, state.models[place].breaker.admit_anyway()));
-        Ok(self.enter(&mut state, house, (model, tokens), (provider, of_model)))
+        Ok(self.enter(&mut state, (house, now), (model, tokens), (provider, of_model)))
     }
 
     /// Why this provider would be passed over now, if it would. Changes nothing.
@@ -237,7 +235,7 @@ impl Slot {
     fn enter<'a>(
         &'a self,
         state: &mut State,
-        house: &'a House,
+        (house, since): (&'a House, Instant),
         (model, tokens): (&'a str, u64),
         (provider, of_model): (Permit, Option<(usize, Permit)>),
     ) -> Entry<'a> {
@@ -246,7 +244,7 @@ impl Slot {
         }
         state.in_flight += 1;
         state.requests += 1;
-        Entry { slot: self, house, model, tokens: (tokens, None), permits: Some((provider, of_model)) }
+        Entry { slot: self, house, since, model, tokens: (tokens, None), permits: Some((provider, of_model)) }
     }
 
     /// Tells of what the breakers did, and wakes the checker when one of them opened. Called without the lock.

@@ -63,7 +63,7 @@ impl Yard {
     }
 
     fn enter(&self) -> Option<Entry<'_>> {
-        self.slot.admit(("m", 0), &self.house).ok()
+        self.slot.admit(("m", 0), (&self.house, self.house.now())).ok()
     }
 
     /// It fails until its breaker opens.

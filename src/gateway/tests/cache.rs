@@ -45,7 +45,7 @@ fn the_second_to_ask_gets_the_kept_answer_with_its_age_and_nobody_is_asked() {
     bench.clock.advance(Duration::from_secs(7));
     let (second, trail, _) = bench.ask();
     assert_eq!((brief(&second).as_str(), trail.cached), ("a", Some(Cached::Hit(Duration::from_secs(7)))));
-    assert_eq!(trail.served, Some(("a".to_owned(), "a-own".to_owned())));
+    assert_eq!(trail.served, Some(("a".into(), "a-own".into())));
     assert!(trail.usage.is_none() && trail.attempts.is_empty() && !trail.deduplicated);
     assert_eq!((a.times(), bench.witness.saw("Used").len()), (1, 1));
     assert_eq!((bench.witness.saw("hit: true").len(), bench.witness.saw("hit: false").len()), (1, 1));
@@ -71,7 +71,7 @@ fn nothing_is_given_across_callers_endpoints_bodies_pins_or_headers() {
     let (bench, _) = cached(1 << 20, &a);
     let base = || question("{}");
     let others = [
-        Question { caller: Caller::Key("other".to_owned()), ..base() },
+        Question { caller: Caller::Key("other".into()), ..base() },
         Question { caller: Caller::Address([127, 0, 0, 1].into()), ..base() },
         Question { endpoint: "other", ..base() },
         Question { pinned: Some("a".to_owned()), ..base() },

@@ -91,9 +91,9 @@ fn retries_are_as_many_as_configured_and_one_that_helps_is_the_last() {
     let bench = bench_with(settings(), &[&a, &b], |slot| slot.retries = 2);
     let (outcome, trail, _) = bench.ask();
     assert_eq!((brief(&outcome).as_str(), a.times(), b.times()), ("a", 3, 0));
-    let outcomes: Vec<&str> = trail.attempts.iter().map(|tried| tried.outcome.as_str()).collect();
+    let outcomes: Vec<&str> = trail.attempts.iter().map(|tried| &*tried.outcome).collect();
     assert_eq!(outcomes, ["server_error", "reset", "200"]);
-    assert_eq!(trail.served, Some(("a".to_owned(), "a-own".to_owned())));
+    assert_eq!(trail.served, Some(("a".into(), "a-own".into())));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_provider_whose_calls_are_used_up_is_passed_over_and_the_only_one_is_waited_
     let one = bench_with(settings(), &[&never], |slot| slot.max_concurrency = 1);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| one.gateway.ask(question("1"), &leave, &mut Recorder::default()));
+        scope.spawn(|| one.gateway.ask((question("1"), one.now()), &leave, &mut Recorder::default()));
         until(|| never.times() == 1);
         let (outcome, ..) = one.ask_with(question("2"), Recorder::default());
         assert_eq!(brief(&outcome), "failed: saturated");
@@ -214,7 +214,8 @@ fn a_caller_who_leaves_cancels_the_call_and_nobody_is_blamed() {
     let bench = bench(&[&a, &b]);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| bench.gateway.ask(question("{}"), &leave, &mut Recorder::default()).0);
+        let asking = scope
+            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()).0);
         until(|| a.times() == 1);
         leave.fire(Reason::CallerLeft);
         assert_eq!(brief(&asking.join().expect("returns")), "failed: caller_left");

@@ -214,10 +214,10 @@ fn a_hundred_threads_at_the_instant_of_half_open_get_exactly_the_configured_tria
         );
         let refused = Failure::new(Fault::Refused, "refused");
         for _ in 0..3 {
-            let Ok(entry) = slot.admit(("m", 0), &house) else { panic!("refused too early") };
+            let Ok(entry) = slot.admit(("m", 0), (&house, house.now())) else { panic!("refused too early") };
             entry.end(Ended::Failed(&refused), A_SECOND);
         }
-        assert!(slot.admit(("m", 0), &house).is_err());
+        assert!(slot.admit(("m", 0), (&house, house.now())).is_err());
         clock.advance(10 * SECOND);
         let (barrier, admitted) = (Barrier::new(100), AtomicUsize::new(0));
         let entries = Mutex::new(Vec::new());
@@ -225,7 +225,7 @@ fn a_hundred_threads_at_the_instant_of_half_open_get_exactly_the_configured_tria
             for _ in 0..100 {
                 scope.spawn(|| {
                     barrier.wait();
-                    if let Ok(entry) = slot.admit(("m", 0), &house) {
+                    if let Ok(entry) = slot.admit(("m", 0), (&house, house.now())) {
                         admitted.fetch_add(1, Ordering::SeqCst);
                         entries.lock().push(entry);
                     }

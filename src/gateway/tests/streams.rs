@@ -44,7 +44,7 @@ fn whatever_breaks_before_the_first_content_is_a_failover_the_caller_never_sees(
         let (outcome, trail, heard) = bench(&[&a, &b]).ask();
         assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", "Hello"), "{fault:?}");
         assert_eq!(heard.begun.len(), 1);
-        assert_eq!(heard.begun[0].served, Some(("b".to_owned(), "b-own".to_owned())));
+        assert_eq!(heard.begun[0].served, Some(("b".into(), "b-own".into())));
         assert_eq!(heard.frames.len(), 4, "frames of the first provider reached the caller");
         assert_eq!(b.asked.lock()[0].1, None);
         assert_eq!(trail.attempts[0].outcome, fault.word());
@@ -73,7 +73,7 @@ fn a_stream_cut_anywhere_is_finished_by_the_next_provider_however_it_goes_on() {
             let starts = heard.deltas().iter().filter(|delta| matches!(delta, Delta::Start { .. })).count();
             assert_eq!(starts, 1, "a second start frame");
             assert_eq!(b.asked.lock()[0].1.as_deref(), Some(&TEXT[..at]));
-            assert_eq!(trail.served, Some(("b".to_owned(), "b-own".to_owned())));
+            assert_eq!(trail.served, Some(("b".into(), "b-own".into())));
             assert_eq!(bench.witness.saw("StreamResumed").len(), 1);
             assert_eq!(bench.witness.saw("StreamAborted").len(), 0);
         }
@@ -91,7 +91,7 @@ fn a_continued_stream_reports_the_sum_of_tokens_and_the_trail_knows_both() {
     let sum = Some(Usage { input: 30, output: 9, estimated: true, ..Usage::default() });
     assert_eq!((heard.last_usage(), trail.usage), (sum, sum));
     assert_eq!(bench.witness.saw("Used").len(), 2);
-    let outcomes: Vec<&str> = trail.attempts.iter().map(|tried| tried.outcome.as_str()).collect();
+    let outcomes: Vec<&str> = trail.attempts.iter().map(|tried| &*tried.outcome).collect();
     assert_eq!(outcomes, ["idle_timeout", "200"]);
     assert!(heard.frames[4..].iter().all(|frame| frame.verbatim.is_none()));
 }
@@ -243,7 +243,8 @@ fn a_caller_who_leaves_during_a_silence_ends_the_call_and_nobody_is_blamed() {
     let bench = bench(&[&a, &b]);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| bench.gateway.ask(question("{}"), &leave, &mut Recorder::default()).0);
+        let asking = scope
+            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()).0);
         until(|| !bench.witness.saw("FirstToken").is_empty());
         leave.fire(Reason::CallerLeft);
         assert_eq!(brief(&asking.join().expect("returns")), "broken: caller_left");

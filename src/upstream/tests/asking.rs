@@ -21,7 +21,8 @@ fn upstream(settings: &Settings) -> Upstream {
 }
 
 fn call() -> Call {
-    Call { deadline: SystemClock.now() + LONG, cancel: Cancel::new() }
+    let began = SystemClock.now();
+    Call { began, deadline: began + LONG, cancel: Cancel::new() }
 }
 
 /// Answers every request with this, and tells what it was asked.

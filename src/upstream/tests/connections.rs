@@ -437,8 +437,11 @@ fn a_server_without_tls_is_a_fault_of_tls() {
 #[test]
 fn an_unknown_name_is_said_to_be_one() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let names =
-        Names::with_lookup(Arc::clone(&clock), Box::new(|_, _| Err(io::Error::other("no such name"))));
+    let names = Names::with_lookup(
+        Arc::clone(&clock),
+        (super::rig::LONG, super::rig::LONG),
+        Box::new(|_, _| Err(io::Error::other("no such name"))),
+    );
     let client = Client::with_names(&settings("http://models.example"), names, clock);
     assert_eq!(client.call(), Err(Fault::NameNotFound));
 }
@@ -446,8 +449,12 @@ fn an_unknown_name_is_said_to_be_one() {
 #[test]
 fn every_option_that_matters_is_as_written() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let agent =
-        agent::build(&settings("https://models.example"), Names::new(Arc::clone(&clock)), clock).unwrap();
+    let agent = agent::build(
+        &settings("https://models.example"),
+        Names::new(Arc::clone(&clock), super::rig::LONG),
+        clock,
+    )
+    .unwrap();
     let config = agent.config();
     assert!(config.proxy().is_none(), "none is taken from the environment");
     assert_eq!(config.max_redirects(), 0);

@@ -227,7 +227,7 @@ pub(super) use so_it_is_by_ureq;
 pub(super) struct Client {
     pub(super) way: Way,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) cancel: Cancel,
+    pub(super) cancel: Arc<Cancel>,
     pub(super) question: Question,
     requests: Requests,
     uri: Uri,
@@ -249,7 +249,7 @@ impl Client {
     }
 
     pub(super) fn of(settings: &Provider, clock: Arc<dyn Clock>) -> Self {
-        Self::with_names(settings, Names::new(Arc::clone(&clock)), clock)
+        Self::with_names(settings, Names::new(Arc::clone(&clock), LONG), clock)
     }
 
     pub(super) fn with_names(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Self {
@@ -283,7 +283,7 @@ impl Client {
         let said = (&self.question, &self.question.passed[..]);
         let request = self.requests.post(&self.uri, Some(&key), said, &self.body);
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
-        http::send(&self.way, &self.clock, &self.cancel, bound, &request)
+        http::send(&self.way, (&self.clock, self.clock.now()), &self.cancel, bound, &request)
     }
 
     /// Sends and reads the whole answer.
@@ -298,7 +298,7 @@ impl Client {
 /// Some question; its words do not matter here.
 pub(super) fn question() -> Question {
     Question {
-        caller: Caller::Key("bot".to_owned()),
+        caller: Caller::Key("bot".into()),
         endpoint: "chat",
         gist: Gist::default(),
         words: Words { dialect: Dialect::OpenAiChat, body: Arc::default(), marks: Marks::default() },
@@ -307,7 +307,7 @@ pub(super) fn question() -> Question {
         purse: None,
         deduplicate: true,
         wish: Default::default(),
-        request_id: "req-1".to_owned(),
+        request_id: "req-1".into(),
         passed: Vec::new(),
         traceparent: None,
     }
@@ -315,7 +315,7 @@ pub(super) fn question() -> Question {
 
 /// Runs `what` beside a thread that waits for `when` and then cancels; says how long it took.
 pub(super) fn cancelled_when<T>(
-    cancel: &Cancel,
+    cancel: &Arc<Cancel>,
     when: impl FnOnce() + Send + 'static,
     what: impl FnOnce() -> T,
 ) -> (T, Duration) {

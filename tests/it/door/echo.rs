@@ -2,7 +2,7 @@
 
 use hapax::clock::Clock;
 use hapax::server::{
-    Exchange, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server, Turned,
+    Exchange, Fields, Handler, Head, Lane, Limits, Pass, Refusal, Request, Response, Server, Turned,
 };
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,7 @@ pub fn screen(head: &Head) -> Option<u16> {
 struct Echo(Arc<Seen>);
 
 fn text(status: u16, body: String) -> Response {
-    Response { status, headers: Vec::new(), body: body.into_bytes() }
+    Response { status, headers: Fields::default(), body: body.into_bytes() }
 }
 
 impl Handler for Echo {
@@ -47,8 +47,8 @@ impl Handler for Echo {
         screen(head).map_or(Ok(Pass::default()), |status| Err(text(status, "no".to_owned())))
     }
 
-    fn handle(&self, request: Request, exchange: &mut Exchange<'_>) {
-        let line = line(&request);
+    fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>) {
+        let line = line(request);
         self.0.0.lock().expect("no test panics while it writes").push(line.clone());
         exchange.send(text(200, line));
     }

@@ -38,7 +38,7 @@ fn told<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Story {
                             if connection.wants_continue() {
                                 statuses.push(100);
                             }
-                            connection.screened(now)
+                            connection.screened()
                         }
                     }
                 }

@@ -80,7 +80,7 @@ fn deltas(stream: &str, unwrap_tool: Option<&str>) -> (Vec<Delta>, bool) {
 }
 
 fn wording() -> Wording {
-    Wording { request_id: "r1".to_owned(), model: "served".to_owned(), ..Wording::default() }
+    Wording { request_id: "r1".into(), model: "served".into(), ..Wording::default() }
 }
 
 fn written(deltas: &[Delta]) -> String {

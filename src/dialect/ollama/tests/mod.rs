@@ -56,7 +56,7 @@ fn deltas(pieces: &[&[u8]]) -> (Vec<Delta>, bool) {
 }
 
 fn wording() -> Wording {
-    Wording { model: "served".to_owned(), created: LEAP_DAY, ..Wording::default() }
+    Wording { model: "served".into(), created: LEAP_DAY, ..Wording::default() }
 }
 
 fn expected_deltas(first_id: &str) -> Vec<Delta> {

@@ -1,0 +1,160 @@
+//! One attempt at one provider: asked, and its end told to breakers, trail, observers and purse.
+
+use super::account::Tokens;
+use super::pay::Bill;
+use super::ports::{Attempt, Call, Outcome, Reply, Tried};
+use super::run::{Run, left};
+use super::slot::{Ended, Entry, Pace, Slot};
+use super::told::Told;
+use crate::domain::balance::Timed;
+use crate::domain::chat::Usage;
+use crate::domain::event::Event;
+use crate::domain::failure::{Failure, Fault, Verdict};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One attempt under way.
+pub(super) struct Stint<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) model: &'a str,
+    /// The same, for the trail.
+    pub(super) name: Arc<str>,
+    pub(super) began: Instant,
+    /// Whether the caller has heard from this attempt; it then has its line in the trail.
+    pub(super) heard: bool,
+    /// How long a stream's first content took.
+    pub(super) first_token: Option<Duration>,
+    pub(super) tokens: Tokens,
+    pub(super) bill: Bill,
+    /// Whether the provider was asked at all.
+    pub(super) asked: bool,
+    /// Bytes of a broken stream's text that the question carried besides.
+    pub(super) carried: usize,
+}
+
+impl<'a> Run<'a> {
+    /// One attempt. On failure also says whether the caller had heard something of it.
+    pub(super) fn attempt(
+        &mut self,
+        slot: &'a Slot,
+        model: &'a str,
+        (mut entry, bill): (Entry<'a>, Bill),
+    ) -> Result<Outcome, (Failure, bool)> {
+        let began = entry.since;
+        let call = Call { began, deadline: self.deadline, cancel: Arc::clone(self.audience.cancel) };
+        let so_far = self.told.as_ref().and_then(Told::so_far);
+        let mut stint = Stint {
+            slot,
+            model,
+            name: model.into(),
+            began,
+            heard: false,
+            first_token: None,
+            tokens: Tokens::default(),
+            bill,
+            asked: call.cancel.fired().is_none(),
+            carried: so_far.map_or(0, str::len),
+        };
+        let result = match call.cancel.fired() {
+            Some(reason) => Err(left(reason)),
+            None => slot.provider.ask(Attempt { question: self.question, model, so_far }, &call),
+        };
+        let result = match result {
+            Err(failure) => Err(failure),
+            Ok(Reply::Whole { .. }) if self.told.is_some() => {
+                Err(Failure::new(Fault::Garbage, "a stream was to be continued, and the answer is none"))
+            }
+            Ok(Reply::Whole { answer, dropped }) => {
+                stint.tokens.note_whole(&answer);
+                self.trail.dropped = dropped;
+                Ok(Outcome::Whole(Arc::new(answer)))
+            }
+            Ok(Reply::Stream { mut frames, dropped }) => {
+                self.relay(&mut stint, &mut entry, frames.as_mut(), dropped).map(|()| Outcome::Streamed)
+            }
+        };
+        let result = result.map_err(|failure| self.excuse(failure));
+        self.close(stint, entry, result)
+    }
+
+    /// What broke because we broke it is nobody's fault.
+    fn excuse(&self, failure: Failure) -> Failure {
+        self.audience.cancel.fired().map_or(failure, left)
+    }
+
+    /// Tells everyone how an attempt ended: breakers, trail, observers.
+    fn close(
+        &mut self,
+        mut stint: Stint<'a>,
+        mut entry: Entry<'a>,
+        result: Result<Outcome, Failure>,
+    ) -> Result<Outcome, (Failure, bool)> {
+        let house = &self.gateway.house;
+        let now = house.now();
+        let took = now.saturating_duration_since(stint.began);
+        if let Ok(Outcome::Whole(_)) = &result {
+            self.trail.upstream = now.saturating_duration_since(self.start);
+        }
+        let failure = result.as_ref().err();
+        let used = self.used(
+            &stint,
+            result.as_ref().map(|outcome| match outcome {
+                Outcome::Whole(answer) => Some(&**answer),
+                Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
+            }),
+        );
+        entry.used(stint.asked.then(|| used.map_or(0, Usage::total)));
+        let ended = match failure {
+            None => Ended::Well,
+            Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
+            Some(failure) => Ended::Failed(failure),
+        };
+        entry
+            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
+        let outcome = failure.map_or(Cow::Borrowed("200"), Failure::outcome);
+        if stint.heard {
+            if let Some(line) = self.trail.attempts.last_mut() {
+                (line.outcome, line.took) = (outcome, took);
+            }
+        } else {
+            self.record(&stint, outcome, took);
+        }
+        house.tell(&Event::Attempted {
+            provider: &stint.slot.name,
+            fault: failure.map(|failure| failure.fault),
+            took,
+            stream: self.question.gist.stream,
+        });
+        if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
+            house.tell(&Event::KeySetAside { provider: &stint.slot.name });
+        }
+        self.account(&stint, used);
+        if let Some(tab) = stint.bill.tab.take() {
+            tab.settle(used, house.today());
+        }
+        match result {
+            Ok(outcome) => {
+                if !stint.heard {
+                    self.trail.served = Some((Arc::clone(&stint.slot.name), Arc::clone(&stint.name)));
+                }
+                Ok(outcome)
+            }
+            Err(failure) => {
+                if stint.heard {
+                    self.from = Some((stint.slot, failure.fault));
+                    if let Some(told) = &mut self.told {
+                        told.broke_off(used);
+                    }
+                }
+                Err((failure, stint.heard))
+            }
+        }
+    }
+
+    /// A line in the trail.
+    pub(super) fn record(&mut self, stint: &Stint<'_>, outcome: Cow<'static, str>, took: Duration) {
+        let (provider, model) = (Arc::clone(&stint.slot.name), Arc::clone(&stint.name));
+        self.trail.attempts.push(Tried { provider, model, outcome, took });
+    }
+}

@@ -1,0 +1,156 @@
+//! Parameters a model was found not to take: left out of its next requests at once, instead of being refused each time.
+//!
+//! A refused request is sent once more without what was refused. What is remembered is the refusal itself, once the request without the parameter was served. It is forgotten after a
+//! while: providers learn.
+
+use super::http::Incoming;
+use super::line::Bound;
+use super::{Asked, Upstream};
+use crate::dialect::{self, Outgoing};
+use crate::domain::failure::Failure;
+use crate::domain::words::Dialect;
+use crate::gateway::ports::Call;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a refusal is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(600);
+/// Refusals remembered of one provider, all its models together; the oldest goes first.
+const REFUSALS_MAX: usize = 32;
+/// Bytes of a model's name worth remembering; callers choose some of them.
+const MODEL_BYTES_MAX: usize = 256;
+
+/// What one provider's models were found not to take.
+#[derive(Default)]
+pub(super) struct Refusals {
+    /// There are some: most providers refuse nothing, and are not asked about it.
+    any: AtomicBool,
+    /// Guards the list, the oldest first; held to look or to add.
+    known: Mutex<Vec<Refusal>>,
+}
+
+struct Refusal {
+    target: Dialect,
+    model: String,
+    failure: Failure,
+    since: Instant,
+}
+
+impl Upstream {
+    /// As [`Upstream::post`], without what the model is known to refuse; and where it refuses something it does not take,
+    /// once more without that.
+    pub(super) fn post_yielding(
+        &self,
+        outgoing: &mut Outgoing,
+        asked: &Asked<'_>,
+        call: &Call,
+        last: Bound,
+    ) -> Result<(Incoming, Bound), Failure> {
+        let whom = (asked.target, asked.model);
+        self.refusals.heed(whom, outgoing, || self.clock.now());
+        let failure = match self.post(outgoing, asked, call, last) {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
+        *outgoing = again;
+        let done = self.post(outgoing, asked, call, last)?;
+        self.refusals.note(whom, failure, self.clock.now());
+        Ok(done)
+    }
+}
+
+impl Refusals {
+    /// Makes the request one that this model takes, by what is known.
+    fn heed(&self, whom: (Dialect, &str), outgoing: &mut Outgoing, now: impl FnOnce() -> Instant) {
+        if !self.any.load(Ordering::Relaxed) {
+            return;
+        }
+        let failures: Vec<Failure> = {
+            let now = now();
+            let mut known = self.known.lock();
+            known.retain(|refusal| now.saturating_duration_since(refusal.since) < BELIEVED_FOR);
+            self.any.store(!known.is_empty(), Ordering::Relaxed);
+            known.iter().filter(|one| one.is_of(whom)).map(|one| one.failure.clone()).collect()
+        };
+        for failure in failures {
+            if let Some(yielding) = dialect::yielding(whom.0, outgoing, &failure) {
+                *outgoing = yielding;
+            }
+        }
+    }
+
+    /// Without what this refusal is about the model served the request.
+    fn note(&self, (target, model): (Dialect, &str), failure: Failure, now: Instant) {
+        // Of two that exclude each other either would do without the other.
+        if model.len() > MODEL_BYTES_MAX || failure.message.to_ascii_lowercase().contains("cannot both be") {
+            return;
+        }
+        let mut known = self.known.lock();
+        known.retain(|one| !one.is_of((target, model)) || one.failure.message != failure.message);
+        if known.len() == REFUSALS_MAX {
+            known.remove(0);
+        }
+        known.push(Refusal { target, model: model.to_owned(), failure, since: now });
+        self.any.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Refusal {
+    fn is_of(&self, (target, model): (Dialect, &str)) -> bool {
+        self.target == target && self.model == model
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::domain::failure::Fault;
+
+    const OPENAI: Dialect = Dialect::OpenAiChat;
+
+    fn refusal(message: &str) -> Failure {
+        Failure { status: Some(400), ..Failure::new(Fault::BadRequest, message) }
+    }
+
+    fn asked(refusals: &Refusals, model: &str, body: &str, now: Instant) -> (String, Vec<String>) {
+        let mut outgoing = Outgoing {
+            path: "/x".into(),
+            body: body.as_bytes().to_vec().into(),
+            dropped: Vec::new(),
+            unwrap_tool: None,
+        };
+        refusals.heed((OPENAI, model), &mut outgoing, || now);
+        (String::from_utf8(outgoing.body.into_vec()).expect("text"), outgoing.dropped)
+    }
+
+    #[test]
+    fn what_a_model_refused_is_left_out_for_that_model_until_it_is_forgotten() {
+        let (refusals, clock) = (Refusals::default(), ManualClock::new());
+        let body = r#"{"seed":1,"x":2}"#;
+        let whole = (body.to_owned(), Vec::new());
+        let without = (r#"{"x":2}"#.to_owned(), vec!["seed".to_owned()]);
+        refusals.note((OPENAI, "m"), refusal("Unsupported parameter: 'seed' is not supported"), clock.now());
+        assert_eq!(asked(&refusals, "m", body, clock.now()), without);
+        assert_eq!(asked(&refusals, "n", body, clock.now()), whole);
+        clock.advance(BELIEVED_FOR);
+        assert_eq!(asked(&refusals, "m", body, clock.now()), whole);
+        assert!(!refusals.any.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn two_that_exclude_each_other_are_not_remembered_and_memory_is_bounded() {
+        let (refusals, now) = (Refusals::default(), ManualClock::new().now());
+        refusals.note((OPENAI, "m"), refusal("`temperature` and `top_p` cannot both be specified"), now);
+        refusals.note((OPENAI, &"m".repeat(MODEL_BYTES_MAX + 1)), refusal("'seed' is not supported"), now);
+        assert!(refusals.known.lock().is_empty());
+        for index in 0..=REFUSALS_MAX {
+            refusals.note((OPENAI, &format!("m{index}")), refusal("'seed' is not supported"), now);
+            refusals.note((OPENAI, &format!("m{index}")), refusal("'seed' is not supported"), now);
+        }
+        assert_eq!(refusals.known.lock().len(), REFUSALS_MAX);
+        assert!(refusals.known.lock().iter().all(|one| one.model != "m0"), "the oldest went first");
+    }
+}
