@@ -285,7 +285,7 @@ fn whoever_holds_the_file_at_the_start_makes_nobody_forget_anything() {
     let somebody = Connection::open(folder.ledger()).expect("it opens");
     somebody.execute_batch("BEGIN IMMEDIATE").expect("it is held");
     let (mut later, kept) = File::open(&folder.ledger()).expect("it opens all the same");
-    assert_eq!(kept, [spent.clone()]);
+    assert_eq!(kept, std::slice::from_ref(&spent));
     let refused = later.write(&[row(1, "a", 1, ONE)], std::slice::from_ref(&spent));
     assert!(matches!(refused, Err(file::Trouble::Passing(_))), "{refused:?}");
     somebody.execute_batch("COMMIT").expect("it is let go");
