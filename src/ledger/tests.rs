@@ -277,6 +277,42 @@ fn what_survives_a_restart_is_saved_as_it_changes() {
 }
 
 #[test]
+fn whoever_holds_the_file_at_the_start_makes_nobody_forget_anything() {
+    let folder = Folder::new();
+    let spent = Keepsake::new("key_spent", "bot", UNIX_EPOCH + Duration::from_secs(1_000), 7);
+    let (mut file, _) = File::open(&folder.ledger()).expect("it opens");
+    file.write(&[row(1, "a", 1, ONE)], std::slice::from_ref(&spent)).expect("written");
+    let somebody = Connection::open(folder.ledger()).expect("it opens");
+    somebody.execute_batch("BEGIN IMMEDIATE").expect("it is held");
+    let (mut later, kept) = File::open(&folder.ledger()).expect("it opens all the same");
+    assert_eq!(kept, std::slice::from_ref(&spent));
+    let refused = later.write(&[row(1, "a", 1, ONE)], std::slice::from_ref(&spent));
+    assert!(matches!(refused, Err(file::Trouble::Passing(_))), "{refused:?}");
+    somebody.execute_batch("COMMIT").expect("it is let go");
+    later.write(&[row(1, "a", 1, ONE)], &[spent]).expect("written");
+    assert_eq!(read(&folder.ledger(), 0).expect("readable")[0].calls, 2);
+}
+
+#[test]
+fn two_gateways_on_one_file_lose_no_token_of_each_other() {
+    let folder = Folder::new();
+    let both = [bench(Some(&folder.ledger())), bench(Some(&folder.ledger()))];
+    std::thread::scope(|scope| {
+        for bench in &both {
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    bench.used("bot", ONE);
+                    bench.ledger.shared.write();
+                }
+            });
+        }
+    });
+    both.iter().for_each(|bench| bench.ledger.close());
+    let rows = read(&folder.ledger(), 0).expect("readable");
+    assert_eq!(rows.iter().map(|row| (row.calls, row.usage.input)).collect::<Vec<_>>(), [(100, 1_100)]);
+}
+
+#[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
     let folder = Folder::new();
     let (mut file, _) = File::open(&folder.ledger()).expect("it opens");
