@@ -103,8 +103,13 @@ pub fn is_object(text: &str) -> bool {
 ///
 /// # Errors
 /// [`Invalid`] with the path, and what was expected.
-pub fn read<'a, T: Deserialize<'a>>(raw: &'a str, path: &str, expected: &str) -> Result<T, Invalid> {
-    serde_json::from_str(raw).map_err(|_| Invalid::new(Some(path), format!("{path} must be {expected}")))
+pub fn read<'a, T: Deserialize<'a>>(
+    raw: &'a str,
+    path: impl fmt::Display,
+    expected: &str,
+) -> Result<T, Invalid> {
+    serde_json::from_str(raw)
+        .map_err(|_| Invalid::new(Some(&path.to_string()), format!("{path} must be {expected}")))
 }
 
 /// Reads a bound on tokens; `null` and negative numbers (some local servers' "no bound") are none.

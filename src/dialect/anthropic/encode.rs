@@ -17,6 +17,9 @@ pub(super) const ANSWER_TOOL: &str = "hapax_answer";
 /// Output bound when neither the caller nor the configuration has one.
 const MAX_TOKENS: u64 = 4096;
 
+/// Room for an ordinary request.
+const BODY_BYTES: usize = 1024;
+
 /// The vendor's bound on `metadata.user_id`.
 const USER_CHARS_MAX: usize = 256;
 
@@ -144,7 +147,7 @@ pub fn encode(
         metadata: metadata(chat, &mut dropped),
     };
     without_a_place(chat, &mut dropped);
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_BYTES);
     raw::write(&mut body, &request);
     Ok(Outgoing { path: super::PATH.into(), body: body.into(), dropped, unwrap_tool })
 }

@@ -6,6 +6,7 @@ use super::offer::{format, tool_choice, tools};
 use crate::domain::chat::{Chat, Image, Message, Part, Reasoning, Role, ToolCall};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::{Dialect, Words};
+use std::fmt;
 
 /// OpenAI allows no more.
 pub const STOPS_MAX: usize = 4;
@@ -106,13 +107,16 @@ fn stop(raw: &str) -> Result<Vec<String>, Invalid> {
 /// As [`decode`].
 pub fn messages(raw: &str) -> Result<Vec<Message>, Failure> {
     let raws: Vec<&serde_json::value::RawValue> = json::read(raw, "messages", "an array")?;
-    raws.iter().enumerate().map(|(index, raw)| message(raw.get(), &format!("messages[{index}]"))).collect()
+    raws.iter()
+        .enumerate()
+        .map(|(index, raw)| message(raw.get(), format_args!("messages[{index}]")))
+        .collect()
 }
 
 /// A message's members, as they stand.
 #[derive(Default)]
 struct Raw<'a> {
-    role: String,
+    role: json::Text<'a>,
     content: Option<&'a str>,
     tool_calls: Option<&'a str>,
     tool_call_id: Option<String>,
@@ -121,29 +125,31 @@ struct Raw<'a> {
     refusal: Option<String>,
 }
 
-fn message(raw: &str, path: &str) -> Result<Message, Failure> {
+/// One message; its path is worded only for a complaint.
+fn message(raw: &str, path: fmt::Arguments<'_>) -> Result<Message, Failure> {
     let mut found = Raw::default();
     for (key, raw) in json::members(raw).map_err(Invalid::from)? {
-        let at = || format!("{path}.{key}");
         if raw == "null" {
             continue;
         }
         match &*key {
-            "role" => found.role = json::read(raw, &at(), "a string")?,
+            "role" => found.role = json::read(raw, format_args!("{path}.{key}"), "a string")?,
             "content" => found.content = Some(raw),
             "tool_calls" => found.tool_calls = Some(raw),
-            "tool_call_id" => found.tool_call_id = Some(json::read(raw, &at(), "a string")?),
+            "tool_call_id" => {
+                found.tool_call_id = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?)
+            }
             "reasoning_content" | "reasoning" => {
-                found.reasoning = Some(json::read(raw, &at(), "a string")?);
+                found.reasoning = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?);
             }
             "reasoning_details" => found.reasoning_details = Some(raw),
-            "refusal" => found.refusal = Some(json::read(raw, &at(), "a string")?),
-            "function_call" | "audio" => return Err(untranslatable(&at(), &key)),
+            "refusal" => found.refusal = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?),
+            "function_call" | "audio" => return Err(untranslatable(&format!("{path}.{key}"), &key)),
             // `name` and what vendors add: no other dialect has a place for it.
             _ => {}
         }
     }
-    let role = match found.role.as_str() {
+    let role = match &*found.role.0 {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
@@ -156,7 +162,7 @@ fn message(raw: &str, path: &str) -> Result<Message, Failure> {
         parts.push(reasoning);
     }
     if let Some(raw) = found.content {
-        content(raw, &format!("{path}.content"), &mut parts)?;
+        content(raw, format_args!("{path}.content"), &mut parts)?;
     } else if role != Role::Assistant {
         let param = format!("{path}.content");
         return Err(Invalid::new(Some(&param), format!("{param} is required")).into());
@@ -196,14 +202,14 @@ pub fn signature_and_text(raw: &str) -> (Option<String>, String) {
     all
 }
 
-fn tool_result(found: Raw<'_>, path: &str) -> Result<Message, Failure> {
+fn tool_result(found: Raw<'_>, path: fmt::Arguments<'_>) -> Result<Message, Failure> {
     let Some(call_id) = found.tool_call_id else {
         let param = format!("{path}.tool_call_id");
         return Err(Invalid::new(Some(&param), format!("{param} is required")).into());
     };
     let mut parts = Vec::new();
     if let Some(raw) = found.content {
-        content(raw, &format!("{path}.content"), &mut parts)?;
+        content(raw, format_args!("{path}.content"), &mut parts)?;
     }
     let mut text = String::new();
     for (index, part) in parts.iter().enumerate() {
@@ -216,7 +222,7 @@ fn tool_result(found: Raw<'_>, path: &str) -> Result<Message, Failure> {
     Ok(Message { role: Role::Tool, parts: vec![result] })
 }
 
-fn content(raw: &str, path: &str, parts: &mut Vec<Part>) -> Result<(), Failure> {
+fn content(raw: &str, path: fmt::Arguments<'_>, parts: &mut Vec<Part>) -> Result<(), Failure> {
     if raw.starts_with('"') {
         let text: String = json::read(raw, path, "text")?;
         if !text.is_empty() {
