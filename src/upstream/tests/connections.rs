@@ -406,6 +406,7 @@ fn both_ways_say_the_same() {
         said.push(lines);
         server.finish();
     }
+    super::rig::set_by_ureq(false);
     assert_eq!(said[0], said[1]);
     assert!(said[0].contains(&"the question!".to_owned()), "{said:?}");
     assert!(said[0].contains(&"authorization: Bearer k-1".to_owned()), "{said:?}");

@@ -201,6 +201,8 @@ thread_local! {
 pub(super) fn by_ureq(test: fn()) {
     set_by_ureq(true);
     test();
+    // The thread may run other tests.
+    set_by_ureq(false);
 }
 
 /// From now on this thread's clients ask by ureq, or where they can by plain HTTP of our own.
