@@ -16,6 +16,7 @@ const SCHEMA = {
   type: "object",
   properties: { city: { type: "string" }, days: { type: "integer" } },
   required: ["city", "days"],
+  additionalProperties: false,
 };
 const TOOL = { type: "function", function: { name: "weather", parameters: SCHEMA } };
 

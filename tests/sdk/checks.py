@@ -168,7 +168,8 @@ def chat_reasoning(kind):
 
 
 def chat_bounded(kind):
-    answer = an_openai().chat.completions.create(model=f"{kind}-m", messages=ASKED, max_tokens=3)
+    # Responses takes no smaller bound.
+    answer = an_openai().chat.completions.create(model=f"{kind}-m!tokens=40,bounded", messages=ASKED, max_tokens=16)
     same(answer.choices[0].finish_reason, "length")
 
 
@@ -439,7 +440,8 @@ def responses_stateless():
     error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, previous_response_id="resp_1"))
     same(error.param, "previous_response_id")
     tools = [{"type": "web_search"}]
-    error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, tools=tools))
+    pinned = {"X-Hapax-Provider": "oa"}  # nobody else may stand in
+    error = raises(openai.BadRequestError, lambda: an_openai().responses.create(model="oa-m", input=SAID, tools=tools, extra_headers=pinned))
     same(error.param, "tools[0]")
     same(an_openai().responses.create(model="op-m", input=SAID, tools=tools).output_text, expected("op-m", SAID))
 

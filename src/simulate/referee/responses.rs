@@ -87,8 +87,8 @@ fn tools(body: &Value) -> Result<(), Complaint> {
             continue;
         }
         let Some(name) = tool["name"].as_str() else { return Err(missing(&format!("tools[{index}].name"))) };
-        // What is not said is true.
-        if tool["strict"] != false {
+        // Where nothing is said the vendor makes a schema fit that can be made to, and is lax with the rest.
+        if tool["strict"] == true {
             let place = format!("tools[{index}].parameters");
             strict(
                 &tool["parameters"],

@@ -372,11 +372,10 @@ fn openai_is_strict_with_schemas_that_are_to_be_followed_strictly() {
         let mut lax = tool(schema.clone());
         lax["tools"][0]["function"]["strict"] = json!(false);
         taken(OPENAI, &[lax]);
-        // Responses are strict unless they are told not to be.
-        let offer = json!({"tools": [{"type": "function", "name": "w", "parameters": schema}]});
-        refused(RESPONSES, "/error/message", &[(offer.clone(), words)]);
-        let mut lax = offer;
-        lax["tools"][0]["strict"] = json!(false);
+        let lax = json!({"tools": [{"type": "function", "name": "w", "parameters": schema}]});
+        let mut offer = lax.clone();
+        offer["tools"][0]["strict"] = json!(true);
+        refused(RESPONSES, "/error/message", &[(offer, words)]);
         taken(RESPONSES, &[lax]);
     }
     taken(OPENAI, &[tool(good.clone()), answer(good)]);
