@@ -17,7 +17,7 @@
 //! | [`config`] | **What we were told.** The YAML as typed, then settings that cannot be wrong |
 //! | [`gateway`] | **The use case.** The one failover loop, flights, kept answers, slots, meter. Threads meet here; no I/O |
 //! | [`server`] | **HTTP in.** Accepts, bounds, times and parses HTTP/1.1. Knows nothing of language models |
-//! | [`upstream`] | **HTTP out.** The ureq agents, our transport, cancellation |
+//! | [`upstream`] | **HTTP out.** Our client for plain HTTP, ureq's agents for TLS and proxies, names, cancellation |
 //! | [`telemetry`] | Metrics and log lines, worded from events |
 //! | [`ledger`] | Usage that survives: sums in memory, one SQLite file, written off the request's path |
 //! | [`api`] | **Endpoints.** A table (method, path) → endpoint; one file owns every status and error body |
@@ -47,7 +47,7 @@
 //! 1. No function in `domain` reads time, takes a lock or starts a thread; time is an argument.
 //! 2. No lock is held across a call through a port, a log line or an observation.
 //! 3. No queue, buffer, map, loop, wait or label set without a limit that has a name and a unit.
-//! 4. No thread that is not named, owned and joined; `Drop` only releases.
+//! 4. No thread that is not named, owned and joined, but for a look-up the resolver may never end; `Drop` only releases.
 //! 5. No secret in a log, metric, error, `Debug` output or panic; keys are a type that prints `***`.
 //! 6. No byte from an unauthenticated caller reaches a provider, and no caller chooses a host.
 //! 7. No connection to a host that is not in the configuration; no telemetry, no download, no update check.

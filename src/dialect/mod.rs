@@ -33,7 +33,7 @@ pub use body::Body;
 pub use lookup::{estimate, weigh_answer, weigh_question};
 pub use place::{Slashes, place};
 pub use reader::Reader;
-pub use shape::{for_model, yielding};
+pub use shape::{for_model, lasting, yielding};
 pub use writer::Writer;
 
 use crate::domain::chat::{Answer, Chat, Content, Usage};

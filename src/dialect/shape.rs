@@ -68,6 +68,10 @@ const REFUSALS: [&str; 14] = [
     "not allowed",
 ];
 
+/// Ways to say that a refusal depends on a value or on the rest of the request: another request need not meet it.
+const ON_CONDITION: [&str; 6] =
+    ["unsupported value", " when ", " unless ", " while ", "together", "cannot both be"];
+
 /// Ways to say that a conversation must not end with the assistant's words: Anthropic and llama.cpp, Mistral, Gemini's
 /// compatible endpoint.
 const NO_BEGINNING: [&str; 3] = ["prefill", "expected last role", "end with a user"];
@@ -146,6 +150,18 @@ pub fn yielding(target: Dialect, outgoing: &Outgoing, failure: &Failure) -> Opti
     let gone = MAY_GO.iter().find(|group| names(failure, group[0]) && contains(&body, group))?;
     let with_name: Vec<&str> = gone.iter().copied().filter(|name| !name.is_empty()).collect();
     leave_out(&mut again, &with_name).then_some(again)
+}
+
+/// Whether a refusal holds for whatever else is asked of this model: it is about a parameter's name, not about one value
+/// of it, what stands beside it, or the conversation.
+#[must_use]
+pub fn lasting(failure: &Failure) -> bool {
+    let words = failure.message.to_ascii_lowercase();
+    let says = |of: &[&str]| of.iter().any(|way| words.contains(way));
+    failure.code.as_deref() != Some("unsupported_value")
+        && !says(&ON_CONDITION)
+        && !says(&NO_BEGINNING)
+        && !words.contains(UNTHOUGHT)
 }
 
 /// Whether a failure is about this parameter: it says so, or quotes its name.

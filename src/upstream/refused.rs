@@ -1,7 +1,8 @@
 //! Parameters a model was found not to take: left out of its next requests at once, instead of being refused each time.
 //!
-//! A refused request is sent once more without what was refused. What is remembered is the refusal itself, once the request without the parameter was served. It is forgotten after a
-//! while: providers learn.
+//! A refused request is sent once more without what was refused. What is remembered is the refusal itself, once the
+//! request without the parameter was served, and only one that every other request would meet: what one caller's value
+//! or conversation was refused for is no reason to leave out another's. It is forgotten after a while: providers learn.
 
 use super::http::Incoming;
 use super::line::Bound;
@@ -83,8 +84,7 @@ impl Refusals {
 
     /// Without what this refusal is about the model served the request.
     fn note(&self, (target, model): (Dialect, &str), failure: Failure, now: Instant) {
-        // Of two that exclude each other either would do without the other.
-        if model.len() > MODEL_BYTES_MAX || failure.message.to_ascii_lowercase().contains("cannot both be") {
+        if model.len() > MODEL_BYTES_MAX || !dialect::lasting(&failure) {
             return;
         }
         let mut known = self.known.lock();
@@ -141,14 +141,24 @@ mod tests {
     }
 
     #[test]
-    fn two_that_exclude_each_other_are_not_remembered_and_memory_is_bounded() {
+    fn what_another_request_would_not_meet_is_not_remembered_and_memory_is_bounded() {
         let (refusals, now) = (Refusals::default(), ManualClock::new().now());
-        refusals.note((OPENAI, "m"), refusal("`temperature` and `top_p` cannot both be specified"), now);
-        refusals.note((OPENAI, &"m".repeat(MODEL_BYTES_MAX + 1)), refusal("'seed' is not supported"), now);
+        let ours_alone = [
+            "`temperature` and `top_p` cannot both be specified",
+            "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model",
+            "Unsupported parameter: 'logprobs' is not supported when reasoning",
+            "messages.1.content.0: a turn must start with a thinking block",
+            "This model does not support assistant message prefill",
+        ];
+        ours_alone.iter().for_each(|words| refusals.note((OPENAI, "m"), refusal(words), now));
+        let of_a_value =
+            Failure { code: Some("unsupported_value".into()), ..refusal("Unsupported parameter: 'seed'") };
+        refusals.note((OPENAI, "m"), of_a_value, now);
+        refusals.note((OPENAI, &"m".repeat(MODEL_BYTES_MAX + 1)), refusal("Unknown parameter: 'seed'"), now);
         assert!(refusals.known.lock().is_empty());
         for index in 0..=REFUSALS_MAX {
-            refusals.note((OPENAI, &format!("m{index}")), refusal("'seed' is not supported"), now);
-            refusals.note((OPENAI, &format!("m{index}")), refusal("'seed' is not supported"), now);
+            refusals.note((OPENAI, &format!("m{index}")), refusal("Unknown parameter: 'seed'"), now);
+            refusals.note((OPENAI, &format!("m{index}")), refusal("Unknown parameter: 'seed'"), now);
         }
         assert_eq!(refusals.known.lock().len(), REFUSALS_MAX);
         assert!(refusals.known.lock().iter().all(|one| one.model != "m0"), "the oldest went first");
