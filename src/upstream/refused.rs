@@ -47,13 +47,26 @@ impl Upstream {
         asked: &Asked<'_>,
         call: &Call,
         last: Bound,
-    ) -> Result<(Incoming, Bound), Failure> {
+    ) -> Result<(Box<Incoming>, Bound), Failure> {
         let whom = (asked.target, asked.model);
         self.refusals.heed(whom, outgoing, || self.clock.now());
-        let failure = match self.post(outgoing, asked, call, last) {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
-        };
+        match self.post(outgoing, asked, call, last) {
+            Ok(done) => Ok(done),
+            Err(failure) => self.yield_to(failure, outgoing, asked, (call, last)),
+        }
+    }
+
+    /// Asks once more without what was refused, if it was a parameter.
+    #[cold]
+    #[inline(never)]
+    fn yield_to(
+        &self,
+        failure: Failure,
+        outgoing: &mut Outgoing,
+        asked: &Asked<'_>,
+        (call, last): (&Call, Bound),
+    ) -> Result<(Box<Incoming>, Bound), Failure> {
+        let whom = (asked.target, asked.model);
         let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
         *outgoing = again;
         let done = self.post(outgoing, asked, call, last)?;
@@ -65,11 +78,15 @@ impl Upstream {
 impl Refusals {
     /// Makes the request one that this model takes, by what is known.
     fn heed(&self, whom: (Dialect, &str), outgoing: &mut Outgoing, now: impl FnOnce() -> Instant) {
-        if !self.any.load(Ordering::Relaxed) {
-            return;
+        if self.any.load(Ordering::Relaxed) {
+            self.heed_known(whom, outgoing, now());
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn heed_known(&self, whom: (Dialect, &str), outgoing: &mut Outgoing, now: Instant) {
         let failures: Vec<Failure> = {
-            let now = now();
             let mut known = self.known.lock();
             known.retain(|refusal| now.saturating_duration_since(refusal.since) < BELIEVED_FOR);
             self.any.store(!known.is_empty(), Ordering::Relaxed);

@@ -209,6 +209,7 @@ impl Sending<'_> {
     }
 
     /// Writes the same head as ureq would (RFC 9112, section 3).
+    #[inline(never)]
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
         let path = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         out.extend_from_slice(if self.body.is_some() { b"POST " } else { b"GET " });
