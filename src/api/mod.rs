@@ -221,7 +221,8 @@ impl Handler for Api {
         }
         let (number, state) = self.state.read().clone();
         let asked = (&*head.method, &*head.path);
-        let problem = match self.admit(&state, asked, &head.headers, head.peer, None) {
+        let known = pass::place(head.known, number);
+        let problem = match self.admit(&state, asked, &head.headers, head.peer, known) {
             Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
             Err(problem) => problem,
         };
