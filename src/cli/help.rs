@@ -118,7 +118,7 @@ Examples:
 ";
 
 const HEALTH: &str = "\
-Usage: hapax health [--url URL] [--providers] [--json]
+Usage: hapax health [--config FILE | --url URL] [--providers] [--json]
 
 Exit 0 when the gateway at URL (default: the port the configuration says, on this host) answers /health/live;
 with --providers when /health says that a provider can be used; else 1. --json prints what it answered.

@@ -1,6 +1,7 @@
 //! What an operator relies on: metrics with closed labels, names that agree everywhere, files that load, commands
 //! that answer.
 
+use crate::rig::process::Folder;
 use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig};
 use hapax::config;
 use hapax::telemetry::{Kind, METRICS};
@@ -322,6 +323,25 @@ fn check_tells_machines_what_it_tells_people() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
     assert_eq!((&json["valid"], output.status.code()), (&false.into(), Some(78)));
     assert!(json["problems"][0]["line"].is_u64(), "{json}");
+}
+
+#[test]
+fn health_asks_where_the_named_file_listens_also_after_an_edit_that_went_wrong() {
+    let rig = Rig::new(&[OPENAI]);
+    let folder = Folder::new();
+    let listens = format!("server: {{listen: '{}'}}\n", rig.address());
+    let wrong = [&listens, "retry: {wait_max: 2}\n"].concat();
+    for text in [&listens, &wrong] {
+        let file = folder.put("here.yaml", text).display().to_string();
+        let output = hapax(&["health", "--config", &file], &[]);
+        assert!(output.status.success(), "{text}: {output:?}");
+    }
+    for text in ["server: {listen: 7}\n", "server: [\n"] {
+        let file = folder.put("here.yaml", text).display().to_string();
+        assert_eq!(hapax(&["health", "--config", &file], &[]).status.code(), Some(78), "{text}");
+    }
+    let gone = folder.path("gone.yaml").display().to_string();
+    assert_eq!(hapax(&["health", "-c", &gone], &[]).status.code(), Some(78));
 }
 
 #[test]
