@@ -355,6 +355,13 @@ fn completions_are_scripts_their_shell_accepts() {
         format!("{script}\nCOMP_WORDS=(hapax explain --m); COMP_CWORD=2; _hapax; echo \"${{COMPREPLY[*]}}\"");
     let output = Command::new("bash").args(["--norc", "-c", &asked]).output().expect("there is a bash");
     assert_eq!(said(&output).trim(), "--model", "{output:?}");
+    for words in ["check -c", "check --config", "import litellm", "simulate --script"] {
+        let asked = format!(
+            "{script}\nCOMP_WORDS=(hapax {words} Cargo.to); COMP_CWORD=3; _hapax; echo \"$COMPREPLY\""
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &asked]).current_dir(root()).output();
+        assert_eq!(said(&output.expect("there is a bash")).trim(), "Cargo.toml", "{words}");
+    }
     assert_eq!(hapax(&["completions", "tcsh"], &[]).status.code(), Some(64));
 }
 
