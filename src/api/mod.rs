@@ -229,7 +229,8 @@ impl Handler for Api {
         }
         let (number, state) = self.state.read().clone();
         let asked = (&*head.method, &*head.path);
-        match self.admit(&state, asked, &head.headers, head.peer, None) {
+        let known = pass::place(head.known, number);
+        match self.admit(&state, asked, &head.headers, head.peer, known) {
             Ok((_, key)) => Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
             Err(refused) => Err(self.turn_away(&state, &Turned::head(head, self.clock.now()), refused)),
         }
