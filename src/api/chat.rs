@@ -86,11 +86,13 @@ fn opened(
             allowed(asked, &gist)?;
             Ok((gist, words))
         });
-    let (gist, words) = opened.map_err(|problem| Box::new(Told::problem(problem, dialect)))?;
-    let tokens = tokens_at_first(&gist, &words);
+    // A request that makes no sense is one of so many per minute as well.
+    let tokens = opened.as_ref().map_or(0, |(gist, words)| tokens_at_first(gist, words));
     let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
     let (hold, standing) =
         state.meter.admit(ask, now).map_err(|limited| Box::new(Told::limited(&limited, dialect)))?;
+    let senseless = |problem| Box::new(Told { standing, ..Told::problem(problem, dialect) });
+    let (gist, words) = opened.map_err(senseless)?;
     let purse = hold.purse(|| tokens_at_most(&words.body));
     let question = Box::new(Question {
         caller: asked.caller.clone(),

@@ -9,6 +9,7 @@ mod scan;
 use super::Invalid;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -161,6 +162,15 @@ pub fn replace(body: &[u8], edits: &mut [(Range<usize>, Vec<u8>)]) -> Vec<u8> {
     }
     out.extend_from_slice(&body[at..]);
     out
+}
+
+/// What a provider says it counted, or nothing where that is no count at all: an answer is not worth less for it.
+///
+/// # Errors
+/// It is not JSON.
+pub fn sound<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(from)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// A string borrowed from the text where it has no escapes, also inside an `Option`.

@@ -119,6 +119,9 @@ fn a_key_with_endpoints_asks_there_and_nowhere_else() {
     let (_, body) = at("POST", "/v1/embeddings", HELLO);
     assert_eq!(body["error"]["code"], "endpoint_not_allowed");
     assert_eq!(rig.asked(0).len(), 2);
+    let log = rig.logged();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("\"status\":403")).collect();
+    assert!(refused.len() == 4 && refused.iter().all(|line| line.contains("\"key\":\"bot\"")), "{log}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The door: a caller's body is checked once, its gist read, and the places marked that we may replace.
 
 use super::super::Invalid;
+use super::super::door::MESSAGES_MAX;
 use super::super::json::{self, Scan};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use std::borrow::Cow;
@@ -11,9 +12,6 @@ use std::sync::Arc;
 pub const INPUT_BYTES_MAX: usize = 512 * 1024;
 /// Hapax's own `function_description`; the original's bound.
 pub const FUNCTION_DESCRIPTION_BYTES_MAX: usize = 5 * 1024;
-
-/// More than any conversation has; a bound on what translating costs.
-const MESSAGES_MAX: usize = 100_000;
 
 /// Opens a body in one of the forms that look like OpenAI's: chat, legacy completion, or Hapax's own.
 ///
