@@ -5,7 +5,7 @@
 
 use super::body::{Framing, is_token};
 use super::limits::{HEADERS_CEILING, Limits};
-use super::message::{Head, Headers, Manner, Method, Span};
+use super::message::{Head, Headers, Manner, Method, Pass, Span};
 use super::refusal::Refusal;
 use super::target::{is_host, normal_form_in};
 use std::mem::MaybeUninit;
@@ -202,7 +202,15 @@ pub fn parse(
         head_only: understood.head_only,
     };
     let method = Method::from(method);
-    let head = Head { method, path: target.path, query: target.query, headers, peer, content_length };
+    let head = Head {
+        method,
+        path: target.path,
+        query: target.query,
+        headers,
+        peer,
+        content_length,
+        known: Pass::default(),
+    };
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })
 }
 
@@ -325,7 +333,7 @@ fn only_once(once: bool, otherwise: &'static str) -> Result<(), Refusal> {
 }
 
 /// Digits only, and no more than 2^63 - 1.
-fn length(value: &[u8]) -> Result<u64, Refusal> {
+pub(super) fn length(value: &[u8]) -> Result<u64, Refusal> {
     const WRONG: Refusal = Refusal::Malformed("Content-Length is not a number");
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(WRONG);
