@@ -94,13 +94,13 @@ pub(super) fn caller<'a>(
     if keyring.is_empty() {
         return Ok(None);
     }
-    let recognised = match (place, shown(headers)) {
-        (Some(place), _) => keyring.at(place, today),
-        (None, Some(key)) => keyring.recognise(key, today),
-        (None, None) => {
-            let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
-            return Err(Problem::new(401, how).code("missing_api_key"));
-        }
+    let recognised = if let Some(place) = place {
+        keyring.at(place, today)
+    } else if let Some(key) = shown(headers) {
+        keyring.recognise(key, today)
+    } else {
+        let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
+        return Err(Problem::new(401, how).code("missing_api_key"));
     };
     recognised.map(Some).map_err(|reason| match reason {
         Unrecognised::Unknown => Problem::new(401, "this API key is not known").code(UNKNOWN_KEY),

@@ -22,9 +22,8 @@ pub(super) struct Before {
 impl Before {
     /// Of a request that passed with this; `None` when its head could not be known again.
     pub(super) fn of(parsed: &Parsed, pass: Pass) -> Option<Self> {
-        let (Framing::Length(_), false) = (parsed.framing, parsed.expects_continue) else { return None };
-        let (from, to) = parsed.head.headers.place("content-length")?;
-        Some(Self { digits: from as usize..to as usize, pass })
+        let digits = parsed.digits.clone().filter(|_| !parsed.expects_continue)?;
+        Some(Self { digits, pass })
     }
 
     /// The head `bytes` begin with, and its length, if it is the one of the request that is `over`.
@@ -48,6 +47,7 @@ impl Before {
             known: self.pass,
         };
         let framing = Framing::Length(length);
-        Some((head_length, Parsed { head, framing, manner: over.manner, expects_continue: false }))
+        let digits = Some(self.digits.clone());
+        Some((head_length, Parsed { head, framing, manner: over.manner, expects_continue: false, digits }))
     }
 }

@@ -11,7 +11,7 @@
 //! One request is out at a time: bytes that follow it wait in `buffer` until it is answered.
 
 use super::alike::Before;
-use super::body::{Decoder, Framing};
+use super::body::Decoder;
 use super::head::{Parsed, Room, Scan, Understood, parse};
 use super::incoming::Incoming;
 use super::limits::Limits;
@@ -278,16 +278,10 @@ impl Connection {
             Err(refusal) => return self.refuse(refusal),
         };
         let decoder = Decoder::new(parsed.framing);
-        let room = match parsed.framing {
-            Framing::Length(length) => {
-                let present = bytes.len() - length_of_head;
-                usize::try_from(length).unwrap_or(0).min(present * 2)
-            }
-            Framing::Chunked => 0,
-        };
-        let body = Vec::with_capacity(room);
-        let mut incoming = Incoming { parsed, decoder, body, complete: false, broken: None };
-        let rest = incoming.take(&bytes[length_of_head..], &self.limits);
+        let mut incoming = Incoming { parsed, decoder, body: Vec::new(), complete: false, broken: None };
+        let bytes = &bytes[length_of_head..];
+        incoming.room_for(bytes.len());
+        let rest = incoming.take(bytes, &self.limits);
         self.buffer.extend_from_slice(rest);
         self.phase = Phase::Screening;
         self.since = now;

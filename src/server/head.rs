@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::target::{is_host, normal_form_in};
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Looks for a head's end, and goes on where it stopped when more bytes have come.
 #[derive(Debug, Default, Clone, Copy)]
@@ -135,6 +136,8 @@ pub struct Parsed {
     pub manner: Manner,
     /// The caller waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
+    /// Where in the head the digits of its `Content-Length` stand.
+    pub digits: Option<Range<usize>>,
 }
 
 /// What the answer to a refused head needs to know of it.
@@ -211,7 +214,8 @@ pub fn parse(
         content_length,
         known: Pass::default(),
     };
-    Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })
+    let digits = facts.digits.map(|(from, to)| from as usize..to as usize);
+    Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old, digits })
 }
 
 /// Reads the fields into `all`, also where they do not fit together.
@@ -232,6 +236,9 @@ fn fields(
     let mut facts = Facts::default();
     for header in headers {
         facts.read(header.name, header.value)?;
+        if facts.digits.is_none() && facts.length.is_some() {
+            facts.digits = Some(place(bytes, header.value));
+        }
     }
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
@@ -250,6 +257,7 @@ fn place(whole: &[u8], part: &[u8]) -> (u32, u32) {
 struct Facts {
     hosts: u32,
     length: Option<u64>,
+    digits: Option<(u32, u32)>,
     coding: Option<Coding>,
     close: bool,
     keep_alive: bool,

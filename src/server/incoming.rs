@@ -20,8 +20,14 @@ pub(super) struct Incoming {
 const BODY_ROOM_MIN: usize = 16 << 10;
 /// A body is believed to be as long as it says when this much of it has come, and one part in [`BODY_BELIEVED_PARTS`]. It
 /// is given all of its room then: pages that nothing was written to cost nothing, and a body that grows on is copied.
-const BODY_BELIEVED_MIN: usize = 16 << 10;
+const BODY_BELIEVED_MIN: usize = 12 << 10;
 const BODY_BELIEVED_PARTS: usize = 16;
+
+/// How much more room a body is given of which so much has come and so much is missing.
+fn more(come: usize, missing: usize) -> usize {
+    let believed = come >= BODY_BELIEVED_MIN.max(missing / BODY_BELIEVED_PARTS);
+    if believed { missing } else { missing.min(come.max(BODY_ROOM_MIN)) }
+}
 
 impl Incoming {
     /// Of a body of known length only what has come is in use of its room.
@@ -38,11 +44,19 @@ impl Incoming {
         let missing = usize::try_from(missing).ok()?;
         let body = &mut self.body;
         if body.capacity() == body.len() {
-            let come = body.len();
-            let believed = come >= BODY_BELIEVED_MIN.max(missing / BODY_BELIEVED_PARTS);
-            body.reserve_exact(if believed { missing } else { missing.min(come.max(BODY_ROOM_MIN)) });
+            body.reserve_exact(more(body.len(), missing));
         }
         Some(body)
+    }
+
+    /// Makes room for what came with the head, and for more where more is to come: it will not be moved.
+    pub(super) fn room_for(&mut self, come: usize) {
+        let Decoder::Length(length) = self.decoder else { return };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let come = come.min(length);
+        if come > 0 {
+            self.body.reserve_exact(come + more(come, length - come));
+        }
     }
 
     /// Takes the body's part of `bytes`; what follows the body is left.

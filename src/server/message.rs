@@ -87,7 +87,7 @@ impl Headers {
     }
 
     /// Where the value of the first field of this name lies in the bytes.
-    pub(super) fn place(&self, name: &str) -> Option<(u32, u32)> {
+    fn place(&self, name: &str) -> Option<(u32, u32)> {
         if self.names & bit(name.as_bytes()) == 0 {
             return None;
         }

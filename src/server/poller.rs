@@ -73,8 +73,8 @@ const SHED_MAX: usize = 64;
 const BACKLOG: i32 = 4096;
 /// Descriptors that neither a caller nor a call made for him takes: sockets, log, ledger, checks, watched files.
 const HOUSE_DESCRIPTORS: usize = 32;
-/// What the poller reads at once.
-const SCRATCH_BYTES: usize = 64 << 10;
+/// What the poller reads at once: most requests whole. What is left of a larger one is read where it stays.
+const SCRATCH_BYTES: usize = 16 << 10;
 
 impl Poller {
     pub(super) fn new(hub: Arc<Hub>, listener: TcpListener) -> io::Result<Self> {

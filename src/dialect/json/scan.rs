@@ -43,6 +43,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The first byte of the next value, or 0 at the end.
+    #[inline]
     pub fn peek(&mut self) -> u8 {
         loop {
             match self.byte() {
@@ -76,7 +77,11 @@ impl<'a> Scan<'a> {
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
         let begin = self.position();
-        self.skip()?;
+        if self.byte() == b'"' {
+            self.string()?;
+        } else {
+            self.skip()?;
+        }
         Ok(&self.text[begin..self.at])
     }
 
@@ -140,10 +145,12 @@ impl<'a> Scan<'a> {
         if self.at == self.text.len() { Ok(()) } else { Err(Bad::Syntax(self.at)) }
     }
 
+    #[inline]
     fn byte(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Bad> {
         if self.peek() != byte {
             return Err(Bad::Syntax(self.at));
@@ -273,10 +280,30 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, quotes included; whether there are escapes in it.
+    /// Steps over a string, quotes included; whether there are escapes in it. Most are short and plain.
+    #[inline]
     fn string(&mut self) -> Result<bool, Bad> {
-        let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
+        let (words, _) = self.text.as_bytes().get(at..).unwrap_or_default().as_chunks::<8>();
+        for word in words.iter().take(SHORT_WORDS) {
+            let hit = specials(u64::from_le_bytes(*word));
+            if hit != 0 {
+                let place = hit.trailing_zeros() as usize / 8;
+                at += place;
+                if word.get(place) == Some(&b'"') {
+                    self.at = at + 1;
+                    return Ok(false);
+                }
+                break;
+            }
+            at += 8;
+        }
+        self.rest_of_string(at)
+    }
+
+    /// The same from here on, where nothing but plain bytes stands before `at`.
+    fn rest_of_string(&mut self, mut at: usize) -> Result<bool, Bad> {
+        let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
             at += plain(&bytes[at..]);
@@ -307,10 +334,12 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many bytes from the beginning need no attention inside a string. Most strings are short, so words come first;
-/// of longer ones whole blocks are judged at once.
+/// A string that ends within so many words of eight bytes is short.
+const SHORT_WORDS: usize = 3;
+
+/// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
+/// is short; of longer ones whole blocks are judged at once.
 fn plain(bytes: &[u8]) -> usize {
-    const SHORT_WORDS: usize = 3;
     let (words, _) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().take(SHORT_WORDS).enumerate() {
         let hit = specials(u64::from_le_bytes(*word));
