@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use odd::{complaint, replaced};
-pub use scan::{Bad, DEPTH_MAX, Scan};
+pub use scan::{Bad, DEPTH_MAX, Scan, plain};
 
 /// A body as text, if it is UTF-8 at all.
 ///

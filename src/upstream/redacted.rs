@@ -6,7 +6,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::redact::Redaction;
 use crate::domain::words::Subject;
-use crate::gateway::ports::{Attempt, Call, Frames, Observer, Provider, Question, Reply};
+use crate::gateway::ports::{Attempt, Call, Came, Frames, Observer, Provider, Question, Reply, Wait};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -90,20 +90,23 @@ struct Watched {
 }
 
 impl Frames for Watched {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         while self.ready.is_empty() && !self.ended {
             let mut out = Vec::new();
             // What is held back when a stream breaks was not told, and whoever goes on begins before it.
-            match self.inner.next()? {
-                Some(frame) => self.redactor.frame(frame, &mut out),
-                None => {
+            match self.inner.next(frame, wait)? {
+                Came::Frame => self.redactor.frame(std::mem::take(frame), &mut out),
+                Came::End => {
                     self.redactor.end(&mut out);
                     self.ended = true;
                 }
+                Came::Nothing => return Ok(Came::Nothing),
             }
             self.teller.tell(&self.redactor.counted());
             self.ready.extend(out);
         }
-        Ok(self.ready.pop_front())
+        let Some(next) = self.ready.pop_front() else { return Ok(Came::End) };
+        *frame = next;
+        Ok(Came::Frame)
     }
 }

@@ -307,7 +307,8 @@ impl<'a> Scan<'a> {
 
 /// How many bytes from the beginning need no attention inside a string. Most strings are short, so words come first;
 /// of longer ones whole blocks are judged at once, in a form the compiler turns into vector instructions.
-fn plain(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn plain(bytes: &[u8]) -> usize {
     const BLOCK: usize = 32;
     const SHORT: usize = 24;
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
