@@ -216,7 +216,8 @@ const CALLERS: [Dialect; 7] = [
     Dialect::OllamaGenerate,
     Dialect::Hapax,
 ];
-const PROVIDERS: [Dialect; 4] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama, Dialect::Gemini];
+const PROVIDERS: [Dialect; 5] =
+    [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Ollama, Dialect::Gemini, Dialect::OpenAiResponses];
 
 /// What is done with some bytes, chosen by their first two: one thing at a time, so that there is time for millions.
 struct Ways(usize);
@@ -347,7 +348,8 @@ fn streamed(target: Dialect, data: &[u8], mut ways: Ways) {
     }
     if whole.iter().all(|frame| frame.verbatim.is_none()) {
         for line in out.split(|byte| *byte == b'\n') {
-            assert!(complete || line != b"data: [DONE]" && line != b"event: message_stop", "a false end");
+            let ends: [&[u8]; 3] = [b"data: [DONE]", b"event: message_stop", b"event: response.completed"];
+            assert!(complete || !ends.contains(&line), "a false end");
             let line = line.strip_prefix(b"data: ").unwrap_or(line);
             if line.first() == Some(&b'{') {
                 is_json(line, "frame");
@@ -374,9 +376,9 @@ pub fn openai(data: &[u8]) {
     spoken(Some(Dialect::OpenAiChat), &[Dialect::OpenAiChat, Dialect::OpenAiCompletion], data);
 }
 
-/// OpenAI's newer dialect, which only callers speak.
+/// OpenAI's newer dialect.
 pub fn responses(data: &[u8]) {
-    spoken(None, &[Dialect::OpenAiResponses], data);
+    spoken(Some(Dialect::OpenAiResponses), &[Dialect::OpenAiResponses], data);
 }
 
 /// Anthropic's dialect.

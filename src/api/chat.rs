@@ -50,16 +50,17 @@ pub(super) fn serve(
             allowed(asked, &gist)?;
             Ok((gist, words))
         });
-    let (gist, words) = match opened {
-        Ok(opened) => opened,
-        Err(problem) => return Told::problem(problem, dialect),
-    };
-    let tokens = tokens_at_first(&gist, &words);
+    // A request that makes no sense is one of so many per minute as well.
+    let tokens = opened.as_ref().map_or(0, |(gist, words)| tokens_at_first(gist, words));
     let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
     let now = exchange.began();
     let (hold, standing) = match state.meter.admit(ask, now) {
         Ok(admitted) => admitted,
         Err(limited) => return Told::limited(&limited, dialect),
+    };
+    let (gist, words) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return Told { standing, ..Told::problem(problem, dialect) },
     };
     let purse = hold.purse(|| tokens_at_most(&words.body));
     let transcript = state.prompts.then(|| Transcript::new(&words.body));

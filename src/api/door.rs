@@ -3,7 +3,8 @@
 use super::errors::Problem;
 use crate::domain::digits;
 use crate::domain::key::{Key, Keyring, Unrecognised};
-use crate::gateway::meter::Meter;
+use crate::gateway::meter::{Ask, Meter};
+use crate::gateway::ports::Caller;
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
@@ -93,13 +94,13 @@ pub(super) fn caller<'a>(
     if keyring.is_empty() {
         return Ok(None);
     }
-    let recognised = match (place, shown(headers)) {
-        (Some(place), _) => keyring.at(place, today),
-        (None, Some(key)) => keyring.recognise(key, today),
-        (None, None) => {
-            let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
-            return Err(Problem::new(401, how).code("missing_api_key"));
-        }
+    let recognised = if let Some(place) = place {
+        keyring.at(place, today)
+    } else if let Some(key) = shown(headers) {
+        keyring.recognise(key, today)
+    } else {
+        let how = "an API key is needed: send Authorization: Bearer KEY or X-API-Key: KEY";
+        return Err(Problem::new(401, how).code("missing_api_key"));
     };
     recognised.map(Some).map_err(|reason| match reason {
         Unrecognised::Unknown => Problem::new(401, "this API key is not known").code(UNKNOWN_KEY),
@@ -135,6 +136,21 @@ pub(super) fn allowed(key: Option<&Key>, path: &str, label: &str) -> Result<(), 
         return Err(Problem::new(403, "this API key may not use this endpoint").code("endpoint_not_allowed"));
     }
     Ok(())
+}
+
+/// A request the key may not make is one of so many per minute as well: past the limit its caller is told to wait.
+pub(super) fn counted(
+    problem: Problem,
+    (meter, path): (&Meter, &str),
+    key: Option<&Key>,
+    now: Instant,
+) -> Problem {
+    let Some(key) = key else { return problem };
+    let caller = Caller::Key(Arc::clone(&key.name));
+    match meter.admit(Ask { caller: &caller, path, tokens: 0 }, now) {
+        Ok(_) => problem,
+        Err(limited) => Problem::of_limit(&limited),
+    }
 }
 
 /// An address range whose members may say for whom they speak.

@@ -175,7 +175,8 @@ impl Api {
         }
     }
 
-    /// Finds row and caller, or the reason why there is none. `known`: the caller's key is the one at this place.
+    /// Finds row and caller, or the reason why he is not let in, and his key where it is known. `known`: the caller's key is
+    /// the one at this place.
     fn admit<'a>(
         &self,
         state: &'a State,
@@ -183,25 +184,34 @@ impl Api {
         headers: &crate::server::Headers,
         peer: IpAddr,
         known: Option<usize>,
-    ) -> Result<(&'static Row, Option<&'a Key>), Problem> {
+    ) -> Result<(&'static Row, Option<&'a Key>), Refused<'a>> {
+        let nobody = |problem| (problem, None);
         match table::find(method, path) {
             Found::Row(row) if row.guarded => {
                 let address = || door::address(peer, headers, &state.trusted_proxies);
-                let refused = |problem| door::slowed(problem, &state.meter, address, self.clock.now());
+                let refused =
+                    |problem| nobody(door::slowed(problem, &state.meter, address, self.clock.now()));
                 let today = || self.clock.today();
                 let key = door::caller(&state.keyring, headers, known, today).map_err(refused)?;
-                door::allowed(key, path, row.label)?;
+                door::allowed(key, path, row.label).map_err(|problem| {
+                    (door::counted(problem, (&state.meter, path), key, self.clock.now()), key)
+                })?;
                 Ok((row, key))
             }
             Found::Row(row) => Ok((row, None)),
-            Found::WrongMethod(row) => Err(Problem {
+            Found::WrongMethod(row) => Err(nobody(Problem {
                 allow: Some(table::allow(row)),
                 ..Problem::new(405, "this method is not allowed here").code("method_not_allowed")
-            }),
-            Found::Nothing => Err(Problem::new(404, "there is nothing at this path").code("not_found")),
+            })),
+            Found::Nothing => {
+                Err(nobody(Problem::new(404, "there is nothing at this path").code("not_found")))
+            }
         }
     }
 }
+
+/// Why somebody is not let in, and his key where it is known.
+type Refused<'a> = (Problem, Option<&'a Key>);
 
 impl Handler for Api {
     fn lane(&self, method: &str, path: &str) -> Lane {
@@ -219,11 +229,11 @@ impl Handler for Api {
         }
         let (number, state) = self.state.read().clone();
         let asked = (&*head.method, &*head.path);
-        let problem = match self.admit(&state, asked, &head.headers, head.peer, None) {
-            Ok((_, key)) => return Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
-            Err(problem) => problem,
-        };
-        Err(self.turn_away(&state, &Turned::head(head, self.clock.now()), problem))
+        let known = pass::place(head.known, number);
+        match self.admit(&state, asked, &head.headers, head.peer, known) {
+            Ok((_, key)) => Ok(pass::of(number, key.and_then(|key| state.keyring.place(key)))),
+            Err(refused) => Err(self.turn_away(&state, &Turned::head(head, self.clock.now()), refused)),
+        }
     }
 
     fn handle(&self, request: &mut Request, exchange: &mut Exchange<'_>) {
@@ -251,7 +261,7 @@ impl Handler for Api {
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active::arrive(&*self.pulse, label);
         let (mut told, key) = match admitted {
-            Err(problem) => (Told::problem(problem, Dialect::Hapax), None),
+            Err((problem, key)) => (Told::problem(problem, Dialect::Hapax), key.map(|key| &key.name)),
             Ok((row, key)) => {
                 let argument = table::by_path(path).map_or("", |(_, argument)| argument);
                 let caller =
@@ -270,7 +280,7 @@ impl Handler for Api {
     fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response {
         let problem = Problem::of_refusal(refusal);
         match turned {
-            Some(turned) => self.turn_away(&self.state(), turned, problem),
+            Some(turned) => self.turn_away(&self.state(), turned, (problem, None)),
             // Nobody has asked anything: there is nothing to tell of.
             None => problem.response(Dialect::Hapax, &self.ids.of(&Headers::default())),
         }
@@ -279,7 +289,7 @@ impl Handler for Api {
 
 impl Api {
     /// The answer to a request that no worker will see; everyone is told of it.
-    fn turn_away(&self, state: &State, turned: &Turned<'_>, problem: Problem) -> Response {
+    fn turn_away(&self, state: &State, turned: &Turned<'_>, (problem, key): Refused<'_>) -> Response {
         let request_id = self.ids.of(turned.headers);
         let facts = Facts {
             method: turned.method,
@@ -295,7 +305,7 @@ impl Api {
         let mut response = problem.response(dialect, &request_id);
         cors::tell(&mut response.headers, state, turned.headers);
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
-        self.record(&facts, Told::problem(problem, dialect), &sent, None);
+        self.record(&facts, Told::problem(problem, dialect), &sent, key.map(|key| &key.name));
         response
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::domain::event::Event;
 use crate::domain::failure::Fault;
+use crate::domain::quick::Seed;
 use crate::gateway::ports::Observer;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -19,7 +20,7 @@ const PROVIDERS_MAX: usize = 256;
 pub struct Pulse {
     next: Arc<dyn Observer>,
     /// Guards the rings; held to push or to copy.
-    beats: Mutex<HashMap<String, Beats>>,
+    beats: Mutex<HashMap<String, Beats, Seed>>,
     counts: Counts,
 }
 

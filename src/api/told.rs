@@ -79,12 +79,18 @@ impl Told {
 
     /// A refusal by a limit.
     pub fn limited(limited: &Limited, dialect: Dialect) -> Self {
+        Self { standing: limited.standing, ..Self::problem(Problem::of_limit(limited), dialect) }
+    }
+}
+
+impl Problem {
+    /// What is said of a limit that is reached.
+    pub fn of_limit(limited: &Limited) -> Self {
         let words = match limited.refusal {
             Refusal::Requests(most) => format!("the limit of {most} requests per minute is reached"),
             Refusal::Tokens(most) => format!("the limit of {most} tokens per minute is reached"),
             Refusal::Concurrent(most) => format!("the limit of {most} requests at once is reached"),
         };
-        let problem = Problem::new(429, words).code("rate_limit_exceeded").retry_after(limited.after);
-        Self { standing: limited.standing, ..Self::problem(problem, dialect) }
+        Self::new(429, words).code("rate_limit_exceeded").retry_after(limited.after)
     }
 }

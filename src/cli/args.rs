@@ -17,7 +17,7 @@ pub(super) enum Command {
     Drill { config: Option<PathBuf>, place: Option<Place>, json: bool, print_config: bool },
     Simulate { listen: String, script: Option<PathBuf> },
     Usage(Wish),
-    Health { url: Option<String>, providers: bool, json: bool },
+    Health(super::health::Wish),
     NewKey { name: String, json: bool },
     Import { file: PathBuf, json: bool },
     Validate { config: Option<PathBuf> },
@@ -77,7 +77,7 @@ pub(super) fn options_of(command: &str) -> &'static [&'static str] {
         "explain" => &["--model", "--key", "--url", "--config", "--json"],
         "simulate" => &["--listen", "--script"],
         "usage" => &["--config", "--by", "--since", "--format", "--json"],
-        "health" => &["--url", "--providers", "--json"],
+        "health" => &["--config", "--url", "--providers", "--json"],
         "keys" | "import" => &["--json"],
         _ => &[],
     }
@@ -218,7 +218,7 @@ fn command(options: Options) -> Result<Command, Failed> {
             let asked = Asked { live: options.live, egress: options.egress, json: options.json };
             Ok(Command::Check { config: options.config, asked })
         }
-        ["explain"] if options.url.is_some() && options.config.is_some() => {
+        ["explain" | "health"] if options.url.is_some() && options.config.is_some() => {
             Err(Failed::Usage("say either --url or --config".to_owned()))
         }
         ["explain"] => Ok(Command::Explain(Question {
@@ -244,7 +244,8 @@ fn command(options: Options) -> Result<Command, Failed> {
             format: if options.json { Some("json".to_owned()) } else { options.format },
         })),
         ["health"] => {
-            Ok(Command::Health { url: options.url, providers: options.providers, json: options.json })
+            let Options { url, config, providers, json, .. } = options;
+            Ok(Command::Health(super::health::Wish { url, config, providers, json }))
         }
         ["keys", "new", name] => Ok(Command::NewKey { name: (*name).to_owned(), json: options.json }),
         ["keys", ..] => Err(Failed::Usage("say: hapax keys new NAME".to_owned())),
@@ -335,6 +336,7 @@ mod tests {
             "usage --json --format csv",
             "drill --url http://x --pid seven",
             "drill --url http://x --config x.yaml",
+            "health --url http://x --config x.yaml",
             "--wat",
             "--config",
         ] {

@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::domain::keepsake::Keepsake;
 use crate::gateway::meter::{Saved, Scope, Spent};
 use crate::gateway::ports::Observer;
-use crate::ledger::{self, Ledger, Opened};
+use crate::ledger::{self, Ledger, Memory, Opened};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -27,9 +27,18 @@ pub(super) fn open(
 /// From now on the ledger saves what a restart should not forget.
 pub(super) fn remember(ledger: &Ledger, api: &Arc<Api>, clock: &Arc<dyn Clock>) {
     let (api, clock) = (Arc::downgrade(api), Arc::clone(clock));
-    ledger.remember(Box::new(move || {
-        api.upgrade().map_or_else(Vec::new, |api| keepsakes(&api.state(), &*clock))
-    }));
+    let (late, theirs) = (api.clone(), Arc::clone(&clock));
+    ledger.remember(Memory {
+        remember: Box::new(move || {
+            api.upgrade().map_or_else(Vec::new, |api| keepsakes(&api.state(), &*clock))
+        }),
+        // Which provider is in trouble has been seen by now.
+        recall: Box::new(move |kept| {
+            if let Some(api) = late.upgrade() {
+                recall_used(&api.state(), kept, &*theirs);
+            }
+        }),
+    });
 }
 
 fn keepsakes(state: &State, clock: &dyn Clock) -> Vec<Keepsake> {
@@ -53,6 +62,11 @@ const SPENT: &str = "spent";
 /// Puts a new state where an earlier process stood.
 pub(super) fn recall(state: &State, kept: &[Keepsake], clock: &dyn Clock) {
     state.gateway.recall(kept);
+    recall_used(state, kept, clock);
+}
+
+/// What callers had used and spent, on top of what they have since.
+fn recall_used(state: &State, kept: &[Keepsake], clock: &dyn Clock) {
     let mut found: HashMap<(&str, &str), Saved> = HashMap::new();
     for keepsake in kept {
         let Some((word, what)) = keepsake.kind.split_once('_') else { continue };

@@ -5,6 +5,8 @@ use super::{Failed, print};
 
 /// Options before any command.
 const GENERAL: &str = "--config --validate --version --help";
+/// What a file's name follows, as a pattern of the shell's.
+const FILES: &str = "--config|-c|--script|litellm";
 
 pub(super) fn run(shell: &str) -> Result<(), Failed> {
     print(&match shell {
@@ -34,7 +36,7 @@ fn bash() -> String {
         COMMANDS.iter().map(|command| format!("    {command}) words='{}' ;;\n", words_of(command))).collect();
     format!(
         "_hapax() {{\n  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} words\n  \
-         case $previous in --config|--script) COMPREPLY=($(compgen -f -- \"$current\")); return ;; esac\n  \
+         case $previous in {FILES}) COMPREPLY=($(compgen -f -- \"$current\")); return ;; esac\n  \
          case ${{COMP_WORDS[1]}} in\n{cases}    *) words='{} {GENERAL}' ;;\n  esac\n  \
          [[ $COMP_CWORD -eq 1 ]] && words='{} {GENERAL}'\n  \
          COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}}\n\
@@ -51,9 +53,10 @@ fn zsh() -> String {
         .collect();
     format!(
         "#compdef hapax\n_hapax() {{\n  \
-         case $words[CURRENT-1] in --config|--script) _files; return ;; esac\n  \
+         case $words[CURRENT-1] in {FILES}) _files; return ;; esac\n  \
          if (( CURRENT == 2 )); then compadd -- {} {GENERAL}; return; fi\n  \
-         case $words[2] in\n{cases}  esac\n}}\ncompdef _hapax hapax\n",
+         case $words[2] in\n{cases}  esac\n}}\n\
+         if [[ $funcstack[1] == _hapax ]]; then _hapax \"$@\"; else compdef _hapax hapax; fi\n",
         COMMANDS.join(" "),
     )
 }
@@ -69,7 +72,8 @@ fn fish() -> String {
             words_of(command)
         ));
     }
-    text.push_str("complete -c hapax -n '__fish_prev_arg_in --config --script' -F\n");
+    let before = FILES.replace('|', " ");
+    text.push_str(&format!("complete -c hapax -n '__fish_prev_arg_in {before}' -F\n"));
     text
 }
 

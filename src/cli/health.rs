@@ -1,8 +1,10 @@
 //! `hapax health`: asks a running gateway whether it serves; the container's health check.
 
 use super::{Failed, print};
+use crate::config;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the whole question may take.
@@ -10,10 +12,21 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes read of an answer.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
-pub(super) fn run(url: Option<&str>, providers: bool, json: bool) -> Result<(), Failed> {
-    let authority = match url {
+/// Whom to ask, and what.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) url: Option<String>,
+    pub(super) config: Option<std::path::PathBuf>,
+    /// Whether a provider can be used, not only whether the process answers.
+    pub(super) providers: bool,
+    pub(super) json: bool,
+}
+
+pub(super) fn run(wish: &Wish) -> Result<(), Failed> {
+    let Wish { providers, json, .. } = *wish;
+    let authority = match &wish.url {
         Some(url) => of_url(url)?,
-        None => of_settings(),
+        None => of_settings(wish.config.as_deref())?,
     };
     let path = if providers { "/health" } else { "/health/live" };
     match get(&authority, path, None) {
@@ -41,14 +54,22 @@ pub(super) fn of_url(url: &str) -> Result<String, Failed> {
     Ok(if ported { authority.to_owned() } else { format!("{authority}:80") })
 }
 
-/// Where a gateway of this configuration listens, seen from this host.
-fn of_settings() -> String {
-    let listen =
-        super::settings(None).map_or_else(|_| "127.0.0.1:8080".to_owned(), |settings| settings.server.listen);
-    match listen.rsplit_once(':') {
+/// Where a gateway of this configuration listens, seen from this host. Of a file nobody named on the command line and
+/// that does not say: the usual place.
+fn of_settings(explicit: Option<&Path>) -> Result<String, Failed> {
+    let environment = &config::process_environment;
+    let listen = match config::find(explicit, environment) {
+        Some(path) => config::listener(&path, environment),
+        None => Ok(config::defaults(environment).server.listen),
+    };
+    let listen = match listen {
+        Err(problems) if explicit.is_some() => return Err(Failed::Config(problems.to_string())),
+        listen => listen.unwrap_or_else(|_| "127.0.0.1:8080".to_owned()),
+    };
+    Ok(match listen.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]", port)) => format!("127.0.0.1:{port}"),
         _ => listen,
-    }
+    })
 }
 
 /// One question to a running gateway: the status and the body of its answer.

@@ -57,7 +57,7 @@ each provider saw, and whether the promise was kept. Exit status 0 when every ro
 and no network is needed.
   --config FILE   with this site's ways: streams.on_failure, deduplicate, system_prompt; providers are the drill's
   --print-config  print the configuration for a gateway of your own, and nothing else
-  --url URL       drill that gateway; its providers are simulated by this command, on ports 9211 to 9217
+  --url URL       drill that gateway; its providers are simulated by this command, on ports 9211 to 9218
   --pid PID       its process: SIGHUP is sent for the row `reload`, SIGTERM for the last one, `drain`, which ends it;
                   without it these two count as not played
   --json          print JSON
@@ -118,7 +118,7 @@ Examples:
 ";
 
 const HEALTH: &str = "\
-Usage: hapax health [--url URL] [--providers] [--json]
+Usage: hapax health [--config FILE | --url URL] [--providers] [--json]
 
 Exit 0 when the gateway at URL (default: the port the configuration says, on this host) answers /health/live;
 with --providers when /health says that a provider can be used; else 1. --json prints what it answered.

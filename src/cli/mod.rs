@@ -53,7 +53,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Command::Simulate { listen, script } => simulate::run(&listen, script.as_deref()),
         Command::Usage(wish) => usage::run(&wish),
-        Command::Health { url, providers, json } => health::run(url.as_deref(), providers, json),
+        Command::Health(wish) => health::run(&wish),
         Command::NewKey { name, json } => keys::new(&name, json),
         Command::Import { file, json } => import::litellm(&file, json),
         Command::Validate { config } => check::validate(config.as_deref()),

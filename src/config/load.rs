@@ -32,18 +32,31 @@ pub fn find(explicit: Option<&Path>, env: Env<'_>) -> Option<PathBuf> {
 /// Every problem, in the order of the file; also that it cannot be read.
 pub fn load(path: &Path, env: Env<'_>) -> Result<Settings, Problems> {
     let name = path.display().to_string();
+    parse(&name, &text_of(path, &name)?, env)
+}
+
+/// Where a gateway of the file at `path` listens, whatever else is wrong with it: an edit that went wrong changes
+/// nothing in a running one, which still listens there.
+///
+/// # Errors
+/// The file cannot be read, or does not say.
+pub fn listener(path: &Path, env: Env<'_>) -> Result<String, Problems> {
+    let name = path.display().to_string();
+    let (settings, mut problems) = read(&name, &text_of(path, &name)?, env)?;
+    problems.retain(|problem| problem.path.is_empty() || problem.path.starts_with("server"));
+    if problems.is_empty() { Ok(settings.server.listen) } else { Err(Problems(problems)) }
+}
+
+fn text_of(path: &Path, name: &str) -> Result<String, Problems> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| whole(&name, At::default(), format!("cannot be read: {error}")))?;
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(&name, &text, env),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
-            Err(whole(&name, At { line, column: 1 }, "is not UTF-8".to_owned()))
-        }
-    }
+        .map_err(|error| whole(name, At::default(), format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count();
+        whole(name, At { line, column: 1 }, "is not UTF-8".to_owned())
+    })
 }
 
 /// Reads the text of a file called `name`.
@@ -51,6 +64,12 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Settings, Problems> {
 /// # Errors
 /// Every problem, in the order of the file.
 pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Settings, Problems> {
+    let (settings, problems) = read(name, text, env)?;
+    if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+}
+
+/// What can be made of a text, and everything that is wrong with it.
+fn read(name: &str, text: &str, env: Env<'_>) -> Result<(Settings, Vec<Problem>), Problems> {
     if text.len() > FILE_BYTES_MAX {
         return Err(whole(name, At::default(), format!("is longer than {FILE_BYTES_MAX} bytes")));
     }
@@ -59,11 +78,8 @@ pub fn parse(name: &str, text: &str, env: Env<'_>) -> Result<Settings, Problems>
     reading.check(&mut tree);
     let hash = digest::hex(&digest::sha256(text.as_bytes())[..HASH_BYTES]);
     let settings = settings::settings(&mut reading, &tree, hash);
-    if reading.problems.is_empty() {
-        return Ok(settings);
-    }
     reading.problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
-    Err(Problems(reading.problems))
+    Ok((settings, reading.problems))
 }
 
 /// The settings without a file: every provider whose key is in the environment, and Ollama. A variable that makes no

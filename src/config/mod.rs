@@ -27,7 +27,7 @@ pub use crate::domain::balance::Strategy;
 pub use describe::describe;
 pub use env::{Env, process as process_environment};
 pub use litellm::{Imported, import_litellm};
-pub use load::{defaults, find, load, parse};
+pub use load::{defaults, find, listener, load, parse};
 pub use problem::{Problem, Problems};
 pub use render::{effective, egress};
 

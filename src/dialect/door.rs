@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// The bound of Anthropic's own, and more than any conversation has elsewhere: a bound on what translating costs.
+/// Messages, or items of Responses, in one request. The bound of Anthropic's own, and more than any conversation has
+/// elsewhere: a bound on what translating costs.
 pub(super) const MESSAGES_MAX: usize = 100_000;
 
 /// What a door looks for.

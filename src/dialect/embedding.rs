@@ -183,7 +183,7 @@ fn of_openai(body: &[u8]) -> Result<Given<'_>, Failure> {
         model: Option<String>,
         #[serde(borrow, default)]
         data: Option<Vec<Entry<'a>>>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "raw::sound")]
         usage: Option<Tokens>,
         #[serde(borrow, default)]
         error: Option<&'a RawValue>,
@@ -217,7 +217,7 @@ fn of_ollama(body: &[u8]) -> Result<Given<'_>, Failure> {
         model: String,
         #[serde(borrow, default)]
         embeddings: Option<Vec<&'a RawValue>>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "raw::sound")]
         prompt_eval_count: Option<u64>,
         #[serde(borrow, default)]
         error: Option<&'a RawValue>,

@@ -9,12 +9,13 @@ mod scan;
 use super::Invalid;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 pub use odd::{complaint, replaced};
-pub use scan::{Bad, DEPTH_MAX, Scan, plain};
+pub use scan::{Bad, DEPTH_MAX, Scan, plain as quiet_length};
 
 /// A body as text, if it is UTF-8 at all.
 ///
@@ -117,8 +118,28 @@ pub fn read<'a, T: Deserialize<'a>>(
 /// # Errors
 /// [`Invalid`] when it is not a whole number.
 pub fn count(raw: &str, path: &str) -> Result<Option<u64>, Invalid> {
+    if let Some(number) = digits(raw) {
+        return Ok(Some(number));
+    }
     let number = read::<Option<i64>>(raw, path, "a whole number")?;
     Ok(number.and_then(|number| u64::try_from(number).ok()))
+}
+
+/// A number written in plain digits, so few that any of them fits.
+#[must_use]
+pub fn digits(raw: &str) -> Option<u64> {
+    const DIGITS_MAX: usize = 18;
+    let bytes = raw.as_bytes();
+    let plain = matches!(bytes, [b'0'] | [b'1'..=b'9', ..]) && bytes.len() <= DIGITS_MAX;
+    (plain && bytes.iter().all(u8::is_ascii_digit))
+        .then(|| bytes.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+/// What a string says that a [`Scan`] stepped over, if it has no escapes.
+#[must_use]
+pub fn plain(raw: &str) -> Option<&str> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.contains('\\')).then_some(inner)
 }
 
 /// Appends anything as JSON.
@@ -141,6 +162,15 @@ pub fn replace(body: &[u8], edits: &mut [(Range<usize>, Vec<u8>)]) -> Vec<u8> {
     }
     out.extend_from_slice(&body[at..]);
     out
+}
+
+/// What a provider says it counted, or nothing where that is no count at all: an answer is not worth less for it.
+///
+/// # Errors
+/// It is not JSON.
+pub fn sound<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let raw = Option::<&RawValue>::deserialize(from)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// A string borrowed from the text where it has no escapes, also inside an `Option`.
@@ -215,6 +245,25 @@ mod tests {
         assert_eq!(why(r#"{"\u017ftream":1}"#), "stream must be written in small letters");
         assert_eq!(why(r#"{"max_to\u212aens":1}"#), "max_tokens must be written in small letters");
         assert_eq!(look_through(r#"{"Models":1,"mödel":2,"MODE":3}"#), Ok(None));
+    }
+
+    #[test]
+    fn numbers_and_strings_read_quickly_are_what_a_parser_reads() {
+        let nines = "9".repeat(18);
+        for raw in [
+            "0", "7", "10", "00", "01", "-0", "-1", "1.0", "1e2", "", " 1", "1 ", "+1", "null", "\"1\"",
+            &nines,
+        ] {
+            let slowly = serde_json::from_str::<u64>(raw).ok();
+            assert!(digits(raw).is_none_or(|number| Some(number) == slowly), "{raw}");
+        }
+        assert_eq!((digits(&nines), digits(&format!("9{nines}"))), (nines.parse().ok(), None));
+        assert_eq!((digits("0"), digits("4096")), (Some(0), Some(4096)));
+        for raw in [r#""""#, r#""a""#, r#""a\"b""#, r#""a\u0041""#, "1", "\"", r#""é😀""#] {
+            let slowly = serde_json::from_str::<String>(raw).ok();
+            assert!(plain(raw).is_none_or(|text| Some(text) == slowly.as_deref()), "{raw}");
+        }
+        assert_eq!((plain(r#""a""#), plain(r#""a\nb""#)), (Some("a"), None));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Mould {
     /// The frame at the beginning of these bytes, if it is whole and like this.
     pub(super) fn cast<'a>(&self, bytes: &'a [u8]) -> Option<Cast<'a>> {
         let inner = bytes.strip_prefix(&*self.before)?;
-        let plain = json::plain(inner);
+        let plain = json::quiet_length(inner);
         let (length, text) = match inner.get(plain)? {
             b'"' if plain > 0 => (plain, Cow::Borrowed(std::str::from_utf8(&inner[..plain]).ok()?)),
             b'\\' => {
@@ -82,7 +82,7 @@ impl Mould {
         };
         let mut behind = inner[length..].strip_prefix(&*self.after)?;
         if let Some(rest) = &self.rest {
-            let length = json::plain(behind);
+            let length = json::quiet_length(behind);
             behind = behind[length..].strip_prefix(&**rest).filter(|_| behind[..length].is_ascii())?;
         }
         Some(Cast { text, raw: &bytes[..bytes.len() - behind.len()] })
@@ -99,7 +99,7 @@ fn escaped(inner: &[u8], first: usize) -> Option<usize> {
     let mut at = first;
     while *inner.get(at)? == b'\\' {
         at += 2;
-        at += json::plain(inner.get(at..)?);
+        at += json::quiet_length(inner.get(at..)?);
     }
     (inner[at] == b'"').then_some(at)
 }

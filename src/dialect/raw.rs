@@ -4,7 +4,7 @@
 //! nothing is allocated for a path while all is well.
 
 use super::Invalid;
-pub(super) use super::json::{push as write, text as text_of};
+pub(super) use super::json::{push as write, sound, text as text_of};
 use crate::domain::failure::{Failure, Fault};
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};

@@ -366,3 +366,48 @@ fn no_caller_nests_deeper_than_the_bound_whoever_he_speaks_like() {
         );
     }
 }
+
+#[test]
+fn an_answer_is_not_worth_less_for_a_count_that_is_none() {
+    let answers = [
+        (
+            Dialect::OpenAiChat,
+            r#"{"model":"m","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":USAGE}"#,
+        ),
+        (
+            Dialect::OpenAiResponses,
+            r#"{"object":"response","status":"completed","model":"m","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Hi"}]}],"usage":USAGE}"#,
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":USAGE}"#,
+        ),
+        (
+            Dialect::Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}],"usageMetadata":USAGE}"#,
+        ),
+    ];
+    let counts = ["prompt_tokens", "input_tokens", "promptTokenCount"];
+    for (target, answer) in answers {
+        for nonsense in ["-1", "1e300", "18446744073709551616", "\"12\"", "true", "2.5"] {
+            let usage = counts.map(|name| format!("\"{name}\":{nonsense}")).join(",");
+            for usage in [format!("{{{usage}}}"), nonsense.to_owned()] {
+                let body = answer.replace("USAGE", &usage);
+                for caller in
+                    [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Ollama]
+                {
+                    let read = read_answer(target, caller, body.clone().into_bytes(), None);
+                    assert_eq!(read.expect(&body).usage, None, "{body}");
+                }
+            }
+        }
+    }
+    let lines =
+        r#"{"model":"m","message":{"content":"Hi"},"done":true,"prompt_eval_count":-1,"eval_count":2.5}"#;
+    let read = read_answer(Dialect::Ollama, Dialect::OpenAiChat, lines.into(), None);
+    assert_eq!(read.expect("an answer").usage, None);
+    let ends = r#"data: {"id":"i","model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":-1}}"#;
+    let heard = frames(&mut same(), format!("{ends}\n\n{DONE}").as_bytes());
+    let said = |delta: &Delta| matches!(delta, Delta::Finish { .. });
+    assert!(heard.iter().any(|frame| frame.deltas.iter().any(said)), "the end is heard");
+}

@@ -243,7 +243,18 @@ pub struct Usage {
     pub estimated: bool,
 }
 
+/// More tokens than one call can have: the largest windows hold ten million.
+const TOKENS_MAX: u64 = 1_000_000_000;
+
 impl Usage {
+    /// Whether somebody has counted: servers that do not say nothing but zeros, and a few say what cannot be.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        let Self { input, cached, cache_write, output, reasoning, .. } = self;
+        self != Self::default()
+            && [input, cached, cache_write, output, reasoning].into_iter().all(|count| count <= TOKENS_MAX)
+    }
+
     /// Input and output together.
     #[must_use]
     pub fn total(self) -> u64 {

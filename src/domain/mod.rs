@@ -14,6 +14,7 @@ pub mod health;
 pub mod keepsake;
 pub mod key;
 pub mod limit;
+pub mod page;
 pub mod pattern;
 pub mod price;
 pub mod quick;

@@ -1,4 +1,4 @@
-//! What a caller received, and what it says in the three dialects callers speak.
+//! What a caller received, and what it says in the dialects callers speak.
 
 use serde_json::Value;
 
@@ -45,15 +45,16 @@ impl Answer {
 
     /// Whether it looks complete to its reader: the end mark of the dialect and of HTTP.
     pub(super) fn looks_complete(&self) -> bool {
-        let ended =
-            self.events().iter().any(|event| event["type"] == "message_stop" || event["done"] == true);
+        const ENDS: [&str; 3] = ["message_stop", "response.completed", "response.incomplete"];
+        let ends = |event: &Value| event["done"] == true || ENDS.iter().any(|end| event["type"] == *end);
+        let ended = self.events().iter().any(ends);
         self.whole && (!self.is_stream() || ended || self.text().contains("data: [DONE]"))
     }
 
     /// Whether it tells its reader of an error.
     pub(super) fn tells_an_error(&self) -> bool {
         let events = if self.is_stream() { self.events() } else { vec![self.json()] };
-        events.iter().any(|event| !event["error"].is_null())
+        events.iter().any(|event| !event["error"].is_null() || !event["response"]["error"].is_null())
     }
 
     /// The JSON of each event or line.
@@ -92,8 +93,12 @@ impl Answer {
 /// The text in an answer or an event of any dialect.
 fn text_of(said: &Value) -> String {
     let choice = &said["choices"][0];
-    let blocks = said["content"].as_array().into_iter().flatten();
+    let items = said["output"].as_array().into_iter().flatten();
+    let contents = [&said["content"]].into_iter().chain(items.map(|item| &item["content"]));
+    let blocks = contents.filter_map(Value::as_array).flatten();
+    let piece = if said["type"] == "response.output_text.delta" { &said["delta"] } else { &Value::Null };
     let parts = [
+        piece,
         &choice["message"]["content"],
         &choice["delta"]["content"],
         &said["delta"]["text"],
@@ -121,6 +126,20 @@ mod tests {
         assert!(stream("text/event-stream", &format!("{openai}data: [DONE]\n\n")).looks_complete());
         let anthropic = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
         assert!(stream("text/event-stream", anthropic).looks_complete());
+        let responses = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n";
+        let event = |kind: &str, error: &str| {
+            format!(
+                "{responses}data: {{\"type\":\"response.{kind}\",\"response\":{{\"error\":{error}}}}}\n\n"
+            )
+        };
+        for (kind, error, complete) in [("completed", "null", true), ("failed", "{}", false)] {
+            let answer = stream("text/event-stream", &event(kind, error));
+            assert_eq!((answer.said().as_str(), answer.looks_complete()), ("Hi", complete));
+            assert_eq!(answer.tells_an_error(), !complete);
+        }
+        let whole = r#"{"output":[{"content":[{"type":"output_text","text":"Hi"}]}],"error":null}"#;
+        let whole = stream("application/json", whole);
+        assert_eq!((whole.said().as_str(), whole.tells_an_error()), ("Hi", false));
         let ollama =
             stream("application/x-ndjson", "{\"message\":{\"content\":\"Hi\"}}\n{\"error\":\"no\"}\n");
         assert_eq!((ollama.said().as_str(), ollama.looks_complete()), ("Hi", false));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// The providers, in the order of preference.
 ///
-/// `a` and `b` speak OpenAI, `c` Anthropic, `d` Ollama; `twice` is asked a second time, `capped` takes one call at
+/// `a` and `b` speak OpenAI, `c` Anthropic, `d` Ollama, `e` OpenAI with Responses; `twice` is asked a second time, `capped` takes one call at
 /// once, `keyed` has two keys of which it refuses the first.
-pub const NAMES: &[&str] = &["a", "b", "c", "d", "twice", "capped", "keyed"];
+pub const NAMES: &[&str] = &["a", "b", "c", "d", "twice", "capped", "keyed", "e"];
 
 /// The key that `keyed` accepts.
 const GOOD_KEY: &str = "sk-drill-good";
@@ -119,6 +119,7 @@ providers:
         let (kind, more) = match *name {
             "c" => ("anthropic", ", api_key: sk-drill"),
             "d" => ("ollama", ""),
+            "e" => ("openai_compatible", ", api_key: sk-drill, capabilities: {responses: own}"),
             "twice" => ("openai_compatible", ", api_key: sk-drill, retries: 1"),
             "capped" => ("openai_compatible", ", api_key: sk-drill, max_concurrency: 1"),
             "keyed" => ("openai_compatible", ", api_keys: [sk-drill-old, sk-drill-good]"),
@@ -144,10 +145,12 @@ models:
   a-then-c: [a/one, c/one]
   c-then-d: [c/one, d/one]
   d-then-a: [d/one, a/one]
+  e-then-c: [e/one, c/one]
   a-b-c: [a/one, b/one, c/one]
   only-a: [a/one]
   only-c: [c/one]
   only-d: [d/one]
+  only-e: [e/one]
   sick-at-a: [a/sick, b/one]
   twice-then-b: [twice/one, b/one]
   capped-then-b: [capped/one, b/one]

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The path of OpenAI's chat completions.
 pub(super) const OPENAI: &str = "/v1/chat/completions";
+/// The path of OpenAI's responses.
+pub(super) const RESPONSES: &str = "/v1/responses";
 /// The path of Anthropic's messages.
 pub(super) const ANTHROPIC: &str = "/v1/messages";
 /// The path of Ollama's chat.
@@ -217,6 +219,14 @@ pub(super) fn question(model: &str, stream: bool) -> String {
     format!(
         r#"{{"model":"{model}","max_tokens":500,"stream":{stream},"messages":[{{"role":"user","content":"Hello"}}]}}"#
     )
+}
+
+/// The same question in the words of the endpoint at `path`.
+pub(super) fn question_at(path: &str, model: &str, stream: bool) -> String {
+    if path != RESPONSES {
+        return question(model, stream);
+    }
+    format!(r#"{{"model":"{model}","max_output_tokens":500,"stream":{stream},"input":"Hello"}}"#)
 }
 
 /// The whole answer to it.

@@ -1,7 +1,9 @@
 //! Streams: nothing is committed early, what broke is continued, and what cannot be saved never looks complete.
 
 use super::Row;
-use super::stage::{ANTHROPIC, OLLAMA, OPENAI, Stage, complete, equal, expect, honest, question};
+use super::stage::{
+    ANTHROPIC, OLLAMA, OPENAI, RESPONSES, Stage, complete, equal, expect, honest, question_at,
+};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -60,6 +62,11 @@ pub(super) const ROWS: &[Row] = &[
         play: false_end_ollama,
     },
     Row {
+        name: "no_false_end_responses",
+        promise: "a truncated stream never looks complete: OpenAI Responses",
+        play: false_end_responses,
+    },
+    Row {
         name: "usage_summed",
         promise: "usage is told to those who ask, once, also of a stream that was continued",
         play: usage,
@@ -94,12 +101,12 @@ fn anywhere(stage: &Stage<'_>) -> Result<(), String> {
 }
 
 fn across_dialects(stage: &Stage<'_>) -> Result<(), String> {
-    for (first, model) in [("a", "a-then-c"), ("c", "c-then-d"), ("d", "d-then-a")] {
-        for path in [OPENAI, ANTHROPIC, OLLAMA] {
+    for (first, model) in [("a", "a-then-c"), ("c", "c-then-d"), ("d", "d-then-a"), ("e", "e-then-c")] {
+        for path in [OPENAI, ANTHROPIC, OLLAMA, RESPONSES] {
             stage.script(first, &["cut_after=4", "ok"])?;
-            let answer = stage.ask(path, &question(model, true))?;
+            let answer = stage.ask(path, &question_at(path, model, true))?;
             complete(&answer).map_err(|problem| format!("{model} at {path}: {problem}"))?;
-            complete(&stage.ask(path, &question(model, false))?)?;
+            complete(&stage.ask(path, &question_at(path, model, false))?)?;
         }
     }
     Ok(())
@@ -149,10 +156,10 @@ fn false_end(stage: &Stage<'_>, path: &str, (name, model): (&str, &str)) -> Resu
         ["cut_after=5", "reset_after=3", "error_after=4", "no_finish", "cut_at_byte=700", "stall_after=2"]
     {
         stage.script(name, &[fault, "ok"])?;
-        let answer = stage.ask(path, &question(model, true))?;
+        let answer = stage.ask(path, &question_at(path, model, true))?;
         // One cut before its first content is told as a status.
         honest(&answer).map_err(|problem| format!("{fault}: {problem}"))?;
-        complete(&stage.ask(path, &question(model, true))?)?;
+        complete(&stage.ask(path, &question_at(path, model, true))?)?;
     }
     Ok(())
 }
@@ -172,6 +179,11 @@ fn false_end_ollama(stage: &Stage<'_>) -> Result<(), String> {
     false_end(stage, OLLAMA, ("a", "only-a"))
 }
 
+fn false_end_responses(stage: &Stage<'_>) -> Result<(), String> {
+    false_end(stage, RESPONSES, ("e", "only-e"))?;
+    false_end(stage, RESPONSES, ("c", "only-c"))
+}
+
 fn usage(stage: &Stage<'_>) -> Result<(), String> {
     let with = |options: &str| {
         format!(
@@ -189,9 +201,9 @@ fn usage(stage: &Stage<'_>) -> Result<(), String> {
 }
 
 fn attempts(stage: &Stage<'_>) -> Result<(), String> {
-    for (path, model) in [(OPENAI, "a-then-b"), (ANTHROPIC, "a-then-c")] {
+    for (path, model) in [(OPENAI, "a-then-b"), (ANTHROPIC, "a-then-c"), (RESPONSES, "a-then-c")] {
         stage.script("a", &["cut_after=4"])?;
-        let answer = stage.ask(path, &question(model, true))?;
+        let answer = stage.ask(path, &question_at(path, model, true))?;
         complete(&answer)?;
         let text = answer.text();
         let line = text.lines().find(|line| line.starts_with(": hapax-attempts "));

@@ -43,8 +43,7 @@ impl Tokens {
                 Delta::ToolCall { name, .. } => self.said += name.len(),
                 Delta::Arguments { fragment, .. } => self.said += fragment.len(),
                 Delta::Finish { .. } => self.finished = true,
-                // A count of nothing is what servers say who do not count.
-                Delta::Usage(usage) if *usage != Usage::default() => {
+                Delta::Usage(usage) if usage.is_counted() => {
                     (self.reported, counted) = (Some(*usage), true);
                 }
                 Delta::Usage(_) | Delta::Start { .. } => {}
@@ -55,7 +54,7 @@ impl Tokens {
 
     /// Takes note of a whole answer.
     pub(super) fn note_whole(&mut self, answer: &Answer) {
-        self.reported = answer.usage.filter(|usage| *usage != Usage::default());
+        self.reported = answer.usage.filter(|usage| usage.is_counted());
         self.last = self.reported.is_some();
     }
 

@@ -3,6 +3,7 @@
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Why a call was stopped.
@@ -31,6 +32,8 @@ impl<F: Fn(Reason) + Send + Sync> Heed for F {
 pub struct Cancel {
     /// Guards the reason and the hooks; never held while a hook runs.
     state: Mutex<State>,
+    /// Whether there is a reason: set under the lock, looked at without it.
+    has_fired: AtomicBool,
     fired: Condvar,
 }
 
@@ -59,6 +62,7 @@ impl Cancel {
                 return;
             }
             state.reason = Some(reason);
+            self.has_fired.store(true, Ordering::Release);
             (state.first.take(), std::mem::take(&mut state.more))
         };
         self.fired.notify_all();
@@ -70,7 +74,7 @@ impl Cancel {
     /// Why it fired, if it did.
     #[must_use]
     pub fn fired(&self) -> Option<Reason> {
-        self.state.lock().reason
+        if self.has_fired.load(Ordering::Acquire) { self.state.lock().reason } else { None }
     }
 
     /// Waits until it fires, at most this long; says why it fired.
@@ -134,7 +138,7 @@ impl Drop for Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     fn counting() -> (Arc<AtomicU32>, Arc<dyn Heed>) {
         let count = Arc::new(AtomicU32::new(0));

@@ -16,9 +16,32 @@ use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::domain::{breaker, health};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
+
+/// Whoever is asked, told or shown something looks at everything there is: so nobody may be under a lock.
+#[derive(Default)]
+pub(super) struct Curious(OnceLock<Weak<Gateway>>);
+
+impl Curious {
+    fn knows(&self, gateway: &Arc<Gateway>) {
+        let _ = self.0.set(Arc::downgrade(gateway));
+    }
+
+    fn looks(&self) {
+        let Some(gateway) = self.0.get().and_then(Weak::upgrade) else { return };
+        let (seen, done) = std::sync::mpsc::channel();
+        let look = move || {
+            drop((gateway.circuits(), gateway.kept(), gateway.keepsakes(), gateway.explain(None, None)));
+            gateway.flights.look();
+            drop(gateway);
+            let _ = seen.send(());
+        };
+        std::thread::Builder::new().name("curious".to_owned()).spawn(look).expect("a thread is left");
+        assert!(done.recv_timeout(Duration::from_secs(60)).is_ok(), "somebody is called under a lock");
+    }
+}
 
 /// A door that stays shut until it is opened.
 #[derive(Clone, Default)]
@@ -78,6 +101,7 @@ pub(super) struct Scripted {
     pub(super) keys: AtomicUsize,
     /// How often an estimate was wanted.
     pub(super) weighed: AtomicUsize,
+    curious: Curious,
 }
 
 impl Scripted {
@@ -90,6 +114,7 @@ impl Scripted {
             checks: AtomicUsize::new(0),
             keys: AtomicUsize::new(1),
             weighed: AtomicUsize::new(0),
+            curious: Curious::default(),
         })
     }
 
@@ -143,6 +168,7 @@ impl Scripted {
 
 impl Provider for Scripted {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
+        self.curious.looks();
         self.asked.lock().push((attempt.model.to_owned(), attempt.so_far.map(str::to_owned)));
         let say = self.script.lock().pop_front();
         let say = say.unwrap_or_else(|| self.otherwise.lock().clone());
@@ -150,6 +176,7 @@ impl Provider for Scripted {
     }
 
     fn check(&self, _call: &Call) -> Result<(), Failure> {
+        self.curious.looks();
         self.checks.fetch_add(1, Ordering::SeqCst);
         self.check.lock().clone()
     }
@@ -257,6 +284,7 @@ pub(super) struct Recorder {
     /// Hears nothing before it is opened.
     pub(super) slow: Option<Gate>,
     pub(super) waits: Arc<Mutex<Vec<Duration>>>,
+    pub(super) curious: Curious,
 }
 
 impl Recorder {
@@ -285,12 +313,14 @@ impl Recorder {
 
 impl Listener for Recorder {
     fn begin(&mut self, trail: &Trail) -> Result<(), Left> {
+        self.curious.looks();
         assert!(self.frames.is_empty(), "a frame before the beginning");
         self.begun.push(trail.clone());
         Ok(())
     }
 
     fn frame(&mut self, frame: &Frame) -> Result<(), Left> {
+        self.curious.looks();
         if let Some(gate) = &self.slow {
             gate.pass();
         }
@@ -318,7 +348,7 @@ impl Listener for Recorder {
 
 /// Keeps what happened, in words.
 #[derive(Default)]
-pub(super) struct Witness(pub(super) Mutex<Vec<String>>);
+pub(super) struct Witness(pub(super) Mutex<Vec<String>>, Curious);
 
 impl Witness {
     /// Everything that was reported and contains this.
@@ -330,6 +360,7 @@ impl Witness {
 impl Observer for Witness {
     fn observe(&self, event: &Event<'_>) {
         self.0.lock().push(format!("{event:?}"));
+        self.1.looks();
     }
 }
 
@@ -399,7 +430,13 @@ pub(super) fn bench_with(
         Arc::clone(&clock) as Arc<dyn Clock>,
         Arc::clone(&witness) as Arc<dyn Observer>,
     );
-    Bench { gateway: Arc::new(gateway), clock, witness }
+    let gateway = Arc::new(gateway);
+    providers
+        .iter()
+        .map(|provider| &provider.curious)
+        .chain([&witness.1])
+        .for_each(|one| one.knows(&gateway));
+    Bench { gateway, clock, witness }
 }
 
 pub(super) fn question(body: &str) -> Question {
@@ -435,6 +472,7 @@ impl Bench {
     }
 
     pub(super) fn ask_with(&self, question: Question, mut recorder: Recorder) -> (Outcome, Trail, Recorder) {
+        recorder.curious.knows(&self.gateway);
         let (outcome, trail) = self.gateway.ask((question, self.now()), &Cancel::new(), &mut recorder);
         (outcome, trail, recorder)
     }

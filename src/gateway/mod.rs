@@ -38,6 +38,7 @@ use crate::domain::event::Circuit;
 use crate::domain::limit::Limits;
 use crate::domain::pattern::Pattern;
 use crate::domain::price::Prices;
+use crate::domain::quick::Seed;
 use crate::domain::route::{Candidate, Offer, Routes, VirtualModel};
 use crate::domain::{breaker, health};
 use cache::Cache;
@@ -119,7 +120,7 @@ pub struct Gateway {
     /// In the order of preference, as in `routes`.
     slots: Vec<Arc<Slot>>,
     /// Every model somebody configured by its full name: the others are `other` in metrics.
-    known_models: HashSet<String>,
+    known_models: HashSet<String, Seed>,
     /// Requests so far, for strategies that go by turns.
     tickets: AtomicU64,
     flights: Flights,
@@ -214,7 +215,7 @@ impl Gateway {
 
     /// Every model somebody configured by its full name.
     #[must_use]
-    pub fn known_models(&self) -> &HashSet<String> {
+    pub fn known_models(&self) -> &HashSet<String, Seed> {
         &self.known_models
     }
 
@@ -284,7 +285,7 @@ impl Gateway {
     }
 }
 
-fn known_models(routes: &Routes) -> HashSet<String> {
+fn known_models(routes: &Routes) -> HashSet<String, Seed> {
     let targets = routes.own_names().flat_map(|(_, targets)| targets.iter().map(|(_, model)| model.as_str()));
     let of_offer = |offer: &Offer| {
         let exact = offer.models.iter().filter_map(Pattern::exact).map(str::to_owned);

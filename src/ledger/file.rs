@@ -15,7 +15,7 @@ const APPLICATION: i64 = 0x4841_5058;
 /// The schema's version (SQLite's `user_version`).
 const VERSION: i64 = 1;
 /// How long a writer waits for another one.
-const BUSY: Duration = Duration::from_millis(500);
+pub(super) const BUSY: Duration = Duration::from_millis(500);
 /// Younger rows tell the minute, older ones the hour.
 const FINE_MINUTES: u64 = 2 * 1_440;
 
@@ -67,6 +67,9 @@ const FOLD: &str = "
 /// What the table `state` holds: kind and name, moment and value.
 type State = HashMap<(String, String), (u64, u64)>;
 
+/// SQLite makes files beside the one it writes.
+const NOT_WRITABLE: &str = "cannot be written: the file and its folder must be writable for this user";
+
 /// Why the file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -98,6 +101,8 @@ impl From<rusqlite::Error> for Trouble {
                 | ErrorCode::OutOfMemory,
             ) => Self::Passing(words),
             Some(ErrorCode::NotADatabase) => Self::Lasting("is not a database".to_owned()),
+            Some(ErrorCode::ReadOnly) => Self::Lasting(NOT_WRITABLE.to_owned()),
+            Some(ErrorCode::CannotOpen) => Self::Lasting("cannot be opened by this user".to_owned()),
             _ => Self::Lasting(words),
         }
     }
@@ -113,6 +118,8 @@ pub(super) struct File {
     identity: Option<(u64, u64)>,
     /// What the table `state` holds.
     saved: State,
+    /// Why it could not be opened at the start: nobody knows yet what it says.
+    unheard: Option<String>,
 }
 
 impl File {
@@ -121,25 +128,62 @@ impl File {
     /// # Errors
     /// Lasting trouble, in words that name the file.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Keepsake>), String> {
-        let mut file =
-            Self { path: path.to_owned(), connection: None, identity: None, saved: HashMap::new() };
+        let mut file = Self {
+            path: path.to_owned(),
+            connection: None,
+            identity: None,
+            saved: HashMap::new(),
+            unheard: None,
+        };
         match file.connect() {
-            Ok(()) | Err(Trouble::Passing(_)) => {}
+            Ok(()) => {}
+            Err(Trouble::Passing(words)) => file.unheard = Some(words),
             Err(Trouble::Lasting(words)) => {
                 let homeless =
                     path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
-                let words = if homeless { "there is no such folder".to_owned() } else { words };
+                let words = match (homeless, path.is_dir()) {
+                    (true, _) => "there is no such folder",
+                    (_, true) => "is a folder: name a file",
+                    _ => &words,
+                };
                 return Err(format!("usage.path: {}: {words}", path.display()));
             }
         }
-        let kept = file.saved.iter().map(|((kind, name), (at_ms, value))| Keepsake {
+        let kept = file.kept();
+        Ok((file, kept))
+    }
+
+    fn kept(&self) -> Vec<Keepsake> {
+        let keepsake = |((kind, name), (at_ms, value)): (&(String, String), &(u64, u64))| Keepsake {
             kind: kind.clone(),
             name: name.clone(),
             at_ms: *at_ms,
             value: *value,
-        });
-        let kept = kept.collect();
-        Ok((file, kept))
+        };
+        self.saved.iter().map(keepsake).collect()
+    }
+
+    /// Why nobody has heard yet what it says.
+    pub(super) fn unheard(&self) -> Option<&str> {
+        self.unheard.as_deref()
+    }
+
+    /// The same, and what it says is nobody's business.
+    pub(super) fn heard(self) -> Self {
+        Self { unheard: None, ..self }
+    }
+
+    /// What it says, where nobody could hear it at the start. Only the first time.
+    ///
+    /// # Errors
+    /// Trouble; it is still unheard then, and must not be written.
+    pub(super) fn late(&mut self) -> Result<Vec<Keepsake>, Trouble> {
+        if self.unheard.is_none() {
+            return Ok(Vec::new());
+        }
+        self.connect()?;
+        self.unheard = None;
+        Ok(self.kept())
     }
 
     fn connect(&mut self) -> Result<(), Trouble> {
@@ -213,58 +257,12 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// Reads a ledger that a gateway may be writing at the same time, and changes nothing.
-///
-/// # Errors
-/// Trouble, in words that name the file.
-pub fn read(path: &Path, since: u64) -> Result<Vec<Row>, String> {
-    let named = |words: &str| format!("{}: {words}", path.display());
-    if !path.exists() {
-        return Err(named("there is no such file yet: the gateway makes it when it starts"));
-    }
-    let open = |uri: String| -> Result<Vec<Row>, Trouble> {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(uri, flags)?;
-        connection.busy_timeout(BUSY)?;
-        if !recognise(&connection)? {
-            return Ok(Vec::new());
-        }
-        rows(&connection, since, None)
-    };
-    let uri = uri(path);
-    // A reader who may not write beside the file cannot share it; when nobody has it open, he need not.
-    let alone = || !path.with_file_name(wal_name(path)).exists();
-    match open(format!("{uri}?mode=ro")) {
-        Err(_) if alone() => open(format!("{uri}?immutable=1")),
-        other => other,
-    }
-    .map_err(|trouble| named(trouble.words()))
-}
-
-fn wal_name(path: &Path) -> std::ffi::OsString {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push("-wal");
-    name
-}
-
-/// The path as a `file:` URI (RFC 3986): whatever could mean something there is written in hexadecimal.
-fn uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                uri.push(char::from(*byte))
-            }
-            other => uri.push_str(&format!("%{other:02X}")),
-        }
-    }
-    uri
-}
-
 /// Checks whose database it is before anything in it is changed, and makes the tables of a new one.
-fn prepare(connection: &mut Connection) -> Result<(), Trouble> {
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), Trouble> {
     let known = recognise(connection)?;
+    if connection.is_readonly("main")? {
+        return Err(Trouble::Lasting(NOT_WRITABLE.to_owned()));
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A killed process loses nothing it has committed; a machine without power loses what was not checkpointed.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -282,7 +280,7 @@ fn prepare(connection: &mut Connection) -> Result<(), Trouble> {
 }
 
 /// Whether it is a ledger of ours; `false`: an empty file.
-fn recognise(connection: &Connection) -> Result<bool, Trouble> {
+pub(super) fn recognise(connection: &Connection) -> Result<bool, Trouble> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     if application == APPLICATION {
@@ -356,7 +354,7 @@ fn add(change: &Transaction<'_>, rows: &[Row]) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn rows(connection: &Connection, since: u64, key: Option<&str>) -> Result<Vec<Row>, Trouble> {
+pub(super) fn rows(connection: &Connection, since: u64, key: Option<&str>) -> Result<Vec<Row>, Trouble> {
     let mut statement = connection.prepare(READ)?;
     let read = statement.query_map(params![signed(since), key], |row| {
         let number = |column: usize| row.get(column).map(unsigned);

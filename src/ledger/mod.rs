@@ -11,11 +11,13 @@
 //! they stay there for good, and the thread is never started.
 
 mod file;
+mod reader;
 mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use file::{Trouble, read};
+pub use file::Trouble;
+pub use reader::read;
 pub use sums::{CALL_TOKENS_MAX, MODELS_MAX, SUMS_MAX};
 
 use crate::clock::Clock;
@@ -51,7 +53,17 @@ pub struct Settings {
 }
 
 /// Makes the list of what is to survive a restart.
-pub type Remember = Box<dyn Fn() -> Vec<Keepsake> + Send + Sync>;
+pub type Remember = dyn Fn() -> Vec<Keepsake> + Send + Sync;
+/// Takes up such a list.
+pub type Recall = dyn Fn(&[Keepsake]) + Send + Sync;
+
+/// What is to survive a restart.
+pub struct Memory {
+    /// What is to be written.
+    pub remember: Box<Remember>,
+    /// For what the file says that could not be read at the start.
+    pub recall: Box<Recall>,
+}
 
 /// A file that is ready to be put in service.
 #[derive(Debug)]
@@ -95,7 +107,7 @@ struct Shared {
     /// Guards what the writer waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
-    remember: OnceLock<Remember>,
+    memory: OnceLock<Memory>,
 }
 
 #[derive(Default)]
@@ -126,7 +138,8 @@ impl Ledger {
     /// When the machine has no thread to spare.
     pub fn start(opened: Opened, clock: Arc<dyn Clock>, next: Arc<dyn Observer>) -> std::io::Result<Self> {
         let tidied = (clock.now(), clock.today());
-        let desk = Desk { settings: opened.settings, file: opened.file, failing: false, tidied };
+        let unheard = opened.file.as_ref().and_then(|file| file.unheard().map(str::to_owned));
+        let desk = Desk { settings: opened.settings, file: opened.file, failing: unheard.is_some(), tidied };
         let has_file = desk.file.is_some();
         let shared = Arc::new(Shared {
             next,
@@ -139,8 +152,11 @@ impl Ledger {
             writing: AtomicUsize::new(0),
             bell: Mutex::default(),
             rung: Condvar::new(),
-            remember: OnceLock::new(),
+            memory: OnceLock::new(),
         });
+        if let Some(why) = &unheard {
+            shared.next.observe(&Event::LedgerFailed { why, first: true });
+        }
         let ledger = Self { shared, writer: Mutex::default() };
         if has_file {
             ledger.start_writer()?;
@@ -148,9 +164,13 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Says how the list of what survives a restart is made. Only the first time counts.
-    pub fn remember(&self, remember: Remember) {
-        let _ = self.shared.remember.set(remember);
+    /// Says how the list of what survives a restart is made. Only the first time counts. A file that could not be opened
+    /// at the start is tried again from now on.
+    pub fn remember(&self, memory: Memory) {
+        let _ = self.shared.memory.set(memory);
+        if self.shared.desk.lock().file.as_ref().is_some_and(|file| file.unheard().is_some()) {
+            self.shared.ring();
+        }
     }
 
     /// Puts another file in service, after everything was written to the old one; what only memory held goes to the
@@ -165,7 +185,8 @@ impl Ledger {
         self.shared.write();
         let mut desk = self.shared.desk.lock();
         // The same file is opened twice for a moment; the older connection goes first.
-        desk.file = opened.file;
+        // What was used since the start is known here better than in a file that takes over.
+        desk.file = opened.file.map(File::heard);
         desk.settings = opened.settings;
         desk.failing = false;
         let has_file = desk.file.is_some();
@@ -294,14 +315,29 @@ impl Shared {
         if !has_file {
             return false;
         }
-        let kept = self.remember.get().map(|remember| remember()).unwrap_or_default();
-        let told = self.write_down(&kept);
+        let told = match self.late() {
+            Ok(kept) => {
+                let memory = self.memory.get();
+                if let (Some(memory), false) = (memory, kept.is_empty()) {
+                    (memory.recall)(&kept);
+                }
+                self.write_down(&memory.map(|memory| (memory.remember)()).unwrap_or_default())
+            }
+            Err(why) => Told::Failed { why, first: false },
+        };
         match &told {
             Told::Nothing => {}
             Told::Failed { why, first } => self.next.observe(&Event::LedgerFailed { why, first: *first }),
             Told::Recovered => self.next.observe(&Event::LedgerRecovered),
         }
         matches!(told, Told::Failed { .. })
+    }
+
+    /// What the file says that could not be opened at the start: it is taken up before anything is written over it.
+    fn late(&self) -> Result<Vec<Keepsake>, String> {
+        let mut desk = self.desk.lock();
+        let late = desk.file.as_mut().map_or_else(|| Ok(Vec::new()), File::late);
+        late.map_err(|trouble| trouble.words().to_owned())
     }
 
     fn write_down(&self, kept: &[Keepsake]) -> Told {

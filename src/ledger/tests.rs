@@ -294,6 +294,44 @@ fn whoever_holds_the_file_at_the_start_makes_nobody_forget_anything() {
 }
 
 #[test]
+fn what_a_file_says_that_was_locked_at_the_start_is_taken_up_before_it_is_written_over() {
+    let folder = Folder::new();
+    let spent = |value| Keepsake::new("key_spent", "bot", UNIX_EPOCH + Duration::from_secs(1_000), value);
+    let (mut file, _) = File::open(&folder.ledger()).expect("it opens");
+    file.write(&[row(1, "a", 1, ONE)], &[spent(7)]).expect("written");
+    drop(file);
+    let somebody = Connection::open(folder.ledger()).expect("it opens");
+    somebody.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("it is held");
+    let bench = bench(Some(&folder.ledger()));
+    assert!(bench.witness.0.lock()[0].contains("locked"), "said at once: {:?}", bench.witness.0.lock());
+    bench.used("bot", ONE);
+    let sum = Arc::new(AtomicU64::new(2));
+    let (mine, theirs) = (Arc::clone(&sum), Arc::clone(&sum));
+    bench.ledger.remember(Memory {
+        remember: Box::new(move || vec![spent(mine.load(Ordering::SeqCst))]),
+        recall: Box::new(move |kept| {
+            theirs.fetch_add(kept[0].value, Ordering::SeqCst);
+        }),
+    });
+    assert!(bench.ledger.shared.write(), "it is still held");
+    drop(somebody);
+    assert!(!bench.ledger.shared.write());
+    bench.ledger.close();
+    assert_eq!(File::open(&folder.ledger()).expect("it opens").1, [spent(9)], "once, and on top");
+    assert_eq!(read(&folder.ledger(), 0).expect("readable").iter().map(|row| row.calls).sum::<u64>(), 2);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_refused_at_the_start() {
+    let folder = Folder::new();
+    drop(File::open(&folder.ledger()).expect("it opens"));
+    assert!(refused(&folder.0).ends_with("is a folder: name a file"), "{}", refused(&folder.0));
+    let connection = Connection::open_with_flags(folder.ledger(), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let prepared = file::prepare(&mut connection.expect("it opens"));
+    assert!(matches!(prepared, Err(Trouble::Lasting(words)) if words.contains("must be writable")));
+}
+
+#[test]
 fn two_gateways_on_one_file_lose_no_token_of_each_other() {
     let folder = Folder::new();
     let both = [bench(Some(&folder.ledger())), bench(Some(&folder.ledger()))];

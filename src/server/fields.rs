@@ -1,9 +1,13 @@
 //! The header fields of an answer, held as they will stand on the wire: one buffer, however many there are.
 
+use super::message::bit;
+
 /// Fields in the order in which they were added. Those that are the server's own business are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
     text: Vec<u8>,
+    /// A bit for each name there is; see [`bit`].
+    names: u64,
 }
 
 /// Room for the fields of an ordinary answer.
@@ -15,7 +19,7 @@ impl Fields {
     /// Nothing but this one so far.
     #[must_use]
     pub fn of(name: &str, value: &str) -> Self {
-        let mut fields = Self { text: Vec::with_capacity(ROOM_BYTES) };
+        let mut fields = Self { text: Vec::with_capacity(ROOM_BYTES), names: 0 };
         fields.add(name, value);
         fields
     }
@@ -30,6 +34,7 @@ impl Fields {
         if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             return;
         }
+        self.names |= bit(name.as_bytes());
         self.text.extend_from_slice(name.as_bytes());
         self.text.extend_from_slice(b": ");
         let begin = self.text.len();
@@ -46,6 +51,9 @@ impl Fields {
     /// The value of the first field of this name, as it was written.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
+        if self.names & bit(name.as_bytes()) == 0 {
+            return None;
+        }
         let mut lines = self.text.split(|byte| *byte == b'\n');
         let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b": "))?;
         std::str::from_utf8(value.strip_suffix(b"\r")?).ok()

@@ -5,11 +5,12 @@
 
 use super::body::{Framing, is_token};
 use super::limits::{HEADERS_CEILING, Limits};
-use super::message::{Head, Headers, Manner, Method, Span};
+use super::message::{Head, Headers, Manner, Method, Pass, Span};
 use super::refusal::Refusal;
 use super::target::{is_host, normal_form_in};
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// Looks for a head's end, and goes on where it stopped when more bytes have come.
 #[derive(Debug, Default, Clone, Copy)]
@@ -135,6 +136,8 @@ pub struct Parsed {
     pub manner: Manner,
     /// The caller waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
+    /// Where in the head the digits of its `Content-Length` stand.
+    pub digits: Option<Range<usize>>,
 }
 
 /// What the answer to a refused head needs to know of it.
@@ -202,8 +205,17 @@ pub fn parse(
         head_only: understood.head_only,
     };
     let method = Method::from(method);
-    let head = Head { method, path: target.path, query: target.query, headers, peer, content_length };
-    Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old })
+    let head = Head {
+        method,
+        path: target.path,
+        query: target.query,
+        headers,
+        peer,
+        content_length,
+        known: Pass::default(),
+    };
+    let digits = facts.digits.map(|(from, to)| from as usize..to as usize);
+    Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old, digits })
 }
 
 /// Reads the fields into `all`, also where they do not fit together.
@@ -224,6 +236,9 @@ fn fields(
     let mut facts = Facts::default();
     for header in headers {
         facts.read(header.name, header.value)?;
+        if facts.digits.is_none() && facts.length.is_some() {
+            facts.digits = Some(place(bytes, header.value));
+        }
     }
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
@@ -242,6 +257,7 @@ fn place(whole: &[u8], part: &[u8]) -> (u32, u32) {
 struct Facts {
     hosts: u32,
     length: Option<u64>,
+    digits: Option<(u32, u32)>,
     coding: Option<Coding>,
     close: bool,
     keep_alive: bool,
@@ -325,7 +341,7 @@ fn only_once(once: bool, otherwise: &'static str) -> Result<(), Refusal> {
 }
 
 /// Digits only, and no more than 2^63 - 1.
-fn length(value: &[u8]) -> Result<u64, Refusal> {
+pub(super) fn length(value: &[u8]) -> Result<u64, Refusal> {
     const WRONG: Refusal = Refusal::Malformed("Content-Length is not a number");
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(WRONG);

@@ -57,8 +57,16 @@ impl PartialEq<&str> for Method {
 /// A request's header fields, in order, as sent: one copy of the bytes and where each field lies in them.
 #[derive(Debug, Clone, Default)]
 pub struct Headers {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// A bit for each name there is; see [`bit`].
+    names: u64,
+}
+
+/// Names that are the same in any case of letters have the same bit: most of those nobody sent are known by theirs.
+pub(super) fn bit(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |first| usize::from(first | 0x20));
+    1 << ((first ^ (name.len() * 5)) % 64)
 }
 
 /// Where one field lies: start and end of its name and of its value.
@@ -75,14 +83,22 @@ impl Headers {
         self.bytes.extend_from_slice(bytes);
         self.spans.clear();
         self.spans.extend(spans);
+        self.names = self.spans.iter().fold(0, |names, span| names | bit(self.cut(span.name)));
+    }
+
+    /// Where the value of the first field of this name lies in the bytes.
+    fn place(&self, name: &str) -> Option<(u32, u32)> {
+        if self.names & bit(name.as_bytes()) == 0 {
+            return None;
+        }
+        let wanted = |span: &&Span| self.cut(span.name).eq_ignore_ascii_case(name.as_bytes());
+        self.spans.iter().find(wanted).map(|span| span.value)
     }
 
     /// The value of the first field of this name, in any case of letters; `None` also when it is not UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let span =
-            self.spans.iter().find(|span| self.cut(span.name).eq_ignore_ascii_case(name.as_bytes()))?;
-        std::str::from_utf8(self.cut(span.value)).ok()
+        std::str::from_utf8(self.cut(self.place(name)?)).ok()
     }
 
     /// Every field whose value is UTF-8: name as sent, and value without surrounding blanks.
@@ -127,6 +143,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Headers {
             };
             let span = Span { name: put(name), value: put(value) };
             headers.spans.push(span);
+            headers.names |= bit(name.as_bytes());
         }
         headers
     }
@@ -151,6 +168,8 @@ pub struct Head {
     pub peer: IpAddr,
     /// How long the body says it is; `None` when it is chunked.
     pub content_length: Option<u64>,
+    /// What the screening said of the connection's last request, if its head was this one but for the length of the body.
+    pub known: Pass,
 }
 
 /// A complete request.
@@ -199,4 +218,25 @@ pub struct Manner {
 impl Manner {
     /// For answers to requests that were not understood.
     pub(super) const LAST: Self = Self { keep_alive: false, old: false, head_only: false };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_in_any_case_of_letters_and_the_first_of_its_name() {
+        let names = ["Host", "ACCEPT", "X-Request-ID", "x-request-id", "_a", "9", "Content-Type", "Z"];
+        let headers: Headers = names.iter().map(|name| (*name, *name)).collect();
+        for name in names {
+            let first = names.iter().find(|known| known.eq_ignore_ascii_case(name)).copied();
+            for name in [name.to_owned(), name.to_ascii_lowercase(), name.to_ascii_uppercase()] {
+                assert_eq!(headers.get(&name), first, "{name}");
+            }
+        }
+        // The last two have the bit of one that is there.
+        for absent in ["", "Hos", "Content-Typ", "Cxxxxxxxxxxx", "Hxxx"] {
+            assert_eq!(headers.get(absent), None, "{absent}");
+        }
+    }
 }

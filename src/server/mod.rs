@@ -11,6 +11,7 @@
 //!
 //! The server does not wait for a handler that ignores [`Exchange::on_leave`] when it ends.
 
+mod alike;
 mod body;
 mod connection;
 mod encode;
@@ -19,6 +20,7 @@ mod fields;
 mod gauges;
 mod head;
 mod hub;
+mod incoming;
 mod lane;
 mod limits;
 mod line;

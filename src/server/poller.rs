@@ -56,6 +56,10 @@ const LISTENER: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
 /// Deadlines are looked at this often.
 const TICK: Duration = Duration::from_millis(100);
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const NEXT_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// With nobody here there is no deadline; only whoever watches the heartbeat wants to see that we live.
+const CALM: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Events taken at once.
 const EVENTS_MAX: usize = 256;
 /// Connections accepted before others have their turn.
@@ -66,8 +70,8 @@ const LAST_ROUNDS_MAX: usize = 64;
 const SHED_MAX: usize = 64;
 /// Descriptors that neither a caller nor a call made for him takes: sockets, log, ledger, checks, watched files.
 const HOUSE_DESCRIPTORS: usize = 32;
-/// What the poller reads at once.
-const SCRATCH_BYTES: usize = 64 << 10;
+/// What the poller reads at once: most requests whole. What is left of a larger one is read where it stays.
+const SCRATCH_BYTES: usize = 16 << 10;
 
 impl Poller {
     pub(super) fn new(hub: Arc<Hub>, listener: TcpListener) -> io::Result<Self> {
@@ -107,8 +111,7 @@ impl Poller {
     /// Waits for events once and sees to them; false when it is over.
     fn turn(&mut self, events: &mut Vec<epoll::Event>) -> bool {
         let hurry = !self.again.is_empty() || (self.accepting && !self.paused);
-        let nanoseconds = if hurry { 0 } else { i64::from(TICK.subsec_nanos()) };
-        let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let timeout = if hurry { NO_TIME } else { self.rest() };
         let _ = epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout));
         let quiet = events.is_empty() && !hurry;
         for event in events.drain(..) {
@@ -136,6 +139,13 @@ impl Poller {
             self.tick(now);
         }
         true
+    }
+
+    /// How long to wait for events: as long as there are deadlines, or something to make good, until the next tick.
+    fn rest(&self) -> Timespec {
+        let troubled = self.paused || !self.shed.is_empty() || self.spare.is_none();
+        let busy = self.open() > 0 || troubled || self.hub.is_draining();
+        if busy { NEXT_TICK } else { CALM }
     }
 
     fn event(&mut self, id: u64, flags: epoll::EventFlags) {

@@ -100,18 +100,27 @@ pub(super) fn is_host(text: &[u8]) -> bool {
 fn normal_path(mut path: String, raw: &[u8]) -> Result<String, Refusal> {
     path.clear();
     path.reserve(raw.len());
+    match std::str::from_utf8(raw) {
+        Ok(text) if is_normal(raw) => path.push_str(text),
+        _ => walk(&mut path, raw)?,
+    }
+    Ok(path)
+}
+
+/// Puts a path's normal form into the room, byte by byte.
+fn walk(path: &mut String, raw: &[u8]) -> Result<(), Refusal> {
     let mut at = 0;
     while at < raw.len() {
         match raw[at] {
             b'/' => {
-                close_segment(&mut path)?;
+                close_segment(path)?;
                 if !path.ends_with('/') {
                     path.push('/');
                 }
                 at += 1;
             }
             b'%' => {
-                decode(&mut path, raw.get(at + 1..at + 3).unwrap_or_default())?;
+                decode(path, raw.get(at + 1..at + 3).unwrap_or_default())?;
                 at += 3;
             }
             byte if is_plain(byte) => {
@@ -121,10 +130,20 @@ fn normal_path(mut path: String, raw: &[u8]) -> Result<String, Refusal> {
             _ => return Err(Refusal::Malformed("the path holds a byte that has no place there")),
         }
     }
-    if close_segment(&mut path)? && !path.ends_with('/') {
+    if close_segment(path)? && !path.ends_with('/') {
         path.push('/');
     }
-    Ok(path)
+    Ok(())
+}
+
+/// Whether nothing is to be done: segments of plain bytes, none of them empty or with a dot at its beginning.
+fn is_normal(raw: &[u8]) -> bool {
+    let mut before = 0;
+    raw.first() == Some(&b'/')
+        && raw.iter().all(|&byte| {
+            let after_slash = std::mem::replace(&mut before, byte) == b'/';
+            if after_slash { is_plain(byte) && byte != b'.' } else { byte == b'/' || is_plain(byte) }
+        })
 }
 
 /// Takes `.` and `..` away when the last segment is one of them; says whether it was.
@@ -201,6 +220,33 @@ mod tests {
         assert_eq!(path("/v1/models/meta%2fllama").as_deref(), Some("/v1/models/meta%2Fllama"));
         assert_eq!(path("/%c3%a4").as_deref(), Some("/%C3%A4"));
         assert_eq!(path("/%252e%252e/x").as_deref(), Some("/%252e%252e/x"));
+    }
+
+    #[test]
+    fn a_path_taken_as_it_is_is_one_the_walk_leaves_alone() {
+        let mut taken = 0;
+        for plain in ["/", "/v1/chat/completions", "/v1/models/a.b:c", "/a/", "//a/./b/../c", "/.a/b"] {
+            for at in 0..=plain.len() {
+                for byte in 0..=u8::MAX {
+                    let mut other = plain.as_bytes().to_vec();
+                    other.insert(at, byte);
+                    let mut replaced = other.clone();
+                    if at < plain.len() {
+                        replaced.remove(at + 1);
+                    }
+                    for raw in [other, replaced] {
+                        if !is_normal(&raw) {
+                            continue;
+                        }
+                        let mut walked = String::new();
+                        assert_eq!(walk(&mut walked, &raw), Ok(()), "{}", raw.escape_ascii());
+                        assert_eq!(walked.as_bytes(), raw);
+                        taken += 1;
+                    }
+                }
+            }
+        }
+        assert!(taken > 1000, "{taken}");
     }
 
     #[test]

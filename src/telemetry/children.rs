@@ -1,43 +1,40 @@
-//! Label children found once: a few are asked for with every request, and every other look-up hashes all their labels.
+//! Children found once: a few are asked for with every request, and every other look-up hashes all their labels.
 
-use super::family::Family;
-use parking_lot::RwLock;
-use prometheus::core::Metric;
+use std::sync::OnceLock;
 
-/// Children remembered per metric; past it the metric is asked. A house has a few endpoints and providers.
+/// Children remembered of each kind; past it the metric is asked. A house has a few endpoints and providers.
 const CHILDREN_MAX: usize = 16;
 
-/// Asks the metric for a child.
-type Find<C> = Box<dyn Fn(&[&str]) -> C + Send + Sync>;
+/// What was found first, each under its name. Nothing is ever taken out or moved, so that looking takes no lock.
+pub(super) struct Often<K, C>([OnceLock<(K, C)>; CHILDREN_MAX]);
 
-/// A metric whose children are asked for with every request.
-pub(super) struct Often<C> {
-    find: Find<C>,
-    /// The children that were asked for first, each with its labels. Held to look or to add.
-    known: RwLock<Vec<(Vec<Box<str>>, C)>>,
-}
-
-impl<C: Metric + 'static> From<Family<C>> for Often<C> {
-    fn from(all: Family<C>) -> Self {
-        Self { find: Box::new(move |labels| all.with_label_values(labels)), known: RwLock::default() }
+impl<K, C> Default for Often<K, C> {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; CHILDREN_MAX])
     }
 }
 
-impl<C> Often<C> {
-    /// Shows the child with these labels.
-    pub(super) fn with(&self, labels: &[&str], show: impl FnOnce(&C)) {
-        let is_it = |(theirs, _): &&(Vec<Box<str>>, C)| {
-            theirs.iter().map(|label| &**label).eq(labels.iter().copied())
-        };
-        if let Some((_, child)) = self.known.read().iter().find(is_it) {
+impl<K, C> Often<K, C> {
+    /// Shows what has this name. Two threads may find the same at once: what is found must be the same for both.
+    pub(super) fn with(
+        &self,
+        is_it: impl Fn(&K) -> bool,
+        find: impl FnOnce() -> (K, C),
+        show: impl FnOnce(&C),
+    ) {
+        let known = self.0.iter().map_while(OnceLock::get);
+        if let Some((_, child)) = known.into_iter().find(|(name, _)| is_it(name)) {
             return show(child);
         }
-        let child = (self.find)(labels);
-        show(&child);
-        let mut known = self.known.write();
-        // Another thread may have come first.
-        if known.len() < CHILDREN_MAX && !known.iter().any(|entry| is_it(&entry)) {
-            known.push((labels.iter().map(|label| Box::from(*label)).collect(), child));
+        let mut found = find();
+        show(&found.1);
+        for place in &self.0 {
+            match place.set(found) {
+                Ok(()) => return,
+                // Another thread may have come first.
+                Err(_) if place.get().is_some_and(|(name, _)| is_it(name)) => return,
+                Err(back) => found = back,
+            }
         }
     }
 }
@@ -51,17 +48,24 @@ mod tests {
     #[test]
     fn a_child_is_the_metrics_own_and_their_number_is_bounded() {
         let all = Maker(Registry::new()).counters("hapax_retries_total").expect("it is in the table");
-        let often = Often::from(all.clone());
+        let often = Often::default();
+        let count = |name: &str| {
+            let find = || (name.to_owned(), all.with_label_values(&[name, "b"]));
+            often.with(|known| known == name, find, |child| child.inc());
+        };
         for _ in 0..3 {
-            often.with(&["a", "b"], |child| child.inc());
-            often.with(&["b", "a"], |child| child.inc());
+            count("a");
+            count("aa");
         }
-        assert_eq!(often.known.read().len(), 2);
+        let remembered = || often.0.iter().map_while(OnceLock::get).count();
+        assert_eq!(remembered(), 2);
         assert_eq!(all.with_label_values(&["a", "b"]).get(), 3);
         for index in 0..100 {
-            often.with(&["a", &format!("{index}")], |child| child.inc());
+            count(&format!("{index}"));
         }
-        assert_eq!(often.known.read().len(), CHILDREN_MAX);
-        assert_eq!(all.with_label_values(&["a", "99"]).get(), 1);
+        count("99");
+        assert_eq!(remembered(), CHILDREN_MAX);
+        assert_eq!(all.with_label_values(&["99", "b"]).get(), 2);
+        assert_eq!(all.with_label_values(&["aa", "b"]).get(), 3);
     }
 }

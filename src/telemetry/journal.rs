@@ -4,15 +4,13 @@ use super::logger::{Logging, word};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::domain::calendar::stamp;
-use crate::domain::digits::{DECIMAL_BYTES, decimal_bytes};
 use crate::domain::event::{Circuit, Event, Record, Tried};
-use crate::domain::price::NANO_USD;
+use crate::domain::page::{Page, needs_escape};
+use crate::domain::price::NANO_DIGITS;
 use std::cell::Cell;
-use std::io::Write as _;
 use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Room for an ordinary line.
-const LINE_BYTES: usize = 640;
 /// A longer line's page is not kept for the next.
 const PAGE_BYTES_MAX: usize = 4 << 10;
 
@@ -70,13 +68,13 @@ fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
     match logging.format {
         LogFormat::Text => log::log!(level, "{}", in_words(record)),
         LogFormat::Json => {
-            let mut line = Line::begin(&stamp(clock.today()), level);
-            line.tell(record);
-            let line = line.end();
-            logging.sink.push(&line);
-            if line.capacity() <= PAGE_BYTES_MAX {
+            let mut desk = DESK.try_with(Cell::take).unwrap_or_default();
+            desk.begin(clock.today(), level);
+            Line(&mut desk.page).tell(record);
+            logging.sink.push(desk.page.text());
+            if desk.page.capacity() <= PAGE_BYTES_MAX {
                 // A thread that is ending keeps nothing.
-                let _ = PAGE.try_with(|page| page.set(line));
+                let _ = DESK.try_with(|kept| kept.set(desk));
             }
         }
     }
@@ -84,153 +82,155 @@ fn request(record: &Record<'_>, logging: &Logging, clock: &dyn Clock) {
 
 thread_local! {
     /// What this thread writes its lines on.
-    static PAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static DESK: Cell<Desk> = const { Cell::new(Desk::EMPTY) };
+}
+
+/// The page of a thread's lines, and the time it wrote last.
+struct Desk {
+    page: Page,
+    /// Seconds since 1970, and how they are written; of the milliseconds behind them nothing is kept.
+    second: u64,
+    stamp: [u8; 24],
+}
+
+impl Desk {
+    const EMPTY: Self = Self { page: Page::EMPTY, second: u64::MAX, stamp: [0; 24] };
+
+    /// An empty page with a line's beginning.
+    fn begin(&mut self, today: SystemTime, level: log::Level) {
+        let since = today.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second != since.as_secs() {
+            (self.second, self.stamp) = (since.as_secs(), stamp(today));
+        }
+        self.page.clear();
+        self.page.put(b"{\"ts\":\"");
+        self.page.put::<19>(self.stamp.first_chunk().expect("it has 24 bytes"));
+        self.page.put(b".");
+        self.page.padded::<3>(u64::from(since.subsec_millis()));
+        self.page.put(b"Z\",\"level\":\"");
+        self.page.bytes(word(level).as_bytes());
+        self.page.put(b"\",\"msg\":\"request\",\"request_id\":\"");
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self::EMPTY
+    }
 }
 
 /// One request's line, field for field as the contract names them. Written by hand: it is written for every request,
 /// and only a few of its values could need escaping.
-struct Line(Vec<u8>);
+struct Line<'a>(&'a mut Page);
 
-impl Line {
-    fn begin(ts: &[u8; 24], level: log::Level) -> Self {
-        let mut page = PAGE.try_with(Cell::take).unwrap_or_default();
-        page.clear();
-        page.reserve(LINE_BYTES);
-        let mut line = Self(page);
-        line.0.extend_from_slice(b"{\"ts\":\"");
-        line.0.extend_from_slice(ts);
-        line.ours("\",\"level\":", word(level));
-        line.0.extend_from_slice(b",\"msg\":\"request\"");
-        line
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(b"}\n");
-        self.0
-    }
-
+impl Line<'_> {
     fn tell(&mut self, record: &Record<'_>) {
-        self.ours(",\"request_id\":", record.request_id);
-        self.known(",\"trace_id\":", record.trace_id);
-        self.ours(",\"endpoint\":", record.endpoint);
-        self.ours(",\"method\":", record.method);
-        self.number(",\"status\":", record.status.into());
-        self.milliseconds(",\"duration_ms\":", record.took);
-        self.known(",\"error\":", record.error);
-        self.known(",\"model\":", record.served.map(|(_, model)| model));
-        self.known(",\"provider\":", record.served.map(|(provider, _)| provider));
+        // Our own words, ids that were checked and methods that are tokens need no escaping.
+        self.0.bytes(record.request_id.as_bytes());
+        self.0.put(b"\"");
+        self.known(b",\"trace_id\":", record.trace_id);
+        self.0.put(b",\"endpoint\":\"");
+        self.0.bytes(record.endpoint.as_bytes());
+        self.0.put(b"\",\"method\":\"");
+        self.0.bytes(record.method.as_bytes());
+        self.0.put(b"\",\"status\":");
+        self.0.number(record.status.into());
+        self.milliseconds(record.took);
+        self.known(b",\"error\":", record.error);
+        self.known(b",\"model\":", record.served.map(|(_, model)| model));
+        self.known(b",\"provider\":", record.served.map(|(provider, _)| provider));
         self.attempts(record.attempts);
-        self.known(",\"prompt\":", record.said.map(|said| said.prompt));
-        self.known(",\"answer\":", record.said.map(|said| said.answer));
+        self.known(b",\"prompt\":", record.said.map(|said| said.prompt));
+        self.known(b",\"answer\":", record.said.map(|said| said.answer));
         if let Some(usage) = record.usage {
-            self.number(",\"usage\":{\"input\":", usage.input);
-            self.number(",\"cached\":", usage.cached);
-            self.number(",\"cache_write\":", usage.cache_write);
-            self.number(",\"output\":", usage.output);
-            self.number(",\"reasoning\":", usage.reasoning);
+            self.number(b",\"usage\":{\"input\":", usage.input);
+            self.number(b",\"cached\":", usage.cached);
+            self.number(b",\"cache_write\":", usage.cache_write);
+            self.number(b",\"output\":", usage.output);
+            self.number(b",\"reasoning\":", usage.reasoning);
             if usage.estimated {
-                self.truth(",\"estimated\":", true);
+                self.0.put(b",\"estimated\":true");
             }
-            self.0.push(b'}');
+            self.0.put(b"}");
         }
         if let Some(nano) = record.nano_usd {
-            self.usd(",\"cost_usd\":", nano);
+            // All nine decimals.
+            self.0.put(b",\"cost_usd\":");
+            self.0.decimals::<NANO_DIGITS>(nano);
         }
-        self.truth(",\"stream\":", record.stream);
-        self.truth(",\"deduplicated\":", record.deduplicated);
-        self.known(",\"cache\":", record.cached.map(|hit| if hit { "hit" } else { "miss" }));
-        self.number(",\"bytes_in\":", record.bytes_in);
-        self.number(",\"bytes_out\":", record.bytes_out);
-        self.known(",\"key\":", record.key);
+        self.truth(b",\"stream\":", record.stream);
+        self.truth(b",\"deduplicated\":", record.deduplicated);
+        self.known(b",\"cache\":", record.cached.map(|hit| if hit { "hit" } else { "miss" }));
+        self.number(b",\"bytes_in\":", record.bytes_in);
+        self.number(b",\"bytes_out\":", record.bytes_out);
+        self.known(b",\"key\":", record.key);
         if let Some(client) = record.client {
-            self.address(",\"client\":\"", client);
+            self.address(client);
         }
+        self.0.put(b"}\n");
     }
 
     fn attempts(&mut self, attempts: &[Tried]) {
-        self.0.extend_from_slice(b",\"attempts\":[");
+        self.0.put(b",\"attempts\":[");
         for (index, tried) in attempts.iter().enumerate() {
-            self.word(if index == 0 { "{\"provider\":" } else { ",{\"provider\":" }, &tried.provider);
-            self.word(",\"model\":", &tried.model);
-            self.word(",\"outcome\":", &tried.outcome);
-            self.milliseconds(",\"duration_ms\":", tried.took);
-            self.0.push(b'}');
+            if index > 0 {
+                self.0.put(b",");
+            }
+            self.word(b"{\"provider\":", &tried.provider);
+            self.word(b",\"model\":", &tried.model);
+            self.word(b",\"outcome\":", &tried.outcome);
+            self.milliseconds(tried.took);
+            self.0.put(b"}");
         }
-        self.0.push(b']');
+        self.0.put(b"]");
     }
 
-    fn known(&mut self, name: &str, value: Option<&str>) {
+    fn known<const N: usize>(&mut self, name: &[u8; N], value: Option<&str>) {
         if let Some(value) = value {
             self.word(name, value);
         }
     }
 
-    /// A word that needs no escaping: our own, an id that was checked, or a token.
-    fn ours(&mut self, name: &str, value: &str) {
-        for part in [name, "\"", value, "\""] {
-            self.0.extend_from_slice(part.as_bytes());
+    fn word<const N: usize>(&mut self, name: &[u8; N], value: &str) {
+        self.0.put(name);
+        if needs_escape(value) {
+            // A text can always be written as JSON.
+            let escaped = serde_json::to_vec(value).unwrap_or_default();
+            return self.0.bytes(&escaped);
         }
+        self.0.put(b"\"");
+        self.0.bytes(value.as_bytes());
+        self.0.put(b"\"");
     }
 
-    fn word(&mut self, name: &str, value: &str) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.text(value);
-    }
-
-    fn text(&mut self, value: &str) {
-        let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        if value.bytes().fold(false, |any, byte| any | is_special(byte)) {
-            // Writing to memory cannot fail.
-            let _ = serde_json::to_writer(&mut self.0, value);
-            return;
-        }
-        self.0.push(b'"');
-        self.0.extend_from_slice(value.as_bytes());
-        self.0.push(b'"');
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(decimal_bytes(value, &mut [0; DECIMAL_BYTES]));
+    fn number<const N: usize>(&mut self, name: &[u8; N], value: u64) {
+        self.0.put(name);
+        self.0.number(value);
     }
 
     /// Digits, dots, colons and letters.
-    fn address(&mut self, name: &str, address: IpAddr) {
+    fn address(&mut self, address: IpAddr) {
+        self.0.put(b",\"client\":\"");
         match address {
             IpAddr::V4(v4) => {
                 let [first, rest @ ..] = v4.octets();
-                self.number(name, first.into());
-                rest.into_iter().for_each(|octet| self.number(".", octet.into()));
+                self.0.number(first.into());
+                rest.into_iter().for_each(|octet| self.number(b".", octet.into()));
             }
-            // Writing to memory cannot fail.
-            IpAddr::V6(v6) => drop(write!(self.0, "{name}{v6}")),
+            IpAddr::V6(v6) => self.0.bytes(v6.to_string().as_bytes()),
         }
-        self.0.push(b'"');
+        self.0.put(b"\"");
     }
 
-    fn truth(&mut self, name: &str, value: bool) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(if value { b"true" } else { b"false" });
-    }
-
-    /// USD with all nine decimals.
-    fn usd(&mut self, name: &str, nano: u64) {
-        self.number(name, nano / NANO_USD);
-        let at = self.0.len();
-        self.0.extend_from_slice(decimal_bytes(nano % NANO_USD + NANO_USD, &mut [0; DECIMAL_BYTES]));
-        // The leading one keeps the zeros behind it; it is where the point belongs.
-        self.0[at] = b'.';
+    fn truth<const N: usize>(&mut self, name: &[u8; N], value: bool) {
+        self.0.put(name);
+        if value { self.0.put(b"true") } else { self.0.put(b"false") }
     }
 
     /// With microsecond precision.
-    fn milliseconds(&mut self, name: &str, took: std::time::Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.number(name, micros / 1_000);
-        let rest = micros % 1_000 + 1_000;
-        let at = self.0.len();
-        self.0.extend_from_slice(decimal_bytes(rest, &mut [0; DECIMAL_BYTES]));
-        // The leading one keeps the zeros behind it; it is where the point belongs.
-        self.0[at] = b'.';
+    fn milliseconds(&mut self, took: Duration) {
+        self.0.put(b",\"duration_ms\":");
+        self.0.decimals::<3>(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 }
 
@@ -274,7 +274,7 @@ fn in_words(record: &Record<'_>) -> String {
 }
 
 /// Milliseconds with microsecond precision.
-fn milliseconds(took: std::time::Duration) -> f64 {
+fn milliseconds(took: Duration) -> f64 {
     u32::try_from(took.as_micros())
         .map_or_else(|_| took.as_secs_f64() * 1e3, |micros| f64::from(micros) / 1e3)
 }
@@ -282,7 +282,6 @@ fn milliseconds(took: std::time::Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_requests_line_is_json_whatever_its_words_are() {
@@ -316,9 +315,21 @@ mod tests {
             client: Some(std::net::IpAddr::from([127, 0, 0, 1])),
             said: Some(crate::domain::event::Said { prompt: "Say \"x\"\n", answer: "x" }),
         };
-        let mut line = Line::begin(b"2026-11-23T12:27:05.000Z", log::Level::Info);
-        line.tell(&record);
-        let line = line.end();
+        let mut desk = Desk::default();
+        let mut line = |milliseconds: u64| {
+            desk.begin(
+                UNIX_EPOCH + Duration::from_millis(1_795_436_825_000 + milliseconds),
+                log::Level::Info,
+            );
+            Line(&mut desk.page).tell(&record);
+            desk.page.text().to_vec()
+        };
+        for (milliseconds, stamp) in [(0, "05.000Z"), (7, "05.007Z"), (999, "05.999Z"), (1_000, "06.000Z")] {
+            let line = line(milliseconds);
+            let told: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+            assert_eq!(told["ts"], format!("2026-11-23T12:27:{stamp}"));
+        }
+        let line = line(0);
         assert_eq!(line.last(), Some(&b'\n'));
         let told: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!(told["duration_ms"], 12.03);

@@ -1,19 +1,16 @@
 //! Counts events for Prometheus. Every label has a closed set of values; the names are the contract's, section 4.
 
-use super::children::Often;
+use super::counted::{Http, Upstream, Used};
 use super::family::Family;
 use super::maker::Maker;
 use super::{names, process};
-use crate::domain::digits::{DECIMAL_BYTES, decimal};
-use crate::domain::event::{Circuit, Event, Record};
+use crate::domain::event::{Circuit, Event};
 use crate::domain::price::NANO_USD;
+use crate::domain::quick::Seed;
 use parking_lot::{Mutex, RwLock};
-use prometheus::{Counter, Encoder, Gauge, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-
-/// Seconds of our own time in a request.
-const OVERHEAD: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 1.0];
 
 /// The type of error that is the operator's, not a caller's.
 const KEY_REFUSED: &str = "provider_key_refused";
@@ -34,8 +31,7 @@ pub struct Metrics {
     unpriced: Family<IntCounter>,
     /// What keys may cost, and what is left of it.
     budgets: [Family<Gauge>; 2],
-    tokens: Often<IntCounter>,
-    cost: Often<Counter>,
+    used: Used,
     ledger_errors: IntCounter,
     log_dropped: IntCounter,
     reloads: Family<IntCounter>,
@@ -45,33 +41,12 @@ pub struct Metrics {
     scrape: Mutex<()>,
 }
 
-/// What callers see.
-struct Http {
-    requests: Often<IntCounter>,
-    durations: Often<Histogram>,
-    active: Often<IntGauge>,
-    errors: Family<IntCounter>,
-    rejected: Family<IntCounter>,
-    overhead: Histogram,
-}
-
-/// What providers do.
-struct Upstream {
-    requests: Often<IntCounter>,
-    latency: Often<Histogram>,
-    first_token: Family<Histogram>,
-    failovers: Family<IntCounter>,
-    retries: Family<IntCounter>,
-    resumed: Family<IntCounter>,
-    aborted: Family<IntCounter>,
-}
-
 struct Breakers {
     state: Family<IntGauge>,
     failures: Family<IntCounter>,
     trips: Family<IntCounter>,
     /// The models somebody configured: the only ones a label may name. Guards the set alone.
-    models: RwLock<HashSet<String>>,
+    models: RwLock<HashSet<String, Seed>>,
 }
 
 struct Checks {
@@ -128,8 +103,7 @@ impl Metrics {
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
             budgets: [make.amounts("hapax_budget_usd")?, make.amounts("hapax_budget_remaining_usd")?],
-            tokens: make.counters("hapax_tokens_total")?.into(),
-            cost: make.sums("hapax_cost_usd_total")?.into(),
+            used: Used::new(&make)?,
             ledger_errors: make.counter("hapax_ledger_errors_total")?,
             log_dropped: make.counter("hapax_log_lines_dropped_total")?,
             reloads: make.counters("hapax_config_reloads_total")?,
@@ -158,7 +132,7 @@ impl Metrics {
     }
 
     /// The models that breakers' labels may name from now on.
-    pub fn configured(&self, models: HashSet<String>) {
+    pub fn configured(&self, models: HashSet<String, Seed>) {
         *self.breakers.models.write() = models;
     }
 
@@ -170,20 +144,19 @@ impl Metrics {
     /// Counts one event.
     pub(super) fn count(&self, event: &Event<'_>) {
         match event {
-            Event::Arrived { endpoint } => self.http.active.with(&[endpoint], |active| active.inc()),
-            Event::Lost { endpoint } => self.http.active.with(&[endpoint], |active| active.dec()),
+            Event::Arrived { endpoint } => self.http.active(endpoint, 1),
+            Event::Lost { endpoint } => self.http.active(endpoint, -1),
             Event::Answered(record) => {
-                self.http.active.with(&[record.endpoint], |active| active.dec());
-                self.answered(record);
+                self.http.active(record.endpoint, -1);
+                self.http.answered(record);
             }
-            Event::Refused(record) => self.answered(record),
+            Event::Refused(record) => self.http.answered(record),
             Event::Attempted { provider, fault, took, stream: _ } => {
                 let outcome = fault.map_or("success", |fault| fault.word());
-                self.upstream.requests.with(&[provider, outcome], |requests| requests.inc());
-                self.upstream.latency.with(&[provider], |latency| latency.observe(took.as_secs_f64()));
+                self.upstream.attempted(provider, outcome, took.as_secs_f64());
             }
             Event::FirstToken { provider, after } => {
-                self.upstream.first_token.with_label_values(&[provider]).observe(after.as_secs_f64());
+                self.upstream.first_token(provider, after.as_secs_f64());
             }
             Event::Retried { provider, fault } => {
                 self.upstream.retries.with_label_values(&[provider, fault.word()]).inc()
@@ -224,28 +197,8 @@ impl Metrics {
             Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
             Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
             Event::Used { key, model, known, usage, nano_usd, .. } => {
-                let model = if *known { model } else { "other" };
-                self.tokens.with(&[key, model, "input"], |tokens| tokens.inc_by(usage.input));
-                self.tokens.with(&[key, model, "output"], |tokens| tokens.inc_by(usage.output));
-                if let Some(nano) = nano_usd {
-                    self.cost.with(&[key, model], |cost| cost.inc_by(*nano as f64 / NANO_USD as f64));
-                }
+                self.used.count(key, if *known { model } else { "other" }, usage, *nano_usd);
             }
-        }
-    }
-
-    fn answered(&self, record: &Record<'_>) {
-        let mut digits = [0; DECIMAL_BYTES];
-        let status = decimal(record.status.into(), &mut digits);
-        self.http.requests.with(&[record.endpoint, status], |requests| requests.inc());
-        self.http
-            .durations
-            .with(&[record.endpoint], |durations| durations.observe(record.took.as_secs_f64()));
-        if let Some(error) = record.error {
-            self.http.errors.with_label_values(&[error]).inc();
-        }
-        if let Some(overhead) = record.overhead {
-            self.http.overhead.observe(overhead.as_secs_f64());
         }
     }
 
@@ -299,33 +252,6 @@ impl Metrics {
     }
 }
 
-impl Http {
-    fn new(make: &Maker) -> prometheus::Result<Self> {
-        Ok(Self {
-            requests: make.counters("hapax_http_requests_total")?.into(),
-            durations: make.histograms("hapax_http_request_duration_seconds")?.into(),
-            active: make.gauges("hapax_http_active_requests")?.into(),
-            errors: make.counters("hapax_errors_total")?,
-            rejected: make.counters("hapax_rejected_total")?,
-            overhead: make.histogram("hapax_overhead_seconds", OVERHEAD)?,
-        })
-    }
-}
-
-impl Upstream {
-    fn new(make: &Maker) -> prometheus::Result<Self> {
-        Ok(Self {
-            requests: make.counters("hapax_provider_requests_total")?.into(),
-            latency: make.histograms("hapax_request_latency_seconds")?.into(),
-            first_token: make.histograms("hapax_time_to_first_token_seconds")?,
-            failovers: make.counters("hapax_failovers_total")?,
-            retries: make.counters("hapax_retries_total")?,
-            resumed: make.counters("hapax_streams_resumed_total")?,
-            aborted: make.counters("hapax_streams_aborted_total")?,
-        })
-    }
-}
-
 impl Breakers {
     fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
@@ -362,16 +288,9 @@ impl Checks {
 mod tests {
     use super::*;
     use crate::domain::chat::Usage;
+    use crate::domain::event::Record;
     use crate::domain::failure::Fault;
     use std::time::Duration;
-
-    #[test]
-    fn a_status_is_written_in_decimal() {
-        let mut digits = [0; DECIMAL_BYTES];
-        assert_eq!(decimal(0, &mut digits), "0");
-        assert_eq!(decimal(499, &mut digits), "499");
-        assert_eq!(decimal(65_535, &mut digits), "65535");
-    }
 
     #[test]
     fn events_become_the_contracts_metrics() {
@@ -502,7 +421,7 @@ mod tests {
     #[test]
     fn a_model_nobody_configured_has_no_label_of_its_own() {
         let metrics = Metrics::new("abc").expect("names are valid");
-        metrics.configured(HashSet::from(["gpt-4o".to_owned()]));
+        metrics.configured(["gpt-4o".to_owned()].into_iter().collect());
         let circuits = vec![
             ("openai/gpt-4o".to_owned(), Circuit::Closed),
             ("openai/mine".to_owned(), Circuit::Open),

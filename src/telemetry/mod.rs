@@ -1,6 +1,7 @@
 //! What happened, worded for machines: metrics for Prometheus and one log line per request. Observing never blocks.
 
 mod children;
+mod counted;
 mod family;
 mod journal;
 mod logger;

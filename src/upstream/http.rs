@@ -219,7 +219,7 @@ impl Incoming {
         self.line.bind_from(bound, now);
         match self.body.hand(take, &self.line) {
             // The end of a body without a length may be our own doing.
-            Ok(0) if self.line.story().cut => Err(Fault::CallerLeft),
+            Ok(0) if self.line.was_cut() => Err(Fault::CallerLeft),
             other => other,
         }
     }
@@ -259,7 +259,7 @@ impl Incoming {
                 return Err(Fault::AnswerTooLarge);
             }
             if amount < HELD_STEP_BYTES {
-                return if self.line.story().cut { Err(Fault::CallerLeft) } else { Ok(()) };
+                return if self.line.was_cut() { Err(Fault::CallerLeft) } else { Ok(()) };
             }
         }
     }
@@ -281,7 +281,7 @@ impl Incoming {
         self.reserve(body, RESERVE_BYTES_MAX);
         self.line.bind(bound);
         self.body.append(body, bytes_max.saturating_add(1), &self.line)?;
-        if self.line.story().cut {
+        if self.line.was_cut() {
             return Err(Fault::CallerLeft);
         }
         if body.len() > bytes_max { Err(Fault::AnswerTooLarge) } else { Ok(()) }

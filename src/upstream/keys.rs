@@ -2,6 +2,7 @@
 
 use crate::domain::failure::{Failure, Fault};
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use ureq::http::HeaderValue;
 
@@ -11,6 +12,8 @@ const ASIDE_FOR: Duration = Duration::from_secs(300);
 /// The pool, in the order of the configuration.
 pub(super) struct Keys {
     keys: Vec<Key>,
+    /// Whether one was ever set aside: where none was, nobody looks.
+    refused: AtomicBool,
 }
 
 struct Key {
@@ -32,7 +35,7 @@ impl Keys {
     /// A pool of header values.
     pub(super) fn new(values: Vec<HeaderValue>) -> Self {
         let key = |value| Key { value, aside: Mutex::new(None) };
-        Self { keys: values.into_iter().map(key).collect() }
+        Self { keys: values.into_iter().map(key).collect(), refused: AtomicBool::new(false) }
     }
 
     /// How many are in service; a provider without keys has one.
@@ -52,14 +55,15 @@ impl Keys {
         if self.keys.is_empty() {
             return attempt(None).map_err(Refused::Now);
         }
-        let mut refused = Refused::Before(self.last_fault());
-        for key in self.keys.iter().filter(|key| key.in_service(now)) {
-            match key.attempt(now, &mut attempt) {
-                Err(failure) if is_refusal(failure.fault) => refused = Refused::Now(failure),
+        let mut refused = None;
+        let all = || !self.refused.load(Ordering::Relaxed);
+        for key in self.keys.iter().filter(|key| all() || key.in_service(now)) {
+            match self.attempt(key, now, &mut attempt) {
+                Err(failure) if is_refusal(failure.fault) => refused = Some(failure),
                 other => return other.map_err(Refused::Now),
             }
         }
-        Err(refused)
+        Err(refused.map_or_else(|| Refused::Before(self.last_fault()), Refused::Now))
     }
 
     /// As [`Keys::try_each`], and when none is in service with the others, too: one that works is back.
@@ -74,12 +78,30 @@ impl Keys {
             Err(Refused::Before(fault)) => Failure::new(fault, ""),
         };
         for key in &self.keys {
-            match key.attempt(now, &mut attempt) {
+            match self.attempt(key, now, &mut attempt) {
                 Err(failure) if is_refusal(failure.fault) => last = failure,
                 other => return other,
             }
         }
         Err(last)
+    }
+
+    fn attempt<T>(
+        &self,
+        key: &Key,
+        now: Instant,
+        attempt: &mut impl FnMut(Option<&HeaderValue>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let outcome = attempt(Some(&key.value));
+        match &outcome {
+            Ok(_) if self.refused.load(Ordering::Relaxed) => *key.aside.lock() = None,
+            Err(failure) if is_refusal(failure.fault) => {
+                *key.aside.lock() = Some((now, failure.fault));
+                self.refused.store(true, Ordering::Relaxed);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        outcome
     }
 
     fn last_fault(&self) -> Fault {
@@ -91,20 +113,6 @@ impl Keys {
 impl Key {
     fn in_service(&self, now: Instant) -> bool {
         self.aside.lock().is_none_or(|(since, _)| now.saturating_duration_since(since) >= ASIDE_FOR)
-    }
-
-    fn attempt<T>(
-        &self,
-        now: Instant,
-        attempt: &mut impl FnMut(Option<&HeaderValue>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let outcome = attempt(Some(&self.value));
-        match &outcome {
-            Ok(_) => *self.aside.lock() = None,
-            Err(failure) if is_refusal(failure.fault) => *self.aside.lock() = Some((now, failure.fault)),
-            Err(_) => {}
-        }
-        outcome
     }
 }
 

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::time::Duration as UreqDuration;
@@ -70,17 +71,22 @@ pub(super) struct Story {
 pub(super) struct Line {
     clock: Arc<dyn Clock>,
     begun: Instant,
+    /// As in its [`Story`]; set under the lock, so that no socket is attached beside it.
+    cut: AtomicBool,
+    /// As in its [`Story`]; told and asked by the call's own thread.
+    reused: AtomicBool,
+    heard: AtomicBool,
+    /// Pooled connections are not to be used: one has just proved stale.
+    fresh_only: AtomicBool,
     /// Guards everything below; held for a few assignments or one `shutdown`, which does not block.
     state: Mutex<State>,
 }
 
 struct State {
     bound: Bound,
-    story: Story,
+    expired: Option<Fault>,
     /// The socket serving the call at present.
     socket: Option<Arc<TcpStream>>,
-    /// Pooled connections are not to be used: one has just proved stale.
-    fresh_only: bool,
     /// What time it is, as long as nothing was waited for.
     now: Option<Instant>,
 }
@@ -93,9 +99,15 @@ thread_local! {
 impl Line {
     /// A line for a call that begins now.
     pub(super) fn new(clock: Arc<dyn Clock>, bound: Bound, now: Instant) -> Arc<Self> {
-        let (story, now_still) = (Story::default(), Some(now));
-        let state = State { bound, story, socket: None, fresh_only: false, now: now_still };
-        Arc::new(Self { clock, begun: now, state: Mutex::new(state) })
+        Arc::new(Self {
+            clock,
+            begun: now,
+            cut: AtomicBool::new(false),
+            reused: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            fresh_only: AtomicBool::new(false),
+            state: Mutex::new(State { bound, expired: None, socket: None, now: Some(now) }),
+        })
     }
 
     /// When the call began.
@@ -116,8 +128,8 @@ impl Line {
 
     /// Ends the call from any thread: what is blocked on the socket returns, and nothing further begins.
     pub(super) fn cut(&self) {
-        let mut state = self.state.lock();
-        state.story.cut = true;
+        let state = self.state.lock();
+        self.cut.store(true, Ordering::Release);
         if let Some(socket) = &state.socket {
             // An error means that it is closed already.
             let _ = socket.shutdown(Shutdown::Both);
@@ -126,9 +138,9 @@ impl Line {
 
     /// A socket begins to serve this call; `false`: the call has been cut, do not begin.
     pub(super) fn attach(&self, socket: &Arc<TcpStream>, reused: bool) -> bool {
+        self.reused.store(reused, Ordering::Relaxed);
         let mut state = self.state.lock();
-        state.story.reused = reused;
-        if state.story.cut {
+        if self.was_cut() {
             return false;
         }
         state.socket = Some(Arc::clone(socket));
@@ -137,9 +149,8 @@ impl Line {
 
     /// The socket has served this call; `false`: it was cut meanwhile and is of no further use.
     pub(super) fn release(&self) -> bool {
-        let mut state = self.state.lock();
-        state.socket = None;
-        !state.story.cut
+        self.state.lock().socket = None;
+        !self.was_cut()
     }
 
     /// Sets how long the waits from now on may last.
@@ -170,29 +181,40 @@ impl Line {
 
     /// The wait was over.
     fn expire(&self, fault: Fault) {
-        self.state.lock().story.expired = Some(fault);
+        self.state.lock().expired = Some(fault);
     }
 
     /// Something of an answer came.
     pub(super) fn hear(&self) {
-        self.state.lock().story.heard = true;
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// How it went so far.
     pub(super) fn story(&self) -> Story {
-        self.state.lock().story
+        Story {
+            cut: self.was_cut(),
+            expired: self.state.lock().expired,
+            reused: self.reused.load(Ordering::Relaxed),
+            heard: self.heard.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it was cancelled.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     /// Whether pooled connections may be used.
     pub(super) fn takes_reused(&self) -> bool {
-        !self.state.lock().fresh_only
+        !self.fresh_only.load(Ordering::Relaxed)
     }
 
     /// Once more, on a fresh connection.
     pub(super) fn start_over(&self) {
-        let mut state = self.state.lock();
-        state.fresh_only = true;
-        state.story = Story { cut: state.story.cut, ..Story::default() };
+        self.fresh_only.store(true, Ordering::Relaxed);
+        self.reused.store(false, Ordering::Relaxed);
+        self.heard.store(false, Ordering::Relaxed);
+        self.state.lock().expired = None;
     }
 }
 

@@ -50,12 +50,12 @@ use keys::{Keys, Refused};
 use line::Bound;
 use names::Names;
 use refused::Refusals;
-use requests::Requests;
+use requests::{Address, Requests};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::{Manners, Stream, Told};
-use ureq::http::{HeaderValue, Uri};
+use ureq::http::HeaderValue;
 
 /// A complete answer; a long one with images in base64 is a few MiB.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -173,8 +173,8 @@ impl Upstream {
         call: &Call,
         last: Bound,
     ) -> Result<(Incoming, Bound), Failure> {
-        let uri = self.requests.uri(&outgoing.path, asked.model);
-        let uri = uri.ok_or_else(|| self.failure(Fault::UnknownModel))?;
+        let address = self.requests.address(&outgoing.path, asked.model);
+        let address = address.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
         let now = call.began;
         let mut asked_before = false;
@@ -183,7 +183,7 @@ impl Upstream {
             let begun = if std::mem::replace(&mut asked_before, true) { self.clock.now() } else { now };
             let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
-            let request = self.requests.post(&uri, key, said, &outgoing.body);
+            let request = self.requests.post(&address, key, said, &outgoing.body);
             let incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             self.judge(incoming, asked.target, last).map(|incoming| (incoming, head))
@@ -265,9 +265,9 @@ impl Upstream {
     }
 
     /// One free question with one key.
-    fn check_with(&self, uri: &Uri, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
+    fn check_with(&self, address: &Address, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
-        let request = self.requests.get(uri, key);
+        let request = self.requests.get(address, key);
         let mut incoming = http::send(&self.way, (&self.clock, call.began), &call.cancel, last, &request)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
@@ -299,8 +299,8 @@ impl Provider for Upstream {
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
-        let uri = self.requests.check_uri(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
-        let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&uri, key, call));
+        let address = self.requests.check_address(self.kind).ok_or_else(|| self.failure(Fault::Internal))?;
+        let checked = self.keys.try_all(self.clock.now(), |key| self.check_with(&address, key, call));
         checked.map_err(|failure| self.hush.over(failure))
     }
 

@@ -162,7 +162,7 @@ impl Names {
                 let known = find(&mut state.known, host, port).filter(|known| now < known.renew_at);
                 return known.map(|known| known.addresses.clone()).ok_or(Error::HostNotFound);
             }
-            if line.story().cut {
+            if line.was_cut() {
                 return Err(aborted());
             }
             let slice = patience.left().min(SLICE);

@@ -176,7 +176,7 @@ impl Body {
     fn more(&mut self) -> Result<bool, Fault> {
         let Some(wire) = &mut self.wire else { return Ok(false) };
         match wire.hear() {
-            Ok(false) if self.line.story().cut => Err(Fault::CallerLeft),
+            Ok(false) if self.line.was_cut() => Err(Fault::CallerLeft),
             Ok(more) => Ok(more),
             Err(error) => Err(faults::in_the_body(&error, &self.line)),
         }

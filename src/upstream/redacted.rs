@@ -110,3 +110,65 @@ impl Frames for Watched {
         Ok(Came::Frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chat::{Delta, Finish};
+    use crate::domain::redact::{Mode, Pattern, Rule};
+    use parking_lot::Mutex;
+
+    struct Said(VecDeque<Frame>);
+
+    impl Frames for Said {
+        fn next(&mut self, frame: &mut Frame, _: Wait) -> Result<Came, Failure> {
+            let Some(next) = self.0.pop_front() else { return Ok(Came::End) };
+            *frame = next;
+            Ok(Came::Frame)
+        }
+    }
+
+    #[derive(Default)]
+    struct Told(Mutex<u64>);
+
+    impl Observer for Told {
+        fn observe(&self, event: &Event<'_>) {
+            if let Event::Redacted { times, .. } = event {
+                *self.0.lock() += times;
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_when_a_stream_ends_is_told_also_of_a_choice_that_never_finished() {
+        let rule = Rule {
+            name: "own".to_owned(),
+            pattern: Pattern::new("t=[0-9]+").expect("it is one"),
+            replace: "x".to_owned(),
+            on_requests: false,
+            on_answers: true,
+        };
+        let redaction = Redaction::of(Mode::Enforce, &[rule], |_| true).expect("small").expect("some");
+        let lookout = Lookout::new(redaction);
+        for (waits, heard, found) in [("and t", "and t", 0), ("and t=12", "and x", 1)] {
+            let text = |choice, text: &str| Delta::Text { choice, text: text.to_owned() };
+            let deltas =
+                vec![text(0, "One"), text(1, waits), Delta::Finish { choice: 0, finish: Finish::Stop }];
+            let frame = |delta| Frame { deltas: vec![delta], verbatim: None };
+            let inner = Box::new(Said(deltas.into_iter().map(frame).collect()));
+            let observer = Arc::new(Told::default());
+            let teller = Teller { lookout: Arc::clone(&lookout), observer: observer.clone() };
+            let (redactor, ready) = (Redactor::new(&lookout), VecDeque::new());
+            let mut stream = Watched { inner, redactor, teller, ready, ended: false };
+            let (mut second, mut frame) = (String::new(), Frame::default());
+            while stream.next(&mut frame, Wait::Patiently) == Ok(Came::Frame) {
+                for delta in &frame.deltas {
+                    if let Delta::Text { choice: 1, text } = delta {
+                        second.push_str(text);
+                    }
+                }
+            }
+            assert_eq!((second.as_str(), *observer.0.lock()), (heard, found));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Parameters a model was found not to take: left out of its next requests at once, instead of being refused each time.
 //!
-//! A refused request is sent once more without what was refused. What is remembered is the refusal itself, once the
-//! request without the parameter was served, and only one that every other request would meet: what one caller's value
+//! A refused request is sent once more without what was refused, and again where something else is. What is remembered is
+//! each refusal itself, once the request without the parameters was served, and only one that every other request would meet: what one caller's value
 //! or conversation was refused for is no reason to leave out another's. It is forgotten after a while: providers learn.
 
 use super::http::Incoming;
@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Parameters that may be refused one after the other within one question: providers name one at a time.
+const YIELDS_MAX: usize = 4;
 /// How long a refusal is believed.
 const BELIEVED_FOR: Duration = Duration::from_secs(600);
 /// Refusals remembered of one provider, all its models together; the oldest goes first.
@@ -40,7 +42,7 @@ struct Refusal {
 
 impl Upstream {
     /// As [`Upstream::post`], without what the model is known to refuse; and where it refuses something it does not take,
-    /// once more without that.
+    /// once more without that, until it refuses no more.
     pub(super) fn post_yielding(
         &self,
         outgoing: &mut Outgoing,
@@ -50,14 +52,19 @@ impl Upstream {
     ) -> Result<(Incoming, Bound), Failure> {
         let whom = (asked.target, asked.model);
         self.refusals.heed(whom, outgoing, || self.clock.now());
-        let failure = match self.post(outgoing, asked, call, last) {
-            Ok(done) => return Ok(done),
-            Err(failure) => failure,
+        let mut refused = Vec::new();
+        let done = loop {
+            let failure = match self.post(outgoing, asked, call, last) {
+                Ok(done) => break done,
+                Err(failure) => failure,
+            };
+            match dialect::yielding(asked.target, outgoing, &failure) {
+                Some(again) if refused.len() < YIELDS_MAX => *outgoing = again,
+                _ => return Err(failure),
+            }
+            refused.push(failure);
         };
-        let Some(again) = dialect::yielding(asked.target, outgoing, &failure) else { return Err(failure) };
-        *outgoing = again;
-        let done = self.post(outgoing, asked, call, last)?;
-        self.refusals.note(whom, failure, self.clock.now());
+        refused.into_iter().for_each(|failure| self.refusals.note(whom, failure, self.clock.now()));
         Ok(done)
     }
 }

@@ -126,16 +126,10 @@ fn read(status: u16, response: &httparse::Response<'_, '_>) -> Result<Head, Faul
                 head.keeps = !lists("close") && (head.keeps || lists("keep-alive"));
             }
             11 if name.eq_ignore_ascii_case("retry-after") => head.waits.seconds = Some(text().to_owned()),
-            12 if name.eq_ignore_ascii_case("content-type") => head.is_json = is_json(text()),
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                // A list of the same number is that number (RFC 9110, section 8.6), in one field or in several.
-                for item in field.value.split(|byte| *byte == b',') {
-                    let length = digits(item.trim_ascii()).ok_or(Fault::Garbage)?;
-                    if head.length.replace(length).is_some_and(|known| known != length) {
-                        return Err(Fault::Garbage);
-                    }
-                }
+            12 if name.eq_ignore_ascii_case("content-type") => {
+                head.is_json = field.value == b"application/json" || is_json(text());
             }
+            14 if name.eq_ignore_ascii_case("content-length") => head.measure(field.value)?,
             14 if name.eq_ignore_ascii_case("retry-after-ms") => {
                 head.waits.milliseconds = Some(text().to_owned())
             }
@@ -156,6 +150,26 @@ fn read(status: u16, response: &httparse::Response<'_, '_>) -> Result<Head, Faul
         head.keeps &= head.length.take().is_none();
     }
     Ok(head)
+}
+
+impl Head {
+    /// Takes note of a length. A list of the same number is that number (RFC 9110, section 8.6), in one field or in
+    /// several.
+    fn measure(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if self.length.is_none() {
+            self.length = digits(value);
+            if self.length.is_some() {
+                return Ok(());
+            }
+        }
+        for item in value.split(|byte| *byte == b',') {
+            let length = digits(item.trim_ascii()).ok_or(Fault::Garbage)?;
+            if self.length.replace(length).is_some_and(|known| known != length) {
+                return Err(Fault::Garbage);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether a media type is `application/json`, whatever its parameters.

@@ -16,6 +16,7 @@ use crate::domain::digits::{DECIMAL_BYTES, decimal};
 use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::Question;
+use std::borrow::Cow;
 use ureq::http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT,
 };
@@ -41,22 +42,30 @@ pub(super) struct Requests {
     root: String,
     /// Where a model is named in the address.
     azure: Option<Azure>,
-    /// The addresses asked most: parsed once.
-    known: Vec<(&'static str, Uri)>,
+    /// The addresses asked most: put together once.
+    known: Vec<(&'static str, Address)>,
     /// Where the kind wants the key.
     key_header: HeaderName,
     /// On every request, as ureq takes it.
     headers: HeaderMap,
-    /// The same as our own plain HTTP writes it: what stands in every request of a question,
+    /// The same as our own plain HTTP writes it: what stands in every request,
     fixed: Vec<u8>,
     /// and what may have to stand back, each with its whole line.
     lines: Vec<(HeaderName, Vec<u8>)>,
 }
 
+/// Where a request goes.
+#[derive(Clone)]
+pub(super) struct Address {
+    uri: Uri,
+    /// Its head behind the method, up to what not every request says.
+    start: Vec<u8>,
+}
+
 /// One request: for ureq, or for plain HTTP of our own.
 pub(super) struct Sending<'a> {
     requests: &'a Requests,
-    uri: &'a Uri,
+    address: &'a Address,
     key: Option<&'a HeaderValue>,
     question: Option<&'a Question>,
     /// Headers of the caller's own.
@@ -116,7 +125,7 @@ impl Requests {
             Self { root, azure, known: Vec::new(), key_header, headers, fixed, lines: yielding };
         if requests.azure.is_none() {
             let asked = ["/chat/completions", "/messages", "/api/chat", "/responses"];
-            requests.known = asked.iter().filter_map(|path| Some((*path, requests.parsed(path)?))).collect();
+            requests.known = asked.iter().filter_map(|path| Some((*path, requests.at(path)?))).collect();
         }
         Ok(requests)
     }
@@ -135,49 +144,54 @@ impl Requests {
 
     /// The address of a path below the API's root. `model`, in the provider's own words, is part of some; `None` when
     /// it cannot be.
-    pub(super) fn uri(&self, path: &str, model: &str) -> Option<Uri> {
+    pub(super) fn address(&self, path: &str, model: &str) -> Option<Cow<'_, Address>> {
         if let Some(Azure { query }) = &self.azure {
             if path == "/responses" {
-                return self.parsed(&format!("{path}{query}"));
+                return self.at(&format!("{path}{query}")).map(Cow::Owned);
             }
             let deployment = place(model, Slashes::Escaped)?;
-            return self.parsed(&format!("/deployments/{deployment}{path}{query}"));
+            return self.at(&format!("/deployments/{deployment}{path}{query}")).map(Cow::Owned);
         }
         let known = self.known.iter().find(|(known, _)| *known == path);
-        known.map(|(_, uri)| uri.clone()).or_else(|| self.parsed(path))
+        known.map(|(_, address)| Cow::Borrowed(address)).or_else(|| self.at(path).map(Cow::Owned))
     }
 
-    fn parsed(&self, path: &str) -> Option<Uri> {
-        Uri::try_from(format!("{}{path}", self.root)).ok()
+    fn at(&self, path: &str) -> Option<Address> {
+        let uri = Uri::try_from(format!("{}{path}", self.root)).ok()?;
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let host = uri.authority().map_or("", Authority::as_str);
+        let mut start = format!(" {path} HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
+        start.extend_from_slice(&self.fixed);
+        Some(Address { uri, start })
     }
 
     /// The address of the free question.
-    pub(super) fn check_uri(&self, kind: Kind) -> Option<Uri> {
+    pub(super) fn check_address(&self, kind: Kind) -> Option<Address> {
         let query = self.azure.as_ref().map_or("", |azure| azure.query.as_str());
-        self.parsed(&format!("{}{query}", check_path(kind)))
+        self.at(&format!("{}{query}", check_path(kind)))
     }
 
     /// A `POST` of a JSON body; `passed` are headers of the caller's own.
     pub(super) fn post<'a>(
         &'a self,
-        uri: &'a Uri,
+        address: &'a Address,
         key: Option<&'a HeaderValue>,
         (question, passed): (&'a Question, &'a [(&'static str, String)]),
         body: &'a Body,
     ) -> Sending<'a> {
-        Sending { requests: self, uri, key, question: Some(question), passed, body: Some(body) }
+        Sending { requests: self, address, key, question: Some(question), passed, body: Some(body) }
     }
 
     /// A `GET`.
-    pub(super) fn get<'a>(&'a self, uri: &'a Uri, key: Option<&'a HeaderValue>) -> Sending<'a> {
-        Sending { requests: self, uri, key, question: None, passed: &[], body: None }
+    pub(super) fn get<'a>(&'a self, address: &'a Address, key: Option<&'a HeaderValue>) -> Sending<'a> {
+        Sending { requests: self, address, key, question: None, passed: &[], body: None }
     }
 }
 
 impl Sending<'_> {
     /// Where it goes.
     pub(super) fn uri(&self) -> &Uri {
-        self.uri
+        &self.address.uri
     }
 
     /// What is sent behind the head.
@@ -188,7 +202,7 @@ impl Sending<'_> {
     /// The same as ureq takes it, but for what is behind the head.
     pub(super) fn for_ureq(&self) -> Request<()> {
         let mut request = Request::new(());
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = self.uri().clone();
         let mut headers = self.requests.headers.clone();
         if let Some(body) = self.body {
             *request.method_mut() = Method::POST;
@@ -210,14 +224,9 @@ impl Sending<'_> {
 
     /// Writes the same head as ureq would (RFC 9112, section 3).
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
-        let path = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        out.extend_from_slice(if self.body.is_some() { b"POST " } else { b"GET " });
-        out.extend_from_slice(path.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        out.extend_from_slice(self.uri.authority().map_or("", Authority::as_str).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(if self.body.is_some() { b"POST" } else { b"GET" });
+        out.extend_from_slice(&self.address.start);
         let key = self.key.map(|key| (&self.requests.key_header, key));
-        out.extend_from_slice(&self.requests.fixed);
         for (name, line) in &self.requests.lines {
             let stands_back = key.is_some_and(|(key, _)| key == name)
                 || self.own().any(|(own, value)| own == name.as_str() && fits(value))

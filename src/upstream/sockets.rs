@@ -64,7 +64,7 @@ impl Sockets {
                 Ok(socket) => return Ok(socket),
                 Err(error) => last = error,
             }
-            if line.story().cut {
+            if line.was_cut() {
                 return Err(last);
             }
             if matches!(last, Error::Timeout(_))

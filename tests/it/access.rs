@@ -119,6 +119,9 @@ fn a_key_with_endpoints_asks_there_and_nowhere_else() {
     let (_, body) = at("POST", "/v1/embeddings", HELLO);
     assert_eq!(body["error"]["code"], "endpoint_not_allowed");
     assert_eq!(rig.asked(0).len(), 2);
+    let log = rig.logged();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("\"status\":403")).collect();
+    assert!(refused.len() == 4 && refused.iter().all(|line| line.contains("\"key\":\"bot\"")), "{log}");
 }
 
 #[test]
@@ -238,4 +241,43 @@ fn a_calendar_that_jumps_changes_nothing_but_what_is_told_by_the_calendar() {
         assert!(expected != 200 || served(&answer).as_deref() == Some("b"));
     }
     assert_eq!(rig.asked(0).len(), 1);
+}
+
+#[test]
+fn a_key_known_by_the_request_before_it_is_looked_at_again_each_time() {
+    const FIELDS: [(&str, &str); 1] = [("Authorization", "Bearer hpx_good")];
+    let hash = Hash::of("hpx_good");
+    let rig = keyed(", expires: 2070-01-01");
+    let mut conversation = rig.connect();
+    let mut ask = || {
+        conversation.send("POST", CHAT, &FIELDS, HELLO);
+        conversation.answer().status
+    };
+    assert_eq!((ask(), ask()), (200, 200));
+    rig.reload(&[OPENAI, OPENAI], &format!("auth:\n  keys: [{{name: other, hash: \"{}\"}}, {{name: bot, hash: \"{hash}\", endpoints: [\"/v1/models\"]}}]\n", Hash::of("hpx_else")));
+    assert_eq!(ask(), 403, "the key has another place and may do less");
+    let mut conversation = rig.connect();
+    let mut ask = || {
+        conversation.send("POST", CHAT, &FIELDS, HELLO);
+        conversation.answer().status
+    };
+    rig.reload(
+        &[OPENAI, OPENAI],
+        &format!("auth:\n  keys: [{{name: bot, hash: \"{hash}\", expires: 2070-01-01}}]\n"),
+    );
+    assert_eq!((ask(), ask()), (200, 200));
+    rig.jump(true, Duration::from_secs(60 * 365 * 86_400));
+    assert_eq!(ask(), 401, "it has expired since");
+    let mut conversation = rig.connect();
+    let mut ask = || {
+        conversation.send("POST", CHAT, &FIELDS, HELLO);
+        conversation.answer().status
+    };
+    rig.jump(false, Duration::from_secs(60 * 365 * 86_400));
+    assert_eq!((ask(), ask()), (200, 200));
+    rig.reload(
+        &[OPENAI, OPENAI],
+        &format!("auth:\n  keys: [{{name: bot, hash: \"{}\"}}]\n", Hash::of("hpx_else")),
+    );
+    assert_eq!(ask(), 401, "it was taken away");
 }

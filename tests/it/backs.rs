@@ -516,6 +516,26 @@ fn a_parameter_the_model_does_not_take_is_dropped_and_named_and_tried_once_in_te
 }
 
 #[test]
+fn several_refused_parameters_are_left_out_within_one_request_and_remembered() {
+    let names = ["seed", "user", "store", "verbosity", "service_tier"];
+    let more = json!({"seed": 1, "user": "u", "store": true, "verbosity": "low", "service_tier": "auto"});
+    let body = request(CHAT, false, says("Hello"), more).to_string();
+    for (refused, status) in [(4, 200), (5, 400)] {
+        let rig = Rig::new(&["openai_compatible"]);
+        rig.behave(
+            0,
+            &names[..refused].iter().map(|name| format!("refuses={name}")).collect::<Vec<_>>().join(","),
+        );
+        let answer = rig.post(CHAT, &body);
+        assert_eq!((answer.status, rig.asked(0).len()), (status, 5), "{}", answer.text());
+        if status == 200 {
+            assert_eq!(answer.header("x-hapax-dropped-params"), Some("seed, user, store, verbosity"));
+            assert_eq!((rig.post(CHAT, &body).status, rig.asked(0).len()), (200, 6), "it is known now");
+        }
+    }
+}
+
+#[test]
 fn a_beginning_that_is_refused_becomes_a_wish() {
     let rig = Rig::new(&["anthropic"]);
     rig.behave(0, "no_prefill");

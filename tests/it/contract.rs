@@ -122,6 +122,7 @@ rows! {
     no_false_end_openai
     no_false_end_anthropic
     no_false_end_ollama
+    no_false_end_responses
     usage_summed
     attempts_told
     one_call

@@ -42,6 +42,34 @@ fn over_real_sockets_exactly_the_limit_is_admitted_and_as_many_again_as_came_bac
 }
 
 #[test]
+fn who_asks_for_nothing_sensible_or_for_what_he_may_not_is_limited_like_everybody() {
+    let hash = Hash::of("hpx_good");
+    let key = format!("name: bot, hash: \"{hash}\", models: ['a-*'], endpoints: ['/v1/chat/*']");
+    let limits = "limits: {requests_per_minute: 3, tokens_per_minute: 9000}";
+    let rig = Rig::with(&[OPENAI], &format!("auth: {{keys: [{{{key}, {limits}}}]}}\n"));
+    let ask = |path: &str, body: &str| {
+        let mut caller = rig.connect();
+        caller.send("POST", path, &[KEY], body);
+        let answer = caller.answer();
+        let left = answer.header("x-ratelimit-remaining-requests").map(str::to_owned);
+        (answer.status, left, answer.header("retry-after").map(str::to_owned))
+    };
+    let left = |status, left: &str| (status, Some(left.to_owned()), None);
+    let waits = (429, Some("0".to_owned()), Some("20".to_owned()));
+    assert_eq!(ask(CHAT, "{"), left(400, "2"), "a broken body is a request");
+    let other = r#"{"model":"b-1","messages":[{"role":"user","content":"Hello"}]}"#;
+    assert_eq!(ask(CHAT, other), left(403, "1"), "so is a model that is not allowed");
+    assert_eq!(ask("/v1/embeddings", "{}").0, 403, "and an endpoint");
+    assert_eq!(ask(CHAT, "{"), waits);
+    assert_eq!(ask(CHAT, &other.replace("b-1", "a-1")), waits);
+    let slowed = ask("/v1/embeddings", "{}");
+    assert_eq!((slowed.0, slowed.2.as_deref()), (429, Some("20")));
+    assert!(rig.get("/metrics").text().contains("hapax_rate_limit_hits_total{client=\"bot\"} 3"));
+    rig.advance(Duration::from_secs(60));
+    assert_eq!(ask(CHAT, &other.replace("b-1", "a-1")), left(200, "2"), "no tokens were taken for them");
+}
+
+#[test]
 fn a_provider_at_its_own_limit_is_passed_over_and_only_when_all_are_the_caller_waits() {
     let rig = Rig::built(&[OPENAI, OPENAI], ", limits: {requests_per_minute: 2}", "");
     let who = || {

@@ -1,6 +1,7 @@
 //! What an operator relies on: metrics with closed labels, names that agree everywhere, files that load, commands
 //! that answer.
 
+use crate::rig::process::Folder;
 use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig};
 use hapax::config;
 use hapax::telemetry::{Kind, METRICS};
@@ -325,6 +326,25 @@ fn check_tells_machines_what_it_tells_people() {
 }
 
 #[test]
+fn health_asks_where_the_named_file_listens_also_after_an_edit_that_went_wrong() {
+    let rig = Rig::new(&[OPENAI]);
+    let folder = Folder::new();
+    let listens = format!("server: {{listen: '{}'}}\n", rig.address());
+    let wrong = [&listens, "retry: {wait_max: 2}\n"].concat();
+    for text in [&listens, &wrong] {
+        let file = folder.put("here.yaml", text).display().to_string();
+        let output = hapax(&["health", "--config", &file], &[]);
+        assert!(output.status.success(), "{text}: {output:?}");
+    }
+    for text in ["server: {listen: 7}\n", "server: [\n"] {
+        let file = folder.put("here.yaml", text).display().to_string();
+        assert_eq!(hapax(&["health", "--config", &file], &[]).status.code(), Some(78), "{text}");
+    }
+    let gone = folder.path("gone.yaml").display().to_string();
+    assert_eq!(hapax(&["health", "-c", &gone], &[]).status.code(), Some(78));
+}
+
+#[test]
 fn completions_are_scripts_their_shell_accepts() {
     for shell in ["bash", "zsh", "fish"] {
         let output = hapax(&["completions", shell], &[]);
@@ -335,6 +355,13 @@ fn completions_are_scripts_their_shell_accepts() {
         format!("{script}\nCOMP_WORDS=(hapax explain --m); COMP_CWORD=2; _hapax; echo \"${{COMPREPLY[*]}}\"");
     let output = Command::new("bash").args(["--norc", "-c", &asked]).output().expect("there is a bash");
     assert_eq!(said(&output).trim(), "--model", "{output:?}");
+    for words in ["check -c", "check --config", "import litellm", "simulate --script"] {
+        let asked = format!(
+            "{script}\nCOMP_WORDS=(hapax {words} Cargo.to); COMP_CWORD=3; _hapax; echo \"$COMPREPLY\""
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &asked]).current_dir(root()).output();
+        assert_eq!(said(&output.expect("there is a bash")).trim(), "Cargo.toml", "{words}");
+    }
     assert_eq!(hapax(&["completions", "tcsh"], &[]).status.code(), Some(64));
 }
 

@@ -1,5 +1,6 @@
 //! The process: how it ends, reads its configuration again, is restarted, and bears what the machine does to it.
 
+use crate::rig::caller::Conversation;
 use crate::rig::process::{Folder, Running, Start};
 use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig, at_once};
 use hapax::clock::{Clock, SystemClock};
@@ -318,11 +319,11 @@ fn when_no_descriptor_is_left_it_recovers_as_soon_as_one_is() {
     let config = folder.put("config.yaml", &yaml(&provider, ""));
     let gateway = Running::start(Start::new(&config));
     let mut kept = gateway.connect();
-    let mut live = || {
+    let live = |kept: &mut Conversation| {
         kept.send("GET", "/health/live", &[], "");
         kept.answer().status
     };
-    assert_eq!(live(), 200);
+    assert_eq!(live(&mut kept), 200);
     let is_free =
         |number: &u64| !Path::new(&format!("/proc/{}/fd/{number}", gateway.pid().as_raw_nonzero())).exists();
     let first_free = (0..1024).find(is_free).expect("not all are in use");
@@ -339,13 +340,17 @@ fn when_no_descriptor_is_left_it_recovers_as_soon_as_one_is() {
         })
         .collect();
     assert_eq!(kept_open.last().map(|(status, _)| *status), Some(503), "nobody is left hanging");
-    assert_eq!(live(), 200, "who is in is served");
+    assert_eq!(live(&mut kept), 200, "who is in is served");
+    kept.send("GET", "/metrics", &[], "");
+    let counted = "hapax_rejected_total{reason=\"too_many_connections\"} ";
+    let metrics = kept.answer().text();
+    assert!(metrics.contains(counted) && !metrics.contains(&format!("{counted}0\n")), "{metrics}");
     limit(before);
     let start = SystemClock.now();
     while gateway.get("/health/live").status != 200 {
         assert!(SystemClock.now() - start < PATIENCE, "it never recovers");
     }
-    assert_eq!(live(), 200);
+    assert_eq!(live(&mut kept), 200);
 }
 
 #[test]

@@ -239,3 +239,29 @@ fn no_caller_chooses_a_host_an_address_or_our_key() {
     trap.set_nonblocking(true).expect("a socket option");
     assert!(trap.accept().is_err(), "somebody was sent to a caller's address");
 }
+
+#[test]
+fn a_proxy_in_the_environment_is_asked_for_nothing() {
+    let (trap, provider) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
+    let (trap, provider) = (trap.expect("a port is free"), provider.expect("a port is free"));
+    let at = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+    let folder = Folder::new();
+    // Over TLS, where the client's own ways would take it from there.
+    let yaml = format!(
+        "server: {{listen: '127.0.0.1:0'}}\nproviders: {{p: {{type: openai_compatible, base_url: 'https://{}', api_key: k, model: m, retries: 0, timeouts: {{connect: 1s}}}}}}\n",
+        at(&provider)
+    );
+    let config = folder.put("config.yaml", &yaml);
+    let names = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let environment = names.map(|name| (name, format!("http://{}", at(&trap)))).to_vec();
+    let gateway = Running::start(Start { environment, ..Start::new(&config) });
+    let mut caller = gateway.connect();
+    caller.send("POST", CHAT, &[], HELLO);
+    assert_eq!(caller.answer().status, 504, "nobody shakes hands");
+    drop(gateway);
+    for listener in [&trap, &provider] {
+        listener.set_nonblocking(true).expect("a socket option");
+    }
+    assert!(provider.accept().is_ok(), "the provider itself was asked");
+    assert!(trap.accept().is_err(), "the environment's proxy was asked");
+}

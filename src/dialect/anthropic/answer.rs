@@ -16,6 +16,7 @@ struct Message<'a> {
     #[serde(borrow)]
     content: Option<Vec<Block<'a>>>,
     stop_reason: Option<String>,
+    #[serde(default, deserialize_with = "raw::sound")]
     usage: Option<Tokens>,
     error: Option<Trouble>,
 }

@@ -48,6 +48,7 @@ struct Event<'a> {
     #[serde(borrow)]
     content_block: Option<Block<'a>>,
     delta: Option<Change>,
+    #[serde(default, deserialize_with = "raw::sound")]
     usage: Option<Tokens>,
     error: Option<Trouble>,
 }
@@ -58,6 +59,7 @@ struct Start {
     id: String,
     #[serde(default)]
     model: String,
+    #[serde(default, deserialize_with = "raw::sound")]
     usage: Option<Tokens>,
 }
 

@@ -13,6 +13,7 @@ pub(super) struct Body<'a> {
     #[serde(borrow)]
     pub candidates: Option<Vec<Candidate<'a>>>,
     pub prompt_feedback: Option<Feedback>,
+    #[serde(default, deserialize_with = "raw::sound")]
     pub usage_metadata: Option<Tokens>,
     pub model_version: Option<String>,
     pub response_id: Option<String>,
@@ -83,9 +84,9 @@ impl Tokens {
     /// In domain terms: thoughts are counted beside the candidates there.
     pub(super) fn usage(&self) -> Usage {
         Usage {
-            input: self.prompt_token_count + self.tool_use_prompt_token_count,
+            input: self.prompt_token_count.saturating_add(self.tool_use_prompt_token_count),
             cached: self.cached_content_token_count,
-            output: self.candidates_token_count + self.thoughts_token_count,
+            output: self.candidates_token_count.saturating_add(self.thoughts_token_count),
             reasoning: self.thoughts_token_count,
             ..Usage::default()
         }

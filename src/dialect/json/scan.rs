@@ -43,11 +43,14 @@ impl<'a> Scan<'a> {
     }
 
     /// The first byte of the next value, or 0 at the end.
+    #[inline]
     pub fn peek(&mut self) -> u8 {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.as_bytes().get(self.at) {
-            self.at += 1;
+        loop {
+            match self.byte() {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return byte,
+            }
         }
-        self.byte()
     }
 
     /// Where the next value begins.
@@ -74,7 +77,11 @@ impl<'a> Scan<'a> {
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
         let begin = self.position();
-        self.skip()?;
+        if self.byte() == b'"' {
+            self.string()?;
+        } else {
+            self.skip()?;
+        }
         Ok(&self.text[begin..self.at])
     }
 
@@ -138,10 +145,12 @@ impl<'a> Scan<'a> {
         if self.at == self.text.len() { Ok(()) } else { Err(Bad::Syntax(self.at)) }
     }
 
+    #[inline]
     fn byte(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Bad> {
         if self.peek() != byte {
             return Err(Bad::Syntax(self.at));
@@ -271,10 +280,30 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, quotes included; whether there are escapes in it.
+    /// Steps over a string, quotes included; whether there are escapes in it. Most are short and plain.
+    #[inline]
     fn string(&mut self) -> Result<bool, Bad> {
-        let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
+        let (words, _) = self.text.as_bytes().get(at..).unwrap_or_default().as_chunks::<8>();
+        for word in words.iter().take(SHORT_WORDS) {
+            let hit = specials(u64::from_le_bytes(*word));
+            if hit != 0 {
+                let place = hit.trailing_zeros() as usize / 8;
+                at += place;
+                if word.get(place) == Some(&b'"') {
+                    self.at = at + 1;
+                    return Ok(false);
+                }
+                break;
+            }
+            at += 8;
+        }
+        self.rest_of_string(at)
+    }
+
+    /// The same from here on, where nothing but plain bytes stands before `at`.
+    fn rest_of_string(&mut self, mut at: usize) -> Result<bool, Bad> {
+        let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
             at += plain(&bytes[at..]);
@@ -305,27 +334,24 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many bytes from the beginning need no attention inside a string. Most strings are short, so words come first;
-/// of longer ones whole blocks are judged at once, in a form the compiler turns into vector instructions.
+/// A string that ends within so many words of eight bytes is short.
+const SHORT_WORDS: usize = 3;
+
+/// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
+/// is short; of longer ones whole blocks are judged at once.
 #[must_use]
 pub fn plain(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    const SHORT: usize = 24;
-    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let mut at = 0;
-    while at < SHORT
-        && let Some((word, _)) = bytes[at..].split_first_chunk::<8>()
-    {
+    let (words, _) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().take(SHORT_WORDS).enumerate() {
         let hit = specials(u64::from_le_bytes(*word));
         if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
+            return index * 8 + hit.trailing_zeros() as usize / 8;
         }
-        at += 8;
     }
-    let (blocks, _) = bytes[at..].as_chunks::<BLOCK>();
-    let quiet = |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, &byte| any | special(byte));
-    at += blocks.iter().take_while(quiet).count() * BLOCK;
-    let (words, _) = bytes[at..].as_chunks::<8>();
+    let mut at = words.len().min(SHORT_WORDS) * 8;
+    at += quiet::<128>(&bytes[at..]);
+    at += quiet::<32>(&bytes[at..]);
+    let (words, rest) = bytes[at..].as_chunks::<8>();
     for word in words {
         let hit = specials(u64::from_le_bytes(*word));
         if hit != 0 {
@@ -333,21 +359,34 @@ pub fn plain(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    let rest = &bytes[at..];
-    at + rest.iter().position(|&byte| special(byte)).unwrap_or(rest.len())
+    at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
 }
 
-/// The top bit of each byte that ends a plain run. Only the lowest one set is exact: a borrow can only come from a
-/// byte that is itself a hit.
+/// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so
+/// one comparison finds both.
+fn is_special(byte: u8) -> bool {
+    byte ^ 2 <= 0x20 || byte == b'\\'
+}
+
+/// The bytes of the whole blocks from the beginning in which nothing is special, judged in a form the compiler turns into
+/// vector instructions; the larger the block, the fewer of them for each byte.
+fn quiet<const BLOCK: usize>(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    // Written out: a short circuit would keep it from being one comparison of many bytes.
+    let is_quiet = |block: &&[u8; BLOCK]| {
+        !block.iter().fold(false, |any, &byte| any | (byte ^ 2 <= 0x20) | (byte == b'\\'))
+    };
+    blocks.iter().take_while(is_quiet).count() * BLOCK
+}
+
+/// The top bit of each byte that ends a plain run, as [`is_special`] says. Only the lowest one set is exact: a borrow
+/// can only come from a byte that is itself a hit.
 fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;
-    let quote = word ^ (ONES * 0x22);
+    let low = word ^ (ONES * 2);
     let backslash = word ^ (ONES * 0x5c);
-    ((word.wrapping_sub(ONES * 0x20) & !word)
-        | (quote.wrapping_sub(ONES) & !quote)
-        | (backslash.wrapping_sub(ONES) & !backslash))
-        & TOPS
+    (low.wrapping_sub(ONES * 0x21) | backslash.wrapping_sub(ONES)) & !word & TOPS
 }
 
 #[cfg(test)]
@@ -389,6 +428,28 @@ mod tests {
                 [("\"", true), ("\\n\"", true), ("\u{1f}\"", false), ("\\x\"", false), ("", false)]
             {
                 assert_eq!(accepts(&format!("\"{pad}{end}")), good, "{length} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_and_blocks_find_what_a_look_at_each_byte_finds() {
+        let slowly = |bytes: &[u8]| {
+            let ends = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+            bytes.iter().position(ends).unwrap_or(bytes.len())
+        };
+        for fill in [b'x', b' ', b'!', b'#', 0x7f, 0x80, 0xff] {
+            for length in (0..48).chain([127, 128, 129, 151, 152, 153, 300]) {
+                let mut bytes = vec![fill; length];
+                assert_eq!(plain(&bytes), length, "{fill} {length}");
+                for at in [0, 1, 7, 8, 23, 24, 25, 151, 152, 183, 184, 299] {
+                    let Some(before) = bytes.get(at).copied() else { continue };
+                    for byte in 0..=u8::MAX {
+                        bytes[at] = byte;
+                        assert_eq!(plain(&bytes), slowly(&bytes), "{byte} at {at} of {length}");
+                    }
+                    bytes[at] = before;
+                }
             }
         }
     }

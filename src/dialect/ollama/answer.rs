@@ -22,7 +22,9 @@ struct Line<'a> {
     #[serde(default)]
     done: bool,
     done_reason: Option<String>,
+    #[serde(default, deserialize_with = "raw::sound")]
     prompt_eval_count: Option<u64>,
+    #[serde(default, deserialize_with = "raw::sound")]
     eval_count: Option<u64>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,

@@ -1,6 +1,7 @@
 //! The door: a caller's body is checked once, its gist read, and the places marked that we may replace.
 
 use super::super::Invalid;
+use super::super::door::MESSAGES_MAX;
 use super::super::json::{self, Scan};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use std::borrow::Cow;
@@ -11,9 +12,6 @@ use std::sync::Arc;
 pub const INPUT_BYTES_MAX: usize = 512 * 1024;
 /// Hapax's own `function_description`; the original's bound.
 pub const FUNCTION_DESCRIPTION_BYTES_MAX: usize = 5 * 1024;
-
-/// More than any conversation has; a bound on what translating costs.
-const MESSAGES_MAX: usize = 100_000;
 
 /// Opens a body in one of the forms that look like OpenAI's: chat, legacy completion, or Hapax's own.
 ///
@@ -96,9 +94,28 @@ const KEYS: [&str; 12] = [
     "best_of",
 ];
 
+/// A key's place among [`KEYS`]: one look at its length and letters, where a search would try each.
+fn bit(key: &str) -> Option<u8> {
+    Some(match key {
+        "model" => 0,
+        "stream" => 1,
+        "stream_options" => 2,
+        "messages" => 3,
+        "prompt" => 4,
+        "input" => 5,
+        "max_tokens" => 6,
+        "max_completion_tokens" => 7,
+        "function_description" => 8,
+        "options" => 9,
+        "n" => 10,
+        "best_of" => 11,
+        _ => return None,
+    })
+}
+
 impl Found {
     fn member(&mut self, scan: &mut Scan<'_>, key: &str, dialect: Dialect) -> Result<(), Invalid> {
-        let Some(bit) = KEYS.iter().position(|&known| known == key) else {
+        let Some(bit) = bit(key) else {
             json::only_ours(key, &KEYS)?;
             scan.value()?;
             return Ok(());
@@ -111,11 +128,18 @@ impl Found {
             "model" => {
                 let begin = scan.position();
                 let raw = scan.value()?;
-                self.model = json::read(raw, key, "a string")?;
+                self.model = match json::plain(raw) {
+                    Some(model) => Some(model.to_owned()),
+                    None => json::read(raw, key, "a string")?,
+                };
                 self.model_at = Some(begin..begin + raw.len());
             }
             "stream" => {
-                self.stream = json::read::<Option<bool>>(scan.value()?, key, "a boolean")? == Some(true)
+                self.stream = match scan.value()? {
+                    "true" => true,
+                    "false" | "null" => false,
+                    raw => json::read(raw, key, "a boolean")?,
+                }
             }
             "stream_options" => {
                 let begin = scan.position();
@@ -213,11 +237,9 @@ fn message(scan: &mut Scan<'_>, index: usize) -> Result<(), Invalid> {
 fn is_role(raw: &str) -> bool {
     let known =
         |role: &str| matches!(role, "system" | "developer" | "user" | "assistant" | "tool" | "function");
-    let bare = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    match bare {
-        Some(role) if !role.contains('\\') => known(role),
-        Some(_) => serde_json::from_str::<String>(raw).is_ok_and(|role| known(&role)),
-        None => false,
+    match json::plain(raw) {
+        Some(role) => known(role),
+        None => serde_json::from_str::<String>(raw).is_ok_and(|role| known(&role)),
     }
 }
 
@@ -284,4 +306,17 @@ fn options(raw: &str) -> Result<Option<u64>, Invalid> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_that_is_read_has_its_own_bit() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert_eq!(bit(key).map(usize::from), Some(index), "{key}");
+        }
+        assert_eq!(bit("temperature"), None);
+    }
 }

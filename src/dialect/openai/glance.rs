@@ -3,7 +3,6 @@
 //! What [`facts`] is not sure of it leaves to the full parse, which has the last word on what is an answer.
 
 use super::super::json::{self, Bad, Scan};
-use super::wire::Tokens;
 use crate::domain::chat::Usage;
 
 /// The model and the tokens of a plain answer: every choice has text and an ordinary end. `None`: look closer.
@@ -35,31 +34,100 @@ struct Seen {
 
 impl Seen {
     fn member(&mut self, scan: &mut Scan<'_>, key: &str) -> Result<(), Unsure> {
-        const KEYS: [&str; 6] = ["id", "object", "model", "choices", "usage", "error"];
-        let Some(bit) = KEYS.iter().position(|known| *known == key) else {
-            scan.value()?;
-            return Ok(());
-        };
-        if self.keys & 1 << bit != 0 {
-            return Err(Unsure);
-        }
-        self.keys |= 1 << bit;
         match key {
-            "choices" => self.said = scan.array(choice)? > 0,
-            "usage" => self.usage = tokens(scan.value()?)?,
-            "error" if scan.value()? != "null" => return Err(Unsure),
-            "error" => {}
-            "model" => plain(scan.value()?)?.clone_into(&mut self.model),
-            _ if plain(scan.value()?)? == "error" => return Err(Unsure),
-            _ => {}
+            "choices" => {
+                once(&mut self.keys, 1)?;
+                self.said = scan.array(choice)? > 0;
+            }
+            "usage" => {
+                once(&mut self.keys, 2)?;
+                self.usage = tokens(scan)?;
+            }
+            "model" => {
+                once(&mut self.keys, 4)?;
+                plain(scan.value()?)?.clone_into(&mut self.model);
+            }
+            "error" => {
+                once(&mut self.keys, 8)?;
+                sure(scan.value()? == "null")?;
+            }
+            "id" => {
+                once(&mut self.keys, 16)?;
+                sure(plain(scan.value()?)? != "error")?;
+            }
+            "object" => {
+                once(&mut self.keys, 32)?;
+                sure(plain(scan.value()?)? != "error")?;
+            }
+            _ => drop(scan.value()?),
         }
         Ok(())
     }
 }
 
-fn tokens(raw: &str) -> Result<Option<Usage>, Unsure> {
-    let tokens: Option<Tokens> = serde_json::from_str(raw).map_err(|_| Unsure)?;
-    Ok(tokens.as_ref().map(Tokens::usage))
+fn sure(sure: bool) -> Result<(), Unsure> {
+    if sure { Ok(()) } else { Err(Unsure) }
+}
+
+/// Notes a key's bit; a key that comes again takes a closer look.
+fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
+    sure(*keys & bit == 0)?;
+    *keys |= bit;
+    Ok(())
+}
+
+/// As [`Tokens`](super::wire::Tokens) reads them.
+fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
+    if scan.peek() == b'n' {
+        scan.value()?;
+        return Ok(None);
+    }
+    let (mut usage, mut keys) = (Usage::default(), 0);
+    scan.object(|scan, key| {
+        match &*key {
+            "prompt_tokens" => {
+                once(&mut keys, 1)?;
+                usage.input = number(scan.value()?)?;
+            }
+            "completion_tokens" => {
+                once(&mut keys, 2)?;
+                usage.output = number(scan.value()?)?;
+            }
+            "prompt_tokens_details" => {
+                once(&mut keys, 4)?;
+                usage.cached = detail(scan, "cached_tokens")?;
+            }
+            "completion_tokens_details" => {
+                once(&mut keys, 8)?;
+                usage.reasoning = detail(scan, "reasoning_tokens")?;
+            }
+            _ => drop(scan.value()?),
+        }
+        Ok::<(), Unsure>(())
+    })?;
+    Ok(Some(usage))
+}
+
+/// One number of the details; they may be `null`.
+fn detail(scan: &mut Scan<'_>, wanted: &str) -> Result<u64, Unsure> {
+    if scan.peek() == b'n' {
+        scan.value()?;
+        return Ok(0);
+    }
+    let (mut found, mut keys) = (0, 0);
+    scan.object(|scan, key| {
+        let raw = scan.value()?;
+        if key == wanted {
+            once(&mut keys, 1)?;
+            found = number(raw)?;
+        }
+        Ok::<(), Unsure>(())
+    })?;
+    Ok(found)
+}
+
+fn number(raw: &str) -> Result<u64, Unsure> {
+    if raw == "null" { Ok(0) } else { json::digits(raw).ok_or(Unsure) }
 }
 
 fn choice(scan: &mut Scan<'_>, _: usize) -> Result<(), Unsure> {
@@ -72,19 +140,18 @@ fn choice(scan: &mut Scan<'_>, _: usize) -> Result<(), Unsure> {
             }
             "finish_reason" => {
                 ended += 1;
-                matches!(scan.value()?, "\"stop\"" | "\"length\"").then_some(()).ok_or(Unsure)?;
+                sure(matches!(scan.value()?, "\"stop\"" | "\"length\""))?;
             }
             "index" => {
                 let raw = scan.value()?;
-                raw.bytes().all(|byte| byte.is_ascii_digit()).then_some(()).ok_or(Unsure)?;
-                (raw.len() < 5).then_some(()).ok_or(Unsure)?;
+                sure(raw.len() < 5 && json::digits(raw).is_some())?;
             }
             "delta" => return Err(Unsure),
             _ => drop(scan.value()?),
         }
         Ok::<(), Unsure>(())
     })?;
-    if (said, ended) == (1, 1) { Ok(()) } else { Err(Unsure) }
+    sure((said, ended) == (1, 1))
 }
 
 /// A message with text, and nothing else that is said in another way.
@@ -96,21 +163,18 @@ fn message(scan: &mut Scan<'_>) -> Result<(), Unsure> {
             "content" => {
                 contents += 1;
                 // Half a surrogate pair is no text.
-                let is_text = raw.starts_with('"') && raw.len() > 2 && !raw.contains("\\u");
-                is_text.then_some(()).ok_or(Unsure)
+                sure(raw.starts_with('"') && raw.len() > 2 && !raw.contains("\\u"))
             }
             "role" => Ok(()),
-            _ if raw == "null" || raw == "[]" => Ok(()),
-            _ => Err(Unsure),
+            _ => sure(raw == "null" || raw == "[]"),
         }
     })?;
-    if contents == 1 { Ok(()) } else { Err(Unsure) }
+    sure(contents == 1)
 }
 
 /// A string without escapes.
 fn plain(raw: &str) -> Result<&str, Unsure> {
-    let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(Unsure)?;
-    if inner.contains('\\') { Err(Unsure) } else { Ok(inner) }
+    json::plain(raw).ok_or(Unsure)
 }
 
 #[cfg(test)]
@@ -124,6 +188,49 @@ mod tests {
     fn a_glance_sees_what_a_parse_sees() {
         let parsed = read_answer(PLAIN.as_bytes(), None).expect("an answer");
         assert_eq!(facts(PLAIN.as_bytes()), Some((parsed.model, parsed.usage)));
+    }
+
+    const DETAILED: &str = r#"{"id":"c","object":"x","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"abc"},"finish_reason":"length"},{"index":1,"message":{"content":"d"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":null,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":7,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":3}},"error":null}"#;
+
+    #[test]
+    fn whatever_a_glance_sees_in_damaged_answers_a_parse_sees_as_well() {
+        let mut seen = 0;
+        for plain in [PLAIN, DETAILED] {
+            assert!(facts(plain.as_bytes()).is_some());
+            for at in 0..plain.len() {
+                let mut shorter = plain.as_bytes().to_vec();
+                shorter.remove(at);
+                let twice = [&plain.as_bytes()[..=at], &plain.as_bytes()[at..]].concat();
+                let replaced = b"\"\\{}[],:0-.eE \0n\xff7".iter().map(|byte| {
+                    let mut damaged = plain.as_bytes().to_vec();
+                    damaged[at] = *byte;
+                    damaged
+                });
+                for body in replaced.chain([shorter, twice]) {
+                    let Some(facts) = facts(&body) else { continue };
+                    let parsed = read_answer(&body, None).expect("a parse sees an answer, too");
+                    assert_eq!(facts, (parsed.model, parsed.usage), "{}", body.escape_ascii());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 1000, "{seen}");
+    }
+
+    #[test]
+    fn tokens_that_are_said_in_an_unusual_way_get_a_closer_look() {
+        for (from, to) in [
+            ("\"prompt_tokens\":12", "\"prompt_tokens\":12,\"prompt_tokens\":12"),
+            ("\"prompt_tokens\":12", "\"prompt_tokens\":12.0"),
+            ("\"prompt_tokens\":12", "\"prompt_tokens\":1000000000000000000"),
+            ("\"cached_tokens\":7", "\"cached_tokens\":-7"),
+            ("\"cached_tokens\":7", "\"cached_tokens\":7,\"cached_tokens\":7"),
+            ("{\"reasoning_tokens\":3}", "[3]"),
+            ("\"error\":null", "\"usage\":null"),
+        ] {
+            assert!(DETAILED.contains(from), "{from}");
+            assert_eq!(facts(DETAILED.replacen(from, to, 1).as_bytes()), None, "{from} -> {to}");
+        }
     }
 
     #[test]

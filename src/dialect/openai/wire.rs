@@ -2,7 +2,7 @@
 //!
 //! vLLM, llama.cpp, LM Studio, Groq, Mistral, DeepSeek, OpenRouter and Together all say a little more or less.
 
-use super::super::json::{Loose, Text};
+use super::super::json::{self, Loose, Text};
 use crate::domain::chat::{Finish, Usage};
 use crate::domain::failure::{Failure, Fault};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub struct Body<'a> {
     pub model: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::sound")]
     pub usage: Option<Tokens>,
     #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,

@@ -1,13 +1,11 @@
 //! The door for callers of Responses: is this a request that can be answered without a memory, and what is its gist?
 
+use crate::dialect::door::MESSAGES_MAX;
 use crate::dialect::{Invalid, raw};
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use serde_json::value::RawValue;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// More than any conversation has; a bound on what translating costs.
-const ITEMS_MAX: usize = 100_000;
 
 /// Opens a caller's body.
 ///
@@ -59,7 +57,7 @@ fn items(input: &RawValue) -> Result<(), Invalid> {
     let mut count = 0;
     raw::items(input.get(), |index, item| {
         count += 1;
-        if index >= ITEMS_MAX {
+        if index >= MESSAGES_MAX {
             return Err(raw::invalid("", "is one item too many"));
         }
         if raw::is_object(item) { Ok(()) } else { Err(raw::invalid("", "must be an object")) }

@@ -26,7 +26,7 @@ pub(super) struct Body<'a> {
     pub incomplete_details: Option<Cut<'a>>,
     #[serde(borrow, default)]
     pub output: Option<&'a RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::sound")]
     pub usage: Option<Tokens>,
 }
 

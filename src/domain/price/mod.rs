@@ -12,7 +12,9 @@ use std::collections::HashMap;
 pub use table::PRICES_AS_OF;
 
 /// One USD in the unit money is counted in.
-pub const NANO_USD: u64 = 1_000_000_000;
+pub const NANO_USD: u64 = 10_u64.pow(NANO_DIGITS as u32);
+/// The digits of a USD behind its point.
+pub const NANO_DIGITS: usize = 9;
 /// Nano-USD per token in one USD per million tokens.
 const PER_MILLION: f64 = 1_000.0;
 

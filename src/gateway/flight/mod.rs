@@ -14,10 +14,11 @@ use super::cancel::{Cancel, Heed, Reason};
 use super::ports::{Question, Trail};
 use crate::domain::chat::{Answer, Frame};
 use crate::domain::failure::Failure;
+use crate::domain::quick::Seed;
 use crate::domain::reel::{Place, Reel};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, hash_map};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -37,7 +38,7 @@ const SAMPLES: usize = 32;
 pub(super) struct Flights {
     /// Guards which flight is in the air under which hash. Bodies are compared without it.
     table: Mutex<HashMap<u64, Arc<Flight>, BuildHasherDefault<AsItIs>>>,
-    hasher: RandomState,
+    hasher: Seed,
     kept: Arc<AtomicUsize>,
 }
 
@@ -90,7 +91,14 @@ pub(super) enum Boarded<'a> {
 
 impl Flights {
     pub(super) fn new() -> Self {
-        Self { table: Mutex::default(), hasher: RandomState::new(), kept: Arc::default() }
+        Self { table: Mutex::default(), hasher: Seed::default(), kept: Arc::default() }
+    }
+
+    /// Takes every lock there is, once.
+    #[cfg(test)]
+    pub(super) fn look(&self) {
+        let flights: Vec<_> = self.table.lock().values().cloned().collect();
+        flights.iter().for_each(|flight| drop(flight.state.lock()));
     }
 
     /// Takes a seat on the flight of an identical question, or begins one.

@@ -31,7 +31,7 @@ fn what_the_provider_reports_at_the_end_is_taken_as_it_is_and_nothing_is_weighed
 }
 
 #[test]
-fn a_provider_who_never_reports_is_estimated_from_question_and_answer() {
+fn a_provider_who_never_reports_or_says_what_cannot_be_is_estimated_from_question_and_answer() {
     let text = "four and twenty bytes!!!";
     let silent = || Say::Stream(vec![start(), self::text(text), done()]);
     let a = Scripted::always(silent());
@@ -39,6 +39,10 @@ fn a_provider_who_never_reports_is_estimated_from_question_and_answer() {
     assert_eq!(trail.usage, estimated(ASKED, tokens_of(text.len())));
     let zero = Say::Stream(vec![start(), self::text(text), done(), used(0, 0)]);
     assert_eq!(bench(&[&Scripted::always(zero)]).ask().1.usage, estimated(ASKED, 6));
+    let most = |input| Scripted::always(Say::Stream(vec![start(), self::text(text), done(), used(input, 6)]));
+    let counted = Some(Usage { input: 1_000_000_000, output: 6, ..Usage::default() });
+    assert_eq!(bench(&[&most(1_000_000_000)]).ask().1.usage, counted);
+    assert_eq!(bench(&[&most(1_000_000_001)]).ask().1.usage, estimated(ASKED, 6), "no call has so many");
     let whole = Scripted::always(Say::Whole(Answer { usage: None, ..answer(text) }));
     assert_eq!(bench(&[&whole]).ask().1.usage, estimated(ASKED, 6));
 }

@@ -481,7 +481,7 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
             tunnel(peer);
             for body in ["first", "second"] {
                 let request = peer.request().unwrap();
-                assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+                assert!(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{request}");
                 assert!(request.contains("host: models.example\r\n"), "{request}");
                 peer.answer("200 OK", body);
             }

@@ -11,7 +11,7 @@ use crate::upstream::agent;
 use crate::upstream::http::{self, Incoming, Way};
 use crate::upstream::line::Bound;
 use crate::upstream::names::Names;
-use crate::upstream::requests::Requests;
+use crate::upstream::requests::{Address, Requests};
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use ureq::http::{HeaderValue, Uri};
+use ureq::http::HeaderValue;
 
 /// Far longer than any test takes.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -232,7 +232,7 @@ pub(super) struct Client {
     pub(super) cancel: Arc<Cancel>,
     pub(super) question: Question,
     requests: Requests,
-    uri: Uri,
+    address: Address,
     pub(super) body: Body,
 }
 
@@ -260,13 +260,15 @@ impl Client {
         } else {
             Way::to(settings, names, Arc::clone(&clock)).unwrap()
         };
+        let requests = Requests::new(settings).unwrap();
+        let address = requests.address("/chat/completions", "m").unwrap().into_owned();
         Self {
             way,
             clock,
             cancel: Cancel::new(),
             question: question(),
-            requests: Requests::new(settings).unwrap(),
-            uri: settings.base_url.parse().unwrap(),
+            requests,
+            address,
             body: b"question".to_vec().into(),
         }
     }
@@ -283,7 +285,7 @@ impl Client {
     pub(super) fn send_within(&self, patience: Duration) -> Result<Incoming, Fault> {
         let key = HeaderValue::from_static("Bearer k-1");
         let said = (&self.question, &self.question.passed[..]);
-        let request = self.requests.post(&self.uri, Some(&key), said, &self.body);
+        let request = self.requests.post(&self.address, Some(&key), said, &self.body);
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
         http::send(&self.way, (&self.clock, self.clock.now()), &self.cancel, bound, &request)
     }
