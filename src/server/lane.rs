@@ -181,9 +181,12 @@ impl<J: Send + 'static, O: Send + Sync + 'static> Core<J, O> {
             && let Ok(handle) = self.start(alive, Arc::clone(office))
         {
             state.calling = true;
-            state.started += 1;
-            state.handles.retain(|handle| !handle.is_finished());
             state.handles.push(handle);
+            state.started += 1;
+            // In a burst nobody has ended, and nothing is looked through.
+            if state.handles.len() > state.started {
+                state.handles.retain(|handle| !handle.is_finished());
+            }
         }
         state.started > 0
     }
