@@ -56,9 +56,9 @@ pub(super) struct Incoming {
 }
 
 enum Body {
-    Plain(plain::Body),
+    Plain(Box<plain::Body>),
     /// And where its pieces are put.
-    Ureq(BodyReader<'static>, Vec<u8>),
+    Ureq(Box<BodyReader<'static>>, Vec<u8>),
 }
 
 impl Way {
@@ -87,29 +87,33 @@ impl Way {
                 length: head.length,
                 body: Body::Plain(body),
             }),
-            Self::Ureq(agent) => {
-                let _dialling: Dialling = line.dial();
-                let run = match request.body() {
-                    None => agent.run(request.for_ureq()),
-                    Some(body) => {
-                        let mut reader = body.reader();
-                        agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
-                    }
-                };
-                let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
-                if !is_framed(head.version, &head.headers) {
-                    return Err(Fault::Garbage);
-                }
-                Ok(Answered {
-                    status: head.status.as_u16(),
-                    is_json: says_json(&head.headers),
-                    waits: Waits::of(&head.headers),
-                    length: body.content_length(),
-                    body: Body::Ureq(body.into_reader(), Vec::new()),
-                })
-            }
+            Self::Ureq(agent) => through_ureq(agent, request, line),
         }
     }
+}
+
+/// A function of its own, so that who waits on the plain way does not keep ureq's stack.
+#[inline(never)]
+fn through_ureq(agent: &Agent, request: &Sending<'_>, line: &Arc<Line>) -> Result<Answered, Fault> {
+    let _dialling: Dialling = line.dial();
+    let run = match request.body() {
+        None => agent.run(request.for_ureq()),
+        Some(body) => {
+            let mut reader = body.reader();
+            agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
+        }
+    };
+    let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
+    if !is_framed(head.version, &head.headers) {
+        return Err(Fault::Garbage);
+    }
+    Ok(Answered {
+        status: head.status.as_u16(),
+        is_json: says_json(&head.headers),
+        waits: Waits::of(&head.headers),
+        length: body.content_length(),
+        body: Body::Ureq(Box::new(body.into_reader()), Vec::new()),
+    })
 }
 
 /// What both ways come to.
@@ -147,18 +151,24 @@ pub(super) fn send(
     cancel: &Arc<Cancel>,
     bound: Bound,
     request: &Sending<'_>,
-) -> Result<Incoming, Fault> {
+) -> Result<Box<Incoming>, Fault> {
     let line = Line::new(Arc::clone(clock), bound, now);
     let hook = cancel.on_fire(Arc::clone(&line) as Arc<dyn Heed>);
-    let answered = match way.ask(request, &line) {
-        Err(Fault::StaleConnection) => {
-            line.start_over();
-            way.ask(request, &line)?
+    let mut again = true;
+    let answered = loop {
+        match way.ask(request, &line) {
+            Err(Fault::StaleConnection) if std::mem::take(&mut again) => line.start_over(),
+            other => break other?,
         }
-        other => other?,
     };
+    Ok(incoming(answered, line, hook))
+}
+
+/// Boxed: it is handed up through five levels, and each would have its own copy on the stack of who waits.
+#[inline(never)]
+fn incoming(answered: Answered, line: Arc<Line>, hook: Hook) -> Box<Incoming> {
     let Answered { status, is_json, waits, length, body } = answered;
-    Ok(Incoming { status, is_json, waits, body, length, line, _hook: hook })
+    Box::new(Incoming { status, is_json, waits, body, length, line, _hook: hook })
 }
 
 impl Body {
@@ -173,6 +183,14 @@ impl Body {
                 take(&room[..amount]);
                 Ok(amount)
             }
+        }
+    }
+
+    /// Hands on what is there of it without waiting; `None`: nothing, as far as can be told.
+    fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        match self {
+            Self::Plain(body) => body.at_hand(take),
+            Self::Ureq(..) => Ok(None),
         }
     }
 
@@ -199,15 +217,30 @@ impl Body {
 }
 
 impl Incoming {
-    /// Hands some of the body to `take`; how much, 0 at its end.
+    /// Hands some of the body to `take`; how much, 0 at its end. The bound's wait begins now, if that is known.
     ///
     /// # Errors
     /// The fault that ended it; `Truncated` when it ended before its end.
-    pub(super) fn hand(&mut self, take: &mut dyn FnMut(&[u8]), bound: Bound) -> Result<usize, Fault> {
-        self.line.bind(bound);
+    pub(super) fn hand(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]),
+        (bound, now): (Bound, Option<Instant>),
+    ) -> Result<usize, Fault> {
+        self.line.bind_from(bound, now);
         match self.body.hand(take, &self.line) {
             // The end of a body without a length may be our own doing.
             Ok(0) if self.line.was_cut() => Err(Fault::CallerLeft),
+            other => other,
+        }
+    }
+
+    /// Hands on what has been received of the body already; 0 at its end, `None` where there is nothing.
+    ///
+    /// # Errors
+    /// As [`Incoming::hand`].
+    pub(super) fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        match self.body.at_hand(take) {
+            Ok(Some(0)) if self.line.story().cut => Err(Fault::CallerLeft),
             other => other,
         }
     }

@@ -53,7 +53,7 @@ impl Plain {
         self: &Arc<Self>,
         request: &Sending<'_>,
         line: &Arc<Line>,
-    ) -> Result<(Head, Body), Fault> {
+    ) -> Result<(Head, Box<Body>), Fault> {
         let failed = |error: Error| faults::before_the_head(&error, line);
         let mut wire = self.wire(request, line).map_err(failed)?;
         request.write_head(wire.letter());
@@ -68,18 +68,26 @@ impl Plain {
             }
             line.hear();
         };
-        let mut body = Body {
-            wire: Some(wire),
-            framing: Framing::of(&head),
-            keeps: head.keeps,
-            line: Arc::clone(line),
-            plain: Arc::clone(self),
-        };
-        body.rest_when_over();
+        let body = self.body(wire, &head, line);
         Ok((head, body))
     }
 
+    /// Boxed, and a function of its own: what is copied on its way up is not on the stack of who waits for a head.
+    #[inline(never)]
+    fn body(self: &Arc<Self>, wire: Wire, head: &Head, line: &Arc<Line>) -> Box<Body> {
+        let mut body = Box::new(Body {
+            wire: Some(wire),
+            framing: Framing::of(head),
+            keeps: head.keeps,
+            line: Arc::clone(line),
+            plain: Arc::clone(self),
+        });
+        body.rest_when_over();
+        body
+    }
+
     /// A connection that rested, or a new one.
+    #[inline(never)]
     fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
         let now = line.begun();
         while let Some(mut wire) = self.shelf.take(now) {
@@ -104,6 +112,17 @@ impl Body {
         Ok(amount)
     }
 
+    /// Hands on what was received of it already; `None`: nothing.
+    ///
+    /// # Errors
+    /// As [`Body::hand`].
+    pub(super) fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        let Some(amount) = self.received()? else { return Ok(None) };
+        take(self.first(amount));
+        self.took(amount);
+        Ok(Some(amount))
+    }
+
     /// Reads some of it, at most this much, to the end of `whole`; 0 is the body's end.
     ///
     /// # Errors
@@ -119,20 +138,31 @@ impl Body {
     /// What is there of the body, once something is; nothing at its end.
     fn piece(&mut self) -> Result<&[u8], Fault> {
         loop {
+            if let Some(amount) = self.received()? {
+                return Ok(self.first(amount));
+            }
+            if !self.more()? {
+                self.framing.close()?;
+                self.keeps = false;
+                self.rest_when_over();
+            }
+        }
+    }
+
+    /// The first bytes of what was received.
+    fn first(&self, amount: usize) -> &[u8] {
+        self.wire.as_ref().and_then(|wire| wire.input().get(..amount)).unwrap_or_default()
+    }
+
+    /// How much was received of the body and is not used yet: 0 at its end, `None` where there is nothing.
+    fn received(&mut self) -> Result<Option<usize>, Fault> {
+        loop {
             let input = self.wire.as_ref().map_or(&[][..], Wire::input);
             match self.framing.next(input)? {
-                Part::Body(amount) => {
-                    // Borrowed anew: the end of the loop has no use for it.
-                    return Ok(self.wire.as_ref().map_or(&[], |wire| &wire.input()[..amount]));
-                }
+                Part::Body(amount) => return Ok(Some(amount)),
                 Part::Between(amount) => self.consume(amount),
-                Part::Wanting if self.more()? => {}
-                Part::Wanting => {
-                    self.framing.close()?;
-                    self.keeps = false;
-                    self.rest_when_over();
-                }
-                Part::Over => return Ok(&[]),
+                Part::Wanting => return Ok(None),
+                Part::Over => return Ok(Some(0)),
             }
         }
     }
