@@ -2,6 +2,7 @@
 
 use super::super::Invalid;
 use super::odd;
+use crate::domain::failure::Failure;
 use std::borrow::Cow;
 
 /// Arrays and objects inside each other; real requests with tool schemas stay below 20.
@@ -14,6 +15,12 @@ pub enum Bad {
     Syntax(usize),
     /// It is nested deeper than [`DEPTH_MAX`].
     Deep,
+}
+
+impl From<Bad> for Failure {
+    fn from(bad: Bad) -> Self {
+        Invalid::from(bad).into()
+    }
 }
 
 impl From<Bad> for Invalid {
@@ -359,6 +366,11 @@ fn plain(bytes: &[u8]) -> usize {
         at += 8;
     }
     at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+}
+
+/// Whether nothing in a text needs an escape.
+pub(super) fn is_plain(text: &str) -> bool {
+    plain(text.as_bytes()) == text.len()
 }
 
 /// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so

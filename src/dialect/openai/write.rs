@@ -73,7 +73,7 @@ pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
                 Form::Chat => push_message(&mut out, choice),
                 Form::Completion => {
                     out.extend_from_slice(b",\"text\":");
-                    json::push(&mut out, &text_of(choice));
+                    json::push_text(&mut out, &text_of(choice));
                 }
             }
             out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":\"");
@@ -93,13 +93,13 @@ pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
 /// An answer or chunk up to the value of its choices.
 pub fn head(out: &mut Vec<u8>, (id, model): (&str, &str), created: u64, object: &str) {
     out.extend_from_slice(b"{\"id\":");
-    json::push(out, id);
+    json::push_text(out, id);
     out.extend_from_slice(b",\"object\":\"");
     out.extend_from_slice(object.as_bytes());
     out.extend_from_slice(b"\",\"created\":");
     json::push(out, &created);
     out.extend_from_slice(b",\"model\":");
-    json::push(out, model);
+    json::push_text(out, model);
     out.extend_from_slice(b",\"choices\":");
 }
 
@@ -115,7 +115,7 @@ fn push_message(out: &mut Vec<u8>, choice: &Choice) {
     if text.is_empty() && calls().next().is_some() {
         out.extend_from_slice(b"null");
     } else {
-        json::push(out, &text);
+        json::push_text(out, &text);
     }
     out.extend_from_slice(b",\"refusal\":null");
     push_thinking(out, choice);
