@@ -84,9 +84,7 @@ impl<'a> Scan<'a> {
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
         let begin = self.position();
-        if self.byte() == b'"' {
-            self.string()?;
-        } else {
+        if self.byte() != b'"' || !self.short() {
             self.skip()?;
         }
         Ok(&self.text[begin..self.at])
@@ -179,16 +177,19 @@ impl<'a> Scan<'a> {
             return Err(Bad::Syntax(self.at));
         }
         let begin = self.at;
-        let escaped = self.string()?;
-        let inner = &self.text[begin + 1..self.at - 1];
-        let key = if escaped {
-            let unescaped = serde_json::from_str(&self.text[begin..self.at]);
-            Cow::Owned(unescaped.map_err(|_| Bad::Syntax(begin))?)
+        let key = if !self.short() && self.string()? {
+            self.unescaped(begin)?
         } else {
-            Cow::Borrowed(inner)
+            Cow::Borrowed(&self.text[begin + 1..self.at - 1])
         };
         self.expect(b':')?;
         Ok(key)
+    }
+
+    /// The string just stepped over, which began here.
+    #[cold]
+    fn unescaped(&self, begin: usize) -> Result<Cow<'a, str>, Bad> {
+        serde_json::from_str(&self.text[begin..self.at]).map(Cow::Owned).map_err(|_| Bad::Syntax(begin))
     }
 
     /// Steps over one value without recursion: a bit per open container says whether it is an object.
@@ -198,6 +199,7 @@ impl<'a> Scan<'a> {
         loop {
             let open = self.peek();
             match open {
+                b'"' if self.short() => {}
                 b'"' => drop(self.string()?),
                 b'-' | b'0'..=b'9' => self.number()?,
                 b'{' | b'[' => {
@@ -244,7 +246,9 @@ impl<'a> Scan<'a> {
         if self.peek() != b'"' {
             return Err(Bad::Syntax(self.at));
         }
-        self.string()?;
+        if !self.short() {
+            self.string()?;
+        }
         self.expect(b':')
     }
 
@@ -287,30 +291,30 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, quotes included; whether there are escapes in it. Most are short and plain.
-    #[inline]
-    fn string(&mut self) -> Result<bool, Bad> {
+    /// Steps over a string, if it is short and plain, as most are. Else the walk stands where it stood.
+    #[inline(always)]
+    fn short(&mut self) -> bool {
         let mut at = self.at + 1;
         let (words, _) = self.text.as_bytes().get(at..).unwrap_or_default().as_chunks::<8>();
         for word in words.iter().take(SHORT_WORDS) {
             let hit = specials(u64::from_le_bytes(*word));
             if hit != 0 {
                 let place = hit.trailing_zeros() as usize / 8;
-                at += place;
-                if word.get(place) == Some(&b'"') {
-                    self.at = at + 1;
-                    return Ok(false);
+                let ends = word.get(place) == Some(&b'"');
+                if ends {
+                    self.at = at + place + 1;
                 }
-                break;
+                return ends;
             }
             at += 8;
         }
-        self.rest_of_string(at)
+        false
     }
 
-    /// The same from here on, where nothing but plain bytes stands before `at`.
-    fn rest_of_string(&mut self, mut at: usize) -> Result<bool, Bad> {
+    /// Steps over a string, quotes included; whether there are escapes in it.
+    fn string(&mut self) -> Result<bool, Bad> {
         let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
         let mut escaped = false;
         loop {
             at += plain(&bytes[at..]);
