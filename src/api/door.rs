@@ -3,7 +3,7 @@
 use super::errors::Problem;
 use crate::domain::digits;
 use crate::domain::key::{Key, Keyring, Unrecognised};
-use crate::gateway::meter::{Ask, Meter};
+use crate::gateway::meter::Meter;
 use crate::gateway::ports::Caller;
 use crate::server::Headers;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -139,16 +139,10 @@ pub(super) fn allowed(key: Option<&Key>, path: &str, label: &str) -> Result<(), 
 }
 
 /// A request the key may not make is one of so many per minute as well: past the limit its caller is told to wait.
-pub(super) fn counted(
-    problem: Problem,
-    (meter, path): (&Meter, &str),
-    key: Option<&Key>,
-    now: Instant,
-) -> Problem {
+pub(super) fn counted(problem: Problem, meter: &Meter, key: Option<&Key>, now: Instant) -> Problem {
     let Some(key) = key else { return problem };
-    let caller = Caller::Key(Arc::clone(&key.name));
-    match meter.admit(Ask { caller: &caller, path, tokens: 0 }, now) {
-        Ok(_) => problem,
+    match meter.admit_alone(&Caller::Key(Arc::clone(&key.name)), now) {
+        Ok(()) => problem,
         Err(limited) => Problem::of_limit(&limited),
     }
 }

@@ -1,15 +1,18 @@
-//! The caller's end of a stream: frames are worded in his dialect and flushed one by one.
+//! The caller's end of a stream: frames are worded in his dialect, and those that came together leave together.
 
 use super::errors::Problem;
 use super::transcript::Transcript;
 use crate::dialect::{Wording, Writer};
-use crate::domain::chat::SharedFrame;
+use crate::domain::chat::Frame;
 use crate::domain::digits;
 use crate::domain::rule::Standing;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::{self, Cached, Listener, Trail};
 use crate::server::{Exchange, Fields};
 use std::time::Duration;
+
+/// Frames that came together leave together, but no more of them than this at once.
+const TOGETHER_BYTES_MAX: usize = 16 << 10;
 
 /// Writes a stream to one caller.
 pub(super) struct Ear<'a, 'b> {
@@ -18,8 +21,6 @@ pub(super) struct Ear<'a, 'b> {
     wording: Wording,
     standing: Standing,
     writer: Option<Writer>,
-    /// One frame's bytes; kept between frames for its room.
-    buffer: Vec<u8>,
     /// What has been said, where the log is to tell it.
     pub(super) transcript: Option<Transcript>,
 }
@@ -31,7 +32,7 @@ impl<'a, 'b> Ear<'a, 'b> {
         wording: Wording,
         standing: Standing,
     ) -> Self {
-        Self { exchange, dialect, wording, standing, writer: None, buffer: Vec::new(), transcript: None }
+        Self { exchange, dialect, wording, standing, writer: None, transcript: None }
     }
 
     /// What the wording of an answer needs, now that it is known who answers.
@@ -48,22 +49,22 @@ impl<'a, 'b> Ear<'a, 'b> {
     /// The stream is complete: its story, what the dialect still owes, and the end. Whether the caller was there to
     /// hear it.
     pub(super) fn end(&mut self, trail: &Trail) -> bool {
-        self.tell_attempts(trail);
+        let Ok(out) = self.exchange.room() else { return false };
+        tell_attempts(out, self.dialect, trail);
         if let Some(writer) = &mut self.writer {
-            writer.end(&mut self.buffer);
+            writer.end(out);
         }
-        self.exchange.write(&self.buffer).and_then(|()| self.exchange.finish()).is_ok()
+        self.exchange.finish().is_ok()
     }
 
     /// The stream could not be saved: its story, an error frame, and no end mark.
     pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
-        self.tell_attempts(trail);
+        let Ok(out) = self.exchange.room() else { return };
+        tell_attempts(out, self.dialect, trail);
         let complaint = problem.complaint(self.dialect, &self.wording.request_id);
         let writer = self.writer.get_or_insert_with(|| Writer::new(self.dialect, self.wording.clone()));
-        writer.failure(&complaint, &mut self.buffer);
-        if self.exchange.write(&self.buffer).is_ok() {
-            let _ = self.exchange.finish();
-        }
+        writer.failure(&complaint, out);
+        let _ = self.exchange.finish();
     }
 }
 
@@ -81,18 +82,6 @@ impl Ear<'_, '_> {
         let headers = fields(self.dialect, &self.wording.request_id, trail, &self.standing);
         self.exchange.begin(200, &headers);
     }
-
-    /// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which
-    /// readers of server-sent events pass over; lines of JSON have none.
-    fn tell_attempts(&mut self, trail: &Trail) {
-        self.buffer.clear();
-        if trail.attempts.is_empty() || !has_comments(self.dialect) {
-            return;
-        }
-        self.buffer.extend_from_slice(b": hapax-attempts ");
-        tell_story(&mut self.buffer, trail);
-        self.buffer.extend_from_slice(b"\n\n");
-    }
 }
 
 impl Listener for Ear<'_, '_> {
@@ -102,17 +91,20 @@ impl Listener for Ear<'_, '_> {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &SharedFrame) -> Result<(), ports::Left> {
-        self.buffer.clear();
+    fn frame(&mut self, frame: &Frame) -> Result<(), ports::Left> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         if let Some(transcript) = &mut self.transcript {
             transcript.hear_frame(frame);
         }
-        writer.frame(frame, &mut self.buffer);
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.exchange.write(&self.buffer).map_err(|_| ports::Left)
+        let out = self.exchange.room().map_err(|_| ports::Left)?;
+        writer.frame(frame, out);
+        let much = out.len() >= TOGETHER_BYTES_MAX;
+        self.exchange.seal();
+        if much { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), ports::Left> {
+        self.exchange.flush().map_err(|_| ports::Left)
     }
 
     fn wait(&mut self, every: Duration) {
@@ -183,6 +175,17 @@ pub(super) fn tell_trail(fields: &mut Fields, trail: &Trail) {
 /// Whether a stream of this dialect can say something that means nothing: server-sent events can.
 fn has_comments(dialect: Dialect) -> bool {
     Writer::content_type(dialect) == "text/event-stream"
+}
+
+/// What the head could not tell yet: who was asked after it, and how long each took in all. A comment, which readers of
+/// server-sent events pass over; lines of JSON have none.
+fn tell_attempts(out: &mut Vec<u8>, dialect: Dialect, trail: &Trail) {
+    if trail.attempts.is_empty() || !has_comments(dialect) {
+        return;
+    }
+    out.extend_from_slice(b": hapax-attempts ");
+    tell_story(out, trail);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// Who was asked, what came of it, how long it took: `openai:503:412ms, anthropic:200:803ms`.

@@ -193,9 +193,8 @@ impl Api {
                     |problem| nobody(door::slowed(problem, &state.meter, address, self.clock.now()));
                 let today = || self.clock.today();
                 let key = door::caller(&state.keyring, headers, known, today).map_err(refused)?;
-                door::allowed(key, path, row.label).map_err(|problem| {
-                    (door::counted(problem, (&state.meter, path), key, self.clock.now()), key)
-                })?;
+                door::allowed(key, path, row.label)
+                    .map_err(|problem| (door::counted(problem, &state.meter, key, self.clock.now()), key))?;
                 Ok((row, key))
             }
             Found::Row(row) => Ok((row, None)),

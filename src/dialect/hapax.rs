@@ -5,6 +5,7 @@ use super::{Complaint, Invalid, Wording, json};
 use crate::domain::chat::{Answer, Chat, Content, Delta, Finish, Message, Part, Role, Usage};
 use crate::domain::failure::Failure;
 use crate::domain::words::Words;
+use std::borrow::Cow;
 
 /// How streams travel.
 pub const STREAM_TYPE: &str = openai::STREAM_TYPE;
@@ -70,7 +71,7 @@ fn said(role: Role, text: String) -> Message {
 pub fn write_answer(answer: &Answer, wording: &Wording) -> Vec<u8> {
     let mut out = b"{\"content\":".to_vec();
     let mut finish = Finish::Stop;
-    let mut text = String::new();
+    let mut text = Cow::Borrowed("");
     if let Content::Said { choices, .. } = &answer.content
         && let Some(choice) = choices.first()
     {

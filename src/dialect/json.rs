@@ -7,6 +7,7 @@ mod odd;
 mod scan;
 
 use super::Invalid;
+use crate::domain::page::needs_escape;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use odd::{complaint, replaced};
-pub use scan::{Bad, DEPTH_MAX, Scan};
+pub use scan::{Bad, DEPTH_MAX, Scan, plain as quiet_length};
 
 /// A body as text, if it is UTF-8 at all.
 ///
@@ -168,6 +169,17 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
 pub fn push<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Writing to memory cannot fail, and our values have string keys and no refusing `Serialize`.
     let _ = serde_json::to_writer(out, value);
+}
+
+/// Appends a text as JSON: as it stands where nothing in it has to be escaped, which is nearly always.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    if needs_escape(text) {
+        return push(out, text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// A copy of `body` with each range replaced; ranges must not overlap (an empty range inserts).

@@ -15,6 +15,7 @@ pub mod gemini;
 pub mod hapax;
 pub mod json;
 mod lookup;
+mod mould;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;

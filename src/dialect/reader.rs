@@ -1,12 +1,16 @@
 //! A provider's stream, read as it arrives: framing, meaning, and whether its end was a proper one.
 
+use super::mould::{self, Mould};
 use super::{Sign, anthropic, gemini, ndjson, ollama, openai, passes, responses, sse};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::Dialect;
+use std::borrow::Cow;
 
 /// Malformed frames one after the other before the stream as a whole is garbage.
 const MALFORMED_MAX: u32 = 16;
+/// After so many frames in a row that were not like the one before, likeness is not looked for any more.
+const UNLIKE_MAX: u32 = 8;
 
 /// Reads a provider's stream as it arrives, in pieces of any size.
 ///
@@ -16,10 +20,52 @@ pub struct Reader {
     framing: Framing,
     events: Events,
     verbatim: bool,
+    likeness: Likeness,
     came: bool,
     finished: bool,
     ended: bool,
     malformed: u32,
+    #[cfg(test)]
+    casts: usize,
+}
+
+/// Whether a frame is like the one before.
+#[derive(Debug, Default)]
+struct Likeness {
+    /// `None`: it is not looked for.
+    kind: Option<&'static mould::Kind>,
+    /// Of the frame before, if that said a text and nothing else.
+    mould: Option<Mould>,
+    unlike: u32,
+}
+
+impl Likeness {
+    /// Of frames of this dialect. An unwrapped tool's arguments are text as well, so there it is not looked for.
+    fn new(target: Dialect, unwrap_tool: Option<&str>) -> Self {
+        let kind = match target {
+            _ if unwrap_tool.is_some() => None,
+            Dialect::OpenAiChat => Some(&mould::OPENAI),
+            Dialect::Anthropic => Some(&mould::ANTHROPIC),
+            _ => None,
+        };
+        Self { kind, ..Self::default() }
+    }
+
+    /// A frame was read in full.
+    fn learn(&mut self, frame: &sse::Sse<'_>, sign: Option<Sign>, deltas: &[Delta]) {
+        let Some(kind) = self.kind else { return };
+        // Anything but a text may have changed what a text means.
+        self.mould = match (&frame.data, sign) {
+            (Cow::Borrowed(_), Some(Sign::More)) => Mould::of(kind, frame.raw, deltas),
+            _ => None,
+        };
+        if self.mould.is_some() {
+            self.unlike += 1;
+            if self.unlike == UNLIKE_MAX {
+                *self = Self::default();
+            }
+        }
+    }
 }
 
 enum Framing {
@@ -60,13 +106,6 @@ impl Events {
     }
 }
 
-/// One piece of the stream, cut out and understood.
-struct Piece {
-    /// `None`: malformed.
-    sign: Option<Sign>,
-    verbatim: Option<Vec<u8>>,
-}
-
 impl Reader {
     /// A reader for a provider's dialect; frames are verbatim when the caller speaks the same.
     #[must_use]
@@ -87,7 +126,31 @@ impl Reader {
             }
             _ => (Framing::Sse(sse::Lines::default()), Events::OpenAi(openai::Events::new(unwrap_tool))),
         };
-        Self { framing, events, verbatim, came: false, finished: false, ended: false, malformed: 0 }
+        let likeness = Likeness::new(target, unwrap_tool);
+        Self {
+            framing,
+            events,
+            verbatim,
+            likeness,
+            came: false,
+            finished: false,
+            ended: false,
+            malformed: 0,
+            #[cfg(test)]
+            casts: 0,
+        }
+    }
+
+    /// The same, reading every frame in full.
+    #[cfg(test)]
+    pub(super) fn in_full(self) -> Self {
+        Self { likeness: Likeness::default(), ..self }
+    }
+
+    /// How many frames were recognised by the one before.
+    #[cfg(test)]
+    pub(super) fn casts(&self) -> usize {
+        self.casts
     }
 
     /// Takes more bytes.
@@ -108,9 +171,20 @@ impl Reader {
         reason = "it can fail, and be asked again after more bytes came"
     )]
     pub fn next(&mut self) -> Result<Option<Frame>, Failure> {
+        let mut frame = Frame::default();
+        Ok(self.read(&mut frame)?.then_some(frame))
+    }
+
+    /// Puts the next whole frame in the place of `frame`, whose room is used again; whether one has arrived.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
         while !self.ended {
-            let mut deltas = Vec::new();
-            let Some(Piece { sign, verbatim }) = self.cut(&mut deltas)? else { return Ok(None) };
+            if self.cast(frame) {
+                return Ok(true);
+            }
+            let Some(sign) = self.cut(frame)? else { return Ok(false) };
             self.came = true;
             let Some(sign) = sign else {
                 self.malformed += 1;
@@ -120,37 +194,73 @@ impl Reader {
                 continue;
             };
             self.malformed = 0;
-            self.finished |= deltas.iter().any(|delta| matches!(delta, Delta::Finish { .. }));
+            self.finished |= frame.deltas.iter().any(|delta| matches!(delta, Delta::Finish { .. }));
             if sign == Sign::End {
                 self.close()?;
                 self.ended = true;
-                if deltas.is_empty() {
-                    return Ok(None);
+                if frame.deltas.is_empty() {
+                    return Ok(false);
                 }
             }
-            if !deltas.is_empty() || verbatim.is_some() {
-                return Ok(Some(Frame { deltas, verbatim }));
+            if !frame.deltas.is_empty() || self.verbatim {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
-    /// Most frames mean one thing, and late followers are kept them: there is no room in one for more than that.
-    fn cut(&mut self, deltas: &mut Vec<Delta>) -> Result<Option<Piece>, Failure> {
-        match &mut self.framing {
+    /// Reads the next frame if it is like the one before.
+    fn cast(&mut self, frame: &mut Frame) -> bool {
+        let (Some(mould), Framing::Sse(lines)) = (&self.likeness.mould, &mut self.framing) else {
+            return false;
+        };
+        let Some(cast) = mould.cast(lines.rest()) else { return false };
+        let length = cast.raw.len();
+        if length > sse::FRAME_BYTES_MAX {
+            return false;
+        }
+        mould.fill(&cast, frame);
+        if self.verbatim {
+            frame.spell(cast.raw);
+        } else {
+            frame.verbatim = None;
+        }
+        lines.skip(length);
+        (self.likeness.unlike, self.malformed) = (0, 0);
+        #[cfg(test)]
+        {
+            self.casts += 1;
+        }
+        true
+    }
+
+    /// Cuts the next frame out and reads it in full. `None`: it has not arrived; `Some(None)`: it is malformed.
+    fn cut(&mut self, frame: &mut Frame) -> Result<Option<Option<Sign>>, Failure> {
+        frame.deltas.clear();
+        let sign = match &mut self.framing {
             Framing::Sse(lines) => {
-                let Some(frame) = lines.next()? else { return Ok(None) };
-                deltas.reserve_exact(1);
-                let sign = self.events.read(frame.event, &frame.data, deltas)?;
-                Ok(Some(Piece { sign, verbatim: self.verbatim.then(|| frame.raw.to_vec()) }))
+                let Some(cut) = lines.next()? else { return Ok(None) };
+                let sign = self.events.read(cut.event, &cut.data, &mut frame.deltas)?;
+                self.likeness.learn(&cut, sign, &frame.deltas);
+                if self.verbatim {
+                    frame.spell(cut.raw);
+                }
+                sign
             }
             Framing::Ndjson(lines) => {
                 let Some(line) = lines.next()? else { return Ok(None) };
-                deltas.reserve_exact(1);
-                let sign = self.events.read(None, line, deltas)?;
-                Ok(Some(Piece { sign, verbatim: self.verbatim.then(|| [line, b"\n"].concat()) }))
+                let sign = self.events.read(None, line, &mut frame.deltas)?;
+                if self.verbatim {
+                    frame.spell(line);
+                    frame.verbatim.get_or_insert_default().push(b'\n');
+                }
+                sign
             }
+        };
+        if !self.verbatim {
+            frame.verbatim = None;
         }
+        Ok(Some(sign))
     }
 
     /// Whether the end mark has been read: nothing after it matters.

@@ -65,7 +65,7 @@ impl Lines {
     /// `AnswerTooLarge` when a frame is longer than [`FRAME_BYTES_MAX`].
     #[expect(clippy::should_implement_trait, reason = "a lending iterator: frames borrow the buffer")]
     pub fn next(&mut self) -> Result<Option<Sse<'_>>, Failure> {
-        if !self.begun && !self.begin() {
+        if self.start == self.buffer.len() || !self.begun && !self.begin() {
             return Ok(None);
         }
         loop {
@@ -85,6 +85,18 @@ impl Lines {
                 return Ok(Some(parse(&self.buffer[begin..begin + length])));
             }
         }
+    }
+
+    /// What was fed and is not cut yet, once the stream's beginning is behind us.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        if self.begun { &self.buffer[self.start..] } else { &[] }
+    }
+
+    /// Passes over a whole frame, this long, that was found in [`Lines::rest`] by somebody else.
+    pub fn skip(&mut self, length: usize) {
+        self.start += length;
+        self.search = Search::default();
     }
 
     /// Passes over the byte order mark; `false` while it cannot be told yet.

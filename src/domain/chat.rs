@@ -2,7 +2,6 @@
 
 use super::embedding::Vector;
 use super::words::Dialect;
-use std::sync::Arc;
 
 /// A chat request, translated. JSON fragments (schemas, arguments) are kept as the text they came in.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -355,5 +354,23 @@ pub struct Frame {
     pub verbatim: Option<Vec<u8>>,
 }
 
-/// A frame shared by leader and followers of a flight.
-pub type SharedFrame = Arc<Frame>;
+impl Frame {
+    /// Makes it one that says this text and nothing else. What held the last one's words holds these.
+    pub fn say(&mut self, choice: u32, words: &str) {
+        if let [Delta::Text { choice: place, text }] = self.deltas.as_mut_slice() {
+            *place = choice;
+            text.clear();
+            text.push_str(words);
+            return;
+        }
+        self.deltas.clear();
+        self.deltas.push(Delta::Text { choice, text: words.to_owned() });
+    }
+
+    /// Gives it the bytes it came in.
+    pub fn spell(&mut self, bytes: &[u8]) {
+        let room = self.verbatim.get_or_insert_default();
+        room.clear();
+        room.extend_from_slice(bytes);
+    }
+}

@@ -14,15 +14,27 @@ pub fn decimal(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &str {
 pub fn decimal_bytes(number: u64, room: &mut [u8; DECIMAL_BYTES]) -> &[u8] {
     let mut start = room.len();
     let mut rest = number;
-    while start > 0 {
+    // Two digits a division.
+    while rest >= 100 {
+        start -= 2;
+        room[start..start + 2].copy_from_slice(&pair(rest % 100));
+        rest /= 100;
+    }
+    let [tens, ones] = pair(rest);
+    start -= 1;
+    room[start] = ones;
+    if tens != b'0' {
         start -= 1;
-        room[start] = digit(rest % 10);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        room[start] = tens;
     }
     &room[start..]
+}
+
+/// Both digits of a number below a hundred.
+fn pair(number: u64) -> [u8; 2] {
+    // A tenth, as 103 / 1024: right for every such number, and no division.
+    let tens = (number * 103) >> 10;
+    [b'0' + tens as u8, b'0' + (number - 10 * tens) as u8]
 }
 
 /// Fills the room with the last hexadecimal digits of a number, with leading zeros.
@@ -44,7 +56,7 @@ mod tests {
 
     #[test]
     fn numbers_look_as_formatting_would_have_them() {
-        for number in [0, 9, 10, 255, 4_096, 999_999, u64::from(u32::MAX), u64::MAX] {
+        for number in (0..=1_000).chain([4_096, 999_999, u64::from(u32::MAX), u64::MAX]) {
             assert_eq!(decimal(number, &mut [0; DECIMAL_BYTES]), format!("{number}"));
             let mut room = [0; 16];
             hex(&mut room, number);

@@ -20,6 +20,7 @@ pub mod price;
 pub mod quick;
 pub mod quirks;
 pub mod redact;
+pub mod reel;
 pub mod route;
 pub mod rule;
 pub mod splice;

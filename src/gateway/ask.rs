@@ -7,6 +7,7 @@ use super::cancel::{Cancel, Heed};
 use super::flight::{Boarded, Lead, News, Seat, Shared};
 use super::ports::{Listener, Outcome, Question, Trail};
 use super::run::{Run, left};
+use crate::domain::chat::Frame;
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
 use crate::gateway::cancel::Reason;
@@ -83,7 +84,7 @@ impl Gateway {
         let _hook = seat.watch(leave);
         let patience = start + self.settings.request_timeout;
         let mut trail = Trail { deduplicated: true, ..Trail::default() };
-        let mut begun = false;
+        let (mut begun, mut frame) = (false, Frame::default());
         let failure = loop {
             let heard = match seat.next(leave, patience) {
                 News::Begun(leaders) => {
@@ -91,7 +92,13 @@ impl Gateway {
                     begun = true;
                     listener.begin(&trail)
                 }
-                News::Frames(frames) => frames.iter().try_for_each(|frame| listener.frame(frame)),
+                News::Frames(mut clip) => {
+                    let mut heard = Ok(());
+                    while heard.is_ok() && clip.next(&mut frame) {
+                        heard = listener.frame(&frame);
+                    }
+                    heard.and_then(|()| listener.flush())
+                }
                 News::Ended(end) => {
                     let upstream = trail.upstream;
                     trail = self.as_heard(&end.trail, start);
@@ -127,12 +134,11 @@ impl Gateway {
     /// Gives a kept answer.
     fn again(&self, kept: &Kept, age: Duration, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let trail = Trail { cached: Some(Cached::Hit(age)), ..kept.trail.clone() };
-        let frames = match &kept.said {
+        let told = match &kept.said {
             Said::Whole(answer) => return (Outcome::Whole(Arc::clone(answer)), trail),
-            Said::Streamed(frames) => frames,
+            Said::Streamed(told) => told,
         };
-        let heard =
-            listener.begin(&trail).and_then(|()| frames.iter().try_for_each(|frame| listener.frame(frame)));
+        let heard = listener.begin(&trail).and_then(|()| told.play(|frame| listener.frame(frame)));
         (heard.map_or_else(|_| Outcome::Broken(left(Reason::CallerLeft)), |()| Outcome::Streamed), trail)
     }
 

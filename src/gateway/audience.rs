@@ -2,9 +2,10 @@
 
 use super::cache::Keeping;
 use super::cancel::{Cancel, Reason};
-use super::flight::{Flight, REPLAY_BYTES_MAX, size_of_frame};
+use super::flight::{Flight, REPLAY_BYTES_MAX};
 use super::ports::{Left, Listener, Trail};
-use crate::domain::chat::{Frame, SharedFrame};
+use crate::domain::chat::Frame;
+use crate::domain::reel::size_of_frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub(super) struct Audience<'a> {
     /// Whether the caller himself still listens.
     here: bool,
     /// What the caller has yet to hear: his socket is slow, and others wait for what comes next.
-    owed: VecDeque<SharedFrame>,
+    owed: VecDeque<Frame>,
     owed_bytes: usize,
     /// What is told, for those who ask the same later.
     keeping: Option<Keeping>,
@@ -25,7 +26,7 @@ pub(super) struct Audience<'a> {
 /// What is still to be done for the caller himself when the stream is over.
 pub(super) struct Rest {
     here: bool,
-    owed: VecDeque<SharedFrame>,
+    owed: VecDeque<Frame>,
     keeping: Option<Keeping>,
 }
 
@@ -81,29 +82,37 @@ impl<'a> Audience<'a> {
 
     /// One more frame. Followers get theirs first, and are not kept waiting for the next one by a caller whose
     /// socket is slow: he hears the rest when he can, or when the stream is over.
-    pub(super) fn frame(&mut self, frame: Frame) -> Result<(), Left> {
-        let frame = Arc::new(frame);
+    pub(super) fn frame(&mut self, frame: &Frame) -> Result<(), Left> {
         if let Some(keeping) = &mut self.keeping {
-            keeping.note(&frame);
+            keeping.note(frame);
         }
-        let followed = self.flight.is_some_and(|flight| flight.publish(&frame));
+        let followed = self.flight.is_some_and(|flight| flight.publish(frame));
         let heard = !self.here || self.tell(frame, followed);
         self.after(heard)
     }
 
+    /// Nothing more is at hand: what was told leaves.
+    pub(super) fn flush(&mut self) -> Result<(), Left> {
+        let heard = !self.here || self.listener.flush().is_ok();
+        self.after(heard)
+    }
+
     /// Whether the caller could be told, now or later.
-    fn tell(&mut self, frame: SharedFrame, followed: bool) -> bool {
-        if self.owed.is_empty() && (!followed || self.listener.ready()) {
-            return self.listener.frame(&frame).is_ok();
+    fn tell(&mut self, frame: &Frame, followed: bool) -> bool {
+        if self.owed.is_empty() && !followed {
+            return self.listener.frame(frame).is_ok();
         }
-        self.owed_bytes += size_of_frame(&frame);
-        self.owed.push_back(frame);
+        if self.owed.is_empty() && self.listener.ready() {
+            return self.listener.frame(frame).and_then(|()| self.listener.flush()).is_ok();
+        }
+        self.owed_bytes += size_of_frame(frame);
+        self.owed.push_back(frame.clone());
         while let Some(next) = self.owed.front() {
             if followed && !self.listener.ready() {
                 // As far as any follower may lag behind.
                 return self.owed_bytes <= REPLAY_BYTES_MAX;
             }
-            if self.listener.frame(next).is_err() {
+            if self.listener.frame(next).and_then(|()| self.listener.flush()).is_err() {
                 return false;
             }
             self.owed_bytes -= size_of_frame(next);

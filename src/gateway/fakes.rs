@@ -2,12 +2,13 @@
 
 use super::cancel::Cancel;
 use super::ports::{
-    Attempt, Call, Caller, Frames, Left, Listener, Observer, Outcome, Provider, Question, Reply, Trail,
+    Attempt, Call, Caller, Came, Frames, Left, Listener, Observer, Outcome, Provider, Question, Reply, Trail,
+    Wait,
 };
 use super::{Gateway, OnStreamFailure, Settings, SlotSettings};
 use crate::clock::{Clock, ManualClock};
 use crate::domain::balance::Strategy;
-use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Frame, Part, SharedFrame, Usage};
+use crate::domain::chat::{Answer, Choice, Content, Delta, Finish, Frame, Part, Usage};
 use crate::domain::event::Event;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::usage::{self, tokens_of};
@@ -201,11 +202,17 @@ struct Play {
 }
 
 impl Frames for Play {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         loop {
+            if wait == Wait::NotAtAll && !matches!(self.steps.front(), None | Some(Step::Frame(_))) {
+                return Ok(Came::Nothing);
+            }
             match self.steps.pop_front() {
-                None => return Ok(None),
-                Some(Step::Frame(frame)) => return Ok(Some(frame)),
+                None => return Ok(Came::End),
+                Some(Step::Frame(next)) => {
+                    *frame = next;
+                    return Ok(Came::Frame);
+                }
                 Some(Step::Break(failure)) => return Err(failure),
                 Some(Step::Gate(gate)) => gate.pass(),
                 Some(Step::Advance(clock, by)) => clock.advance(by),
@@ -270,7 +277,9 @@ pub(super) fn streams(pieces: &[&str]) -> Say {
 #[derive(Default)]
 pub(super) struct Recorder {
     pub(super) begun: Vec<Trail>,
-    pub(super) frames: Vec<SharedFrame>,
+    pub(super) frames: Vec<Frame>,
+    /// How many of them had left after each flush.
+    pub(super) flushed: Vec<usize>,
     pub(super) patience: Option<usize>,
     /// Hears nothing before it is opened.
     pub(super) slow: Option<Gate>,
@@ -310,7 +319,7 @@ impl Listener for Recorder {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left> {
+    fn frame(&mut self, frame: &Frame) -> Result<(), Left> {
         self.curious.looks();
         if let Some(gate) = &self.slow {
             gate.pass();
@@ -318,7 +327,12 @@ impl Listener for Recorder {
         if self.patience == Some(self.frames.len()) {
             return Err(Left);
         }
-        self.frames.push(Arc::clone(frame));
+        self.frames.push(frame.clone());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Left> {
+        self.flushed.push(self.frames.len());
         Ok(())
     }
 

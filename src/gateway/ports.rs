@@ -4,7 +4,7 @@ pub use super::cache::Cached;
 use super::cache::Wish;
 use super::cancel::Cancel;
 use super::meter::Purse;
-use crate::domain::chat::{Answer, SharedFrame, Usage};
+use crate::domain::chat::{Answer, Frame, Usage};
 use crate::domain::event::Event;
 pub use crate::domain::event::Tried;
 use crate::domain::failure::Failure;
@@ -135,12 +135,32 @@ pub enum Reply {
 
 /// The frames of one provider's stream.
 pub trait Frames {
-    /// The next frame; `None` after a proper end. An end without a finish is `Truncated`, silence is
-    /// `FirstTokenTimeout` before the first content and `IdleTimeout` after it.
+    /// Puts the next frame in the place of `frame`, whose room is used again. An end without a finish is `Truncated`,
+    /// silence is `FirstTokenTimeout` before the first content and `IdleTimeout` after it.
     ///
     /// # Errors
     /// Whatever broke the stream.
-    fn next(&mut self) -> Result<Option<crate::domain::chat::Frame>, Failure>;
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure>;
+}
+
+/// Whether to wait for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// As long as patience lasts.
+    Patiently,
+    /// Not at all: only what is at hand.
+    NotAtAll,
+}
+
+/// What came of asking for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// The next one.
+    Frame,
+    /// A proper end.
+    End,
+    /// Nothing that is at hand; never for who waits.
+    Nothing,
 }
 
 /// The caller's end of a stream. Implemented by `api`, and by recorders in tests.
@@ -151,11 +171,19 @@ pub trait Listener: Send {
     /// [`Left`] when the caller cannot be reached any more.
     fn begin(&mut self, trail: &Trail) -> Result<(), Left>;
 
-    /// One more frame.
+    /// One more frame. It may stay here until [`Listener::flush`], which is called before anything is waited for.
     ///
     /// # Errors
     /// [`Left`] when the caller cannot be reached any more.
-    fn frame(&mut self, frame: &SharedFrame) -> Result<(), Left>;
+    fn frame(&mut self, frame: &Frame) -> Result<(), Left>;
+
+    /// What was told leaves for the caller.
+    ///
+    /// # Errors
+    /// [`Left`] when the caller cannot be reached any more.
+    fn flush(&mut self) -> Result<(), Left> {
+        Ok(())
+    }
 
     /// It may take long until [`Listener::begin`]: each time `every` has passed, the caller may be told something that
     /// means nothing, the head before it. A failure is then told in-band, as after the beginning.

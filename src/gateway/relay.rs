@@ -1,7 +1,7 @@
 //! Passing a provider's stream on: held until its first content, then told frame by frame, continued if need be.
 
 use super::attempt::Stint;
-use super::ports::{Frames, Left};
+use super::ports::{Came, Frames, Left, Wait};
 use super::run::{Run, left};
 use super::slot::Entry;
 use super::told::Told;
@@ -24,32 +24,52 @@ impl<'a> Run<'a> {
         frames: &mut dyn Frames,
         dropped: Vec<String>,
     ) -> Result<(), Failure> {
-        let (held, mut more) = self.hold(stint, frames)?;
+        let (held, more) = self.hold(stint, frames)?;
         let mut splice = self.told.as_ref().map(|told| Splice::new(told.so_far().unwrap_or_default()));
         self.commit(stint, entry, dropped).map_err(gone)?;
-        for frame in held {
-            self.pass(frame, &mut splice).map_err(gone)?;
+        let mut frame = Frame::default();
+        for next in held {
+            frame = next;
+            self.pass(&mut frame, &mut splice).map_err(gone)?;
         }
-        while more {
-            if !self.all_said() {
-                self.look_ahead(stint)?;
-            }
-            match frames.next() {
-                Ok(Some(frame)) => {
-                    stint.tokens.note(&frame);
-                    self.afford(stint, &frame)?;
-                    self.pass(frame, &mut splice).map_err(gone)?;
-                }
-                Ok(None) => more = false,
-                // Everything was said; only the end mark is missing.
-                Err(_) if self.all_said() && self.audience.cancel.fired().is_none() => more = false,
-                Err(failure) => return Err(failure),
-            }
-        }
+        let told = if more { self.rest(stint, frames, (&mut frame, &mut splice)) } else { Ok(()) };
+        // Also what came before a failure: who is asked next may take his time.
+        self.audience.flush().map_err(gone)?;
+        told?;
         if self.all_said() {
             Ok(())
         } else {
             Err(Failure::new(Fault::Truncated, "the stream ended before the answer did"))
+        }
+    }
+
+    /// Passes on what follows the first content, in the room of `frame`.
+    fn rest(
+        &mut self,
+        stint: &mut Stint<'a>,
+        frames: &mut dyn Frames,
+        (frame, splice): (&mut Frame, &mut Option<Splice>),
+    ) -> Result<(), Failure> {
+        loop {
+            if !self.all_said() {
+                self.look_ahead(stint)?;
+            }
+            let mut came = frames.next(frame, Wait::NotAtAll);
+            if came == Ok(Came::Nothing) {
+                self.audience.flush().map_err(gone)?;
+                came = frames.next(frame, Wait::Patiently);
+            }
+            match came {
+                Ok(Came::Frame) => {
+                    stint.tokens.note(frame);
+                    self.afford(stint, frame)?;
+                    self.pass(frame, splice).map_err(gone)?;
+                }
+                Ok(Came::End | Came::Nothing) => return Ok(()),
+                // Everything was said; only the end mark is missing.
+                Err(_) if self.all_said() && self.audience.cancel.fired().is_none() => return Ok(()),
+                Err(failure) => return Err(failure),
+            }
         }
     }
 
@@ -61,7 +81,8 @@ impl<'a> Run<'a> {
     fn hold(&self, stint: &mut Stint<'a>, frames: &mut dyn Frames) -> Result<(Vec<Frame>, bool), Failure> {
         let mut held = Vec::new();
         while held.len() < HELD_FRAMES_MAX {
-            let Some(frame) = frames.next()? else {
+            let mut frame = Frame::default();
+            if frames.next(&mut frame, Wait::Patiently)? != Came::Frame {
                 // A bound or a filter may leave nothing to say, and so may one who told it all before the cut;
                 // "done" without a word is no answer.
                 let proper = |delta: &Delta| match delta {
@@ -74,7 +95,7 @@ impl<'a> Run<'a> {
                 } else {
                     Err(Failure::new(Fault::Empty, "the stream ended without an answer"))
                 };
-            };
+            }
             stint.tokens.note(&frame);
             self.afford(stint, &frame)?;
             let content = frame.deltas.iter().any(Delta::is_content);
@@ -117,16 +138,15 @@ impl<'a> Run<'a> {
     }
 
     /// Tells one frame: as it is, or fitted to what was told before.
-    fn pass(&mut self, frame: Frame, splice: &mut Option<Splice>) -> Result<(), Left> {
+    fn pass(&mut self, frame: &mut Frame, splice: &mut Option<Splice>) -> Result<(), Left> {
         let Some(told) = &mut self.told else { return Ok(()) };
-        let frame = match splice {
-            None => frame,
-            Some(splice) => match told.fit(frame, splice) {
+        if let Some(splice) = splice {
+            match told.fit(std::mem::take(frame), splice) {
                 None => return Ok(()),
-                Some(frame) => frame,
-            },
-        };
-        told.note(&frame);
+                Some(fitted) => *frame = fitted,
+            }
+        }
+        told.note(frame);
         self.audience.frame(frame)
     }
 }

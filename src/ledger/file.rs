@@ -321,9 +321,12 @@ fn write(
     }
     let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     add(&change, rows)?;
-    for ((kind, name), (at, value)) in wanted.iter().filter(|(what, new)| saved.get(what) != Some(new)) {
-        let sql = "INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3, ?4)";
-        change.prepare(sql)?.execute(params![kind, name, signed(*at), signed(*value)])?;
+    if wanted != *saved {
+        // Read once for all of them.
+        let mut put = change.prepare("INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3, ?4)")?;
+        for ((kind, name), (at, value)) in wanted.iter().filter(|(what, new)| saved.get(what) != Some(new)) {
+            put.execute(params![kind, name, signed(*at), signed(*value)])?;
+        }
     }
     for (kind, name) in saved.keys().filter(|what| !wanted.contains_key(what)) {
         change.prepare("DELETE FROM state WHERE kind = ?1 AND name = ?2")?.execute([kind, name])?;

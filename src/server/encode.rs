@@ -78,9 +78,38 @@ impl DateCache {
 
 /// Appends one chunk.
 pub(super) fn chunk(out: &mut Vec<u8>, bytes: &[u8]) {
-    let _ = write!(out, "{:x}\r\n", bytes.len());
+    let at = out.len();
+    open_chunk(out);
     out.extend_from_slice(bytes);
+    let unused = close_chunk(out, at);
+    out.drain(at..at + unused);
+}
+
+/// Room for a chunk's size, whatever it will be, and the end of its line.
+const SIZE_BYTES: usize = 2 * size_of::<usize>() + 2;
+
+/// Begins a chunk whose bytes are yet to be appended.
+pub(super) fn open_chunk(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0; SIZE_BYTES]);
+}
+
+/// Ends the chunk that begins here: of what stands before its bytes, so many are not used. An empty one vanishes.
+pub(super) fn close_chunk(out: &mut Vec<u8>, at: usize) -> usize {
+    let mut left = out.len() - at - SIZE_BYTES;
+    if left == 0 {
+        out.truncate(at);
+        return 0;
+    }
+    let room = &mut out[at..at + SIZE_BYTES];
+    room[SIZE_BYTES - 2..].copy_from_slice(b"\r\n");
+    let mut unused = SIZE_BYTES - 2;
+    while left > 0 {
+        unused -= 1;
+        room[unused] = b"0123456789abcdef"[left & 15];
+        left >>= 4;
+    }
     out.extend_from_slice(b"\r\n");
+    unused
 }
 
 /// RFC 9110, section 15.
@@ -115,5 +144,24 @@ fn phrase(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_says_how_long_it_is_wherever_it_stands() {
+        for length in [1, 9, 10, 15, 16, 255, 256, 4_095, 4_096, 65_536] {
+            let bytes = vec![b'x'; length];
+            let mut out = b"head".to_vec();
+            chunk(&mut out, &bytes);
+            let expected = [format!("head{length:x}\r\n").as_bytes(), &bytes, b"\r\n"].concat();
+            assert_eq!(out, expected, "{length}");
+        }
+        let mut out = b"head".to_vec();
+        chunk(&mut out, b"");
+        assert_eq!(out, b"head", "an empty one would be the last");
     }
 }

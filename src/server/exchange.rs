@@ -1,6 +1,6 @@
-//! Answering one request: a whole answer in one write, or a stream flushed chunk by chunk.
+//! Answering one request: a whole answer in one write, or a stream, flushed whenever its maker has nothing more at hand.
 
-use super::encode::{Extent, chunk};
+use super::encode::{Extent, close_chunk, open_chunk};
 use super::fields::Fields;
 use super::hub::Hub;
 use super::limits::Limits;
@@ -27,6 +27,12 @@ pub struct Exchange<'a> {
     began: Instant,
     /// The worker's buffer: what has not left yet.
     out: &'a mut Vec<u8>,
+    /// Where in it the chunk begins that is being written.
+    open: Option<usize>,
+    /// How much of its beginning does not leave: room for a chunk's size that was not used.
+    unused: usize,
+    /// Something besides a head waits to leave.
+    waiting: bool,
     manner: Manner,
     stage: Stage,
     bytes_out: u64,
@@ -81,6 +87,9 @@ impl<'a> Exchange<'a> {
             line,
             began,
             out,
+            open: None,
+            unused: 0,
+            waiting: false,
             manner,
             stage: Stage::Fresh,
             bytes_out: 0,
@@ -133,16 +142,55 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Gone`] when the caller cannot be reached, or nothing was begun.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        self.room()?.extend_from_slice(bytes);
+        self.seal();
+        self.leave_now()
+    }
+
+    /// Where a begun stream's next bytes are appended; all until [`Exchange::seal`] are one chunk. They leave with
+    /// [`Exchange::flush`], or with the end.
+    ///
+    /// # Errors
+    /// [`Gone`] when the caller cannot be reached, or nothing was begun.
+    pub fn room(&mut self) -> Result<&mut Vec<u8>, Gone> {
         self.recall();
         let Stage::Begun(extent) = self.stage else { return Err(Gone) };
-        if !bytes.is_empty() && !self.manner.head_only {
-            match extent {
-                Extent::Chunked => chunk(self.out, bytes),
-                Extent::UntilClose => self.out.extend_from_slice(bytes),
-                Extent::Nothing | Extent::Length(_) => {}
+        if self.open.is_none() {
+            self.open = Some(self.out.len());
+            if extent == Extent::Chunked {
+                open_chunk(self.out);
             }
         }
-        self.flush()
+        Ok(self.out)
+    }
+
+    /// What was put into the room leaves; a head without anything behind it does not.
+    ///
+    /// # Errors
+    /// [`Gone`] when the caller cannot be reached.
+    pub fn flush(&mut self) -> Result<(), Gone> {
+        self.seal();
+        if std::mem::take(&mut self.waiting) { self.leave_now() } else { Ok(()) }
+    }
+
+    /// Ends the chunk under way.
+    pub fn seal(&mut self) {
+        let (Some(at), Stage::Begun(extent)) = (self.open.take(), self.stage) else { return };
+        match extent {
+            Extent::Chunked if !self.manner.head_only => {
+                let unused = close_chunk(self.out, at);
+                if at == 0 {
+                    self.unused = unused;
+                } else {
+                    self.out.drain(at..at + unused);
+                }
+            }
+            Extent::UntilClose if !self.manner.head_only => {}
+            Extent::Nothing | Extent::Length(_) | Extent::Chunked | Extent::UntilClose => {
+                self.out.truncate(at)
+            }
+        }
+        self.waiting |= self.out.len() > at;
     }
 
     /// Ends a begun stream: the caller knows it is complete.
@@ -152,10 +200,11 @@ impl<'a> Exchange<'a> {
     pub fn finish(&mut self) -> Result<(), Gone> {
         self.recall();
         let Stage::Begun(extent) = self.stage else { return Err(Gone) };
+        self.seal();
         if extent == Extent::Chunked && !self.manner.head_only {
             self.out.extend_from_slice(b"0\r\n\r\n");
         }
-        self.flush()?;
+        self.leave_now()?;
         self.stage = Stage::Done;
         Ok(())
     }
@@ -247,7 +296,7 @@ impl<'a> Exchange<'a> {
         self.hub.dates.head(self.out, &*self.hub.clock, (status, headers), (extent, self.manner));
     }
 
-    fn flush(&mut self) -> Result<(), Gone> {
+    fn leave_now(&mut self) -> Result<(), Gone> {
         let sent = self.leave(&[]);
         if sent.is_err() {
             self.stage = Stage::Broken;
@@ -257,17 +306,18 @@ impl<'a> Exchange<'a> {
 
     /// What is in the buffer leaves, then `body`.
     fn leave(&mut self, body: &[u8]) -> Result<(), Gone> {
+        let unused = std::mem::take(&mut self.unused);
         let total = self.out.len() + body.len();
-        let mut sent = 0;
+        let mut sent = unused;
         while sent < total {
             match send_from(&self.line.socket, sent, self.out, body) {
                 Ok(count) => sent += count,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if self.wait(self.bytes_out + sent as u64) => {}
+                Err(Errno::AGAIN) if self.wait(self.bytes_out + (sent - unused) as u64) => {}
                 Err(_) => break,
             }
         }
-        self.bytes_out += sent as u64;
+        self.bytes_out += (sent - unused) as u64;
         self.out.clear();
         if sent == total { Ok(()) } else { Err(Gone) }
     }

@@ -68,6 +68,9 @@ const ACCEPT_MAX: usize = 64;
 const LAST_ROUNDS_MAX: usize = 64;
 /// Connections being turned away at once.
 const SHED_MAX: usize = 64;
+/// Connections the kernel holds until they are accepted; it allows `net.core.somaxconn` of them. One that finds no room
+/// is tried again by its caller after a second, so as many are asked for as there may be connections.
+const BACKLOG: i32 = 4096;
 /// Descriptors that neither a caller nor a call made for him takes: sockets, log, ledger, checks, watched files.
 const HOUSE_DESCRIPTORS: usize = 32;
 /// What the poller reads at once: most requests whole. What is left of a larger one is read where it stays.
@@ -78,6 +81,8 @@ impl Poller {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         listener.set_nonblocking(true)?;
+        // It listens already, with the 128 of the standard library.
+        rustix::net::listen(&listener, BACKLOG)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

@@ -597,3 +597,39 @@ fn a_peer_is_known_by_its_address() {
     let head = caller.get("/").hear("\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 204 No Content\r\n") && !head.contains("Content-Length"), "{head}");
 }
+
+#[test]
+fn callers_who_come_all_at_once_are_queued_while_the_poller_is_busy() {
+    struct Busy(Receiver<()>, Sender<()>);
+    impl Handler for Busy {
+        fn lane(&self, _: &str, _: &str) -> Lane {
+            Lane::Control
+        }
+        fn screen(&self, _: &Head) -> Result<Pass, Response> {
+            let _ = (self.1.send(()), self.0.recv());
+            Err(text(204, ""))
+        }
+        fn handle(&self, _: &mut Request, _: &mut Exchange<'_>) {}
+        fn refuse(&self, refusal: Refusal, _: Option<&Turned<'_>>) -> Response {
+            text(refusal.status(), "")
+        }
+    }
+    let ((release, wait), (begun, begins)) = (unbounded(), unbounded());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let handler = Arc::new(Busy(wait, begun));
+    let server =
+        Server::start(listener, Limits::default(), handler, Arc::new(SystemClock)).expect("a server");
+    let mut first =
+        Caller { stream: TcpStream::connect(server.address()).expect("a connection"), seen: Vec::new() };
+    first.get("/");
+    begins.recv_timeout(Duration::from_secs(20)).expect("the poller is busy");
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the kernel's limit");
+    let many = allowed.trim().parse::<usize>().expect("a number").min(400);
+    let patience = Duration::from_secs(5);
+    // One that finds no room hears nothing: the first is enough.
+    let connect = |_| TcpStream::connect_timeout(&server.address(), patience);
+    let waiting: Result<Vec<_>, _> = (0..many).map(connect).collect();
+    drop(release);
+    assert_eq!(waiting.map(|all| all.len()).expect("room for everyone"), many);
+    first.hear("\r\n\r\n");
+}

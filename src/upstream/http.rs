@@ -176,6 +176,14 @@ impl Body {
         }
     }
 
+    /// Hands on what is there of it without waiting; `None`: nothing, as far as can be told.
+    fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        match self {
+            Self::Plain(body) => body.at_hand(take),
+            Self::Ureq(..) => Ok(None),
+        }
+    }
+
     /// Appends up to this much of it to `whole`; less only at its end. `whole` keeps what came even when it fails.
     fn append(&mut self, whole: &mut Vec<u8>, at_most: usize, line: &Line) -> Result<usize, Fault> {
         match self {
@@ -199,15 +207,30 @@ impl Body {
 }
 
 impl Incoming {
-    /// Hands some of the body to `take`; how much, 0 at its end.
+    /// Hands some of the body to `take`; how much, 0 at its end. The bound's wait begins now, if that is known.
     ///
     /// # Errors
     /// The fault that ended it; `Truncated` when it ended before its end.
-    pub(super) fn hand(&mut self, take: &mut dyn FnMut(&[u8]), bound: Bound) -> Result<usize, Fault> {
-        self.line.bind(bound);
+    pub(super) fn hand(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]),
+        (bound, now): (Bound, Option<Instant>),
+    ) -> Result<usize, Fault> {
+        self.line.bind_from(bound, now);
         match self.body.hand(take, &self.line) {
             // The end of a body without a length may be our own doing.
             Ok(0) if self.line.was_cut() => Err(Fault::CallerLeft),
+            other => other,
+        }
+    }
+
+    /// Hands on what has been received of the body already; 0 at its end, `None` where there is nothing.
+    ///
+    /// # Errors
+    /// As [`Incoming::hand`].
+    pub(super) fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        match self.body.at_hand(take) {
+            Ok(Some(0)) if self.line.story().cut => Err(Fault::CallerLeft),
             other => other,
         }
     }

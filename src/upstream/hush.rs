@@ -4,7 +4,7 @@ use crate::config::Provider;
 use crate::domain::chat::Frame;
 use crate::domain::failure::Failure;
 use crate::domain::key::Secret;
-use crate::gateway::ports::{Frames, Reply};
+use crate::gateway::ports::{Came, Frames, Reply, Wait};
 use std::sync::Arc;
 
 /// A shorter value is no secret, and taking it out would spoil every sentence.
@@ -53,8 +53,8 @@ struct Hushed {
 }
 
 impl Frames for Hushed {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
-        self.frames.next().map_err(|failure| self.hush.over(failure))
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
+        self.frames.next(frame, wait).map_err(|failure| self.hush.over(failure))
     }
 }
 

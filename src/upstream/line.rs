@@ -155,7 +155,13 @@ impl Line {
 
     /// Sets how long the waits from now on may last.
     pub(super) fn bind(&self, bound: Bound) {
-        self.state.lock().bound = bound;
+        self.bind_from(bound, None);
+    }
+
+    /// The same, where it is known what time it is.
+    pub(super) fn bind_from(&self, bound: Bound, now: Option<Instant>) {
+        let mut state = self.state.lock();
+        (state.bound, state.now) = (bound, now);
     }
 
     /// How long a wait that begins now may last, and what it means when it does.

@@ -104,6 +104,17 @@ impl Body {
         Ok(amount)
     }
 
+    /// Hands on what was received of it already; `None`: nothing.
+    ///
+    /// # Errors
+    /// As [`Body::hand`].
+    pub(super) fn at_hand(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<Option<usize>, Fault> {
+        let Some(amount) = self.received()? else { return Ok(None) };
+        take(self.first(amount));
+        self.took(amount);
+        Ok(Some(amount))
+    }
+
     /// Reads some of it, at most this much, to the end of `whole`; 0 is the body's end.
     ///
     /// # Errors
@@ -119,20 +130,31 @@ impl Body {
     /// What is there of the body, once something is; nothing at its end.
     fn piece(&mut self) -> Result<&[u8], Fault> {
         loop {
+            if let Some(amount) = self.received()? {
+                return Ok(self.first(amount));
+            }
+            if !self.more()? {
+                self.framing.close()?;
+                self.keeps = false;
+                self.rest_when_over();
+            }
+        }
+    }
+
+    /// The first bytes of what was received.
+    fn first(&self, amount: usize) -> &[u8] {
+        self.wire.as_ref().and_then(|wire| wire.input().get(..amount)).unwrap_or_default()
+    }
+
+    /// How much was received of the body and is not used yet: 0 at its end, `None` where there is nothing.
+    fn received(&mut self) -> Result<Option<usize>, Fault> {
+        loop {
             let input = self.wire.as_ref().map_or(&[][..], Wire::input);
             match self.framing.next(input)? {
-                Part::Body(amount) => {
-                    // Borrowed anew: the end of the loop has no use for it.
-                    return Ok(self.wire.as_ref().map_or(&[], |wire| &wire.input()[..amount]));
-                }
+                Part::Body(amount) => return Ok(Some(amount)),
                 Part::Between(amount) => self.consume(amount),
-                Part::Wanting if self.more()? => {}
-                Part::Wanting => {
-                    self.framing.close()?;
-                    self.keeps = false;
-                    self.rest_when_over();
-                }
-                Part::Over => return Ok(&[]),
+                Part::Wanting => return Ok(None),
+                Part::Over => return Ok(Some(0)),
             }
         }
     }

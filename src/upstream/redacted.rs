@@ -6,7 +6,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::redact::Redaction;
 use crate::domain::words::Subject;
-use crate::gateway::ports::{Attempt, Call, Frames, Observer, Provider, Question, Reply};
+use crate::gateway::ports::{Attempt, Call, Came, Frames, Observer, Provider, Question, Reply, Wait};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -90,21 +90,24 @@ struct Watched {
 }
 
 impl Frames for Watched {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         while self.ready.is_empty() && !self.ended {
             let mut out = Vec::new();
             // What is held back when a stream breaks was not told, and whoever goes on begins before it.
-            match self.inner.next()? {
-                Some(frame) => self.redactor.frame(frame, &mut out),
-                None => {
+            match self.inner.next(frame, wait)? {
+                Came::Frame => self.redactor.frame(std::mem::take(frame), &mut out),
+                Came::End => {
                     self.redactor.end(&mut out);
                     self.ended = true;
                 }
+                Came::Nothing => return Ok(Came::Nothing),
             }
             self.teller.tell(&self.redactor.counted());
             self.ready.extend(out);
         }
-        Ok(self.ready.pop_front())
+        let Some(next) = self.ready.pop_front() else { return Ok(Came::End) };
+        *frame = next;
+        Ok(Came::Frame)
     }
 }
 
@@ -118,8 +121,10 @@ mod tests {
     struct Said(VecDeque<Frame>);
 
     impl Frames for Said {
-        fn next(&mut self) -> Result<Option<Frame>, Failure> {
-            Ok(self.0.pop_front())
+        fn next(&mut self, frame: &mut Frame, _: Wait) -> Result<Came, Failure> {
+            let Some(next) = self.0.pop_front() else { return Ok(Came::End) };
+            *frame = next;
+            Ok(Came::Frame)
         }
     }
 
@@ -155,11 +160,11 @@ mod tests {
             let teller = Teller { lookout: Arc::clone(&lookout), observer: observer.clone() };
             let (redactor, ready) = (Redactor::new(&lookout), VecDeque::new());
             let mut stream = Watched { inner, redactor, teller, ready, ended: false };
-            let mut second = String::new();
-            while let Some(frame) = stream.next().expect("nothing breaks") {
-                for delta in frame.deltas {
+            let (mut second, mut frame) = (String::new(), Frame::default());
+            while stream.next(&mut frame, Wait::Patiently) == Ok(Came::Frame) {
+                for delta in &frame.deltas {
                     if let Delta::Text { choice: 1, text } = delta {
-                        second.push_str(&text);
+                        second.push_str(text);
                     }
                 }
             }

@@ -243,6 +243,20 @@ impl Framing {
 
     /// What stands between two chunks, or behind the last one.
     fn between(&mut self, input: &[u8]) -> Result<Part, Fault> {
+        // What nearly always stands there, at once.
+        match self {
+            Self::ChunkEnd if input.starts_with(b"\r\n") => {
+                *self = Self::ChunkLine;
+                return Ok(Part::Between(2));
+            }
+            Self::ChunkLine => {
+                if let Some((size, length)) = short_line(input) {
+                    *self = Self::Chunk(size);
+                    return Ok(Part::Between(length));
+                }
+            }
+            _ => {}
+        }
         let Some(length) = line_length(input)? else { return Ok(Part::Wanting) };
         let text = &input[..length];
         // To some readers a line ends there.
@@ -261,6 +275,23 @@ impl Framing {
         };
         Ok(Part::Between(length + 2))
     }
+}
+
+/// The line before a chunk that is not the last one, if it is whole and says a size of a few digits and nothing else; and
+/// how long it is.
+fn short_line(input: &[u8]) -> Option<(u64, usize)> {
+    const DIGITS_MAX: usize = 6;
+    let mut size = 0;
+    for (at, byte) in input.iter().take(DIGITS_MAX + 1).enumerate() {
+        match char::from(*byte).to_digit(16) {
+            Some(digit) => size = size << 4 | u64::from(digit),
+            None if *byte == b'\r' && input.get(at + 1) == Some(&b'\n') && size > 0 => {
+                return Some((size, at + 2));
+            }
+            None => return None,
+        }
+    }
+    None
 }
 
 /// How long the first line is, without its end, once the whole of it is there.
@@ -299,6 +330,21 @@ mod tests {
         assert_eq!(digits(b"18446744073709551615"), Some(u64::MAX));
         for wrong in ["", "+1", "-1", "1,1", "1 ", "0x1", "18446744073709551616"] {
             assert_eq!(digits(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_short_line_says_what_any_line_says() {
+        for line in [
+            "1", "e6", "0E6", "fffff", "abcdef", "abcdef0", "1000000", "0", "00", "", "g", "1 ", "1;a", "+1",
+            "\u{ff11}",
+        ] {
+            let text = format!("{line}\r\nrest");
+            let size = chunk_size(line.as_bytes()).filter(|size| *size > 0 && line.len() <= 6);
+            let expected = size.filter(|_| !line.contains([' ', ';'])).map(|size| (size, line.len() + 2));
+            assert_eq!(short_line(text.as_bytes()), expected, "{line}");
+            let whole = short_line(text.as_bytes()).map(|(_, length)| length).unwrap_or(0);
+            assert!((0..whole).all(|length| short_line(&text.as_bytes()[..length]).is_none()), "{line}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::dialect::Reader;
 use crate::domain::chat::{Answer, Choice, Content, Delta, Frame, Part};
 use crate::domain::failure::{Failure, Fault};
-use crate::gateway::ports::Frames;
+use crate::gateway::ports::{Came, Frames, Wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ const LINGER_READS_MAX: usize = 4;
 pub(super) trait Parse {
     /// Takes more bytes.
     fn feed(&mut self, bytes: &[u8]);
-    /// The next whole frame.
-    fn next(&mut self) -> Result<Option<Frame>, Failure>;
+    /// Puts the next whole frame in the place of this one; whether one has arrived.
+    fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure>;
     /// Whether the end mark has been read.
     fn ended(&self) -> bool;
     /// The connection ended: was that a proper end?
@@ -40,8 +40,8 @@ impl Parse for Reader {
         Reader::feed(self, bytes);
     }
 
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
-        Reader::next(self)
+    fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
+        Reader::read(self, frame)
     }
 
     fn ended(&self) -> bool {
@@ -72,10 +72,12 @@ pub(super) struct Stream<P> {
     /// `None` once the connection was given back or closed.
     incoming: Option<Incoming>,
     bound: Bound,
+    /// All frames that have come were read.
+    drained: bool,
     /// Content has come.
     spoken: bool,
-    /// The last frame had a meaning: the idle clock starts anew when the next one is asked for, so that the time
-    /// a slow caller takes is not the provider's.
+    /// Something with a meaning has come since the last wait: the idle clock starts anew with the next one, so that the
+    /// time a slow caller takes is not the provider's.
     renew: bool,
     finishing: Finishing,
     failed: Option<Failure>,
@@ -90,6 +92,7 @@ impl<P: Parse> Stream<P> {
             parser,
             incoming: Some(incoming),
             bound,
+            drained: false,
             spoken: false,
             renew: false,
             finishing: Finishing::default(),
@@ -97,49 +100,61 @@ impl<P: Parse> Stream<P> {
         }
     }
 
-    fn advance(&mut self) -> Result<Option<Frame>, Failure> {
-        if std::mem::take(&mut self.renew) {
-            let until = self.manners.clock.now() + self.manners.idle;
-            self.bound = Bound::new(until, Fault::IdleTimeout);
-        }
+    fn advance(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         let mut has_read = false;
         loop {
-            if let Some(frame) = self.parser.next()? {
-                self.note(&frame)?;
-                return Ok(Some(frame));
+            if !self.drained && self.parser.read(frame)? {
+                self.note(frame)?;
+                return Ok(Came::Frame);
             }
             if self.parser.ended() {
-                self.linger();
-                return Ok(None);
+                return Ok(self.linger(wait));
             }
+            self.drained = true;
             // What has arrived is read even when the time is up; what means nothing does not extend it.
             if has_read {
                 self.check_patience()?;
             }
-            let Some(incoming) = &mut self.incoming else { return Ok(None) };
-            let parser = &mut self.parser;
-            match incoming.hand(&mut |bytes| parser.feed(bytes), self.bound) {
-                Ok(0) => {
+            match self.hand(wait) {
+                Ok(None) => return Ok(if self.incoming.is_none() { Came::End } else { Came::Nothing }),
+                Ok(Some(0)) => {
                     self.incoming = None;
                     self.parser.close()?;
                 }
-                Ok(_) => {}
+                Ok(Some(_)) => self.drained = false,
                 Err(fault) => self.break_off(fault)?,
             }
             has_read = true;
         }
     }
 
+    /// Hands the parser what comes next; how much, 0 at the end. `None`: the connection is gone, or nothing is at hand.
+    fn hand(&mut self, wait: Wait) -> Result<Option<usize>, Fault> {
+        let Some(incoming) = &mut self.incoming else { return Ok(None) };
+        let parser = &mut self.parser;
+        let mut take = |bytes: &[u8]| parser.feed(bytes);
+        if wait == Wait::NotAtAll {
+            return incoming.at_hand(&mut take);
+        }
+        let mut now = None;
+        if std::mem::take(&mut self.renew) {
+            let begun = self.manners.clock.now();
+            self.bound = Bound::new(begun + self.manners.idle, Fault::IdleTimeout);
+            now = Some(begun);
+        }
+        incoming.hand(&mut take, (self.bound, now)).map(Some)
+    }
+
     /// Takes notice of a frame; one without meaning is not worth the time it came too late.
     fn note(&mut self, frame: &Frame) -> Result<(), Failure> {
         self.spoken |= frame.deltas.iter().any(Delta::is_content);
-        self.renew = self.spoken && !frame.deltas.is_empty();
+        self.renew |= self.spoken && !frame.deltas.is_empty();
         self.finishing.note(&frame.deltas);
-        if self.renew { Ok(()) } else { self.check_patience() }
+        self.check_patience()
     }
 
     fn check_patience(&mut self) -> Result<(), Failure> {
-        if self.incoming.is_some() && self.manners.clock.now() >= self.bound.until {
+        if !self.renew && self.incoming.is_some() && self.manners.clock.now() >= self.bound.until {
             self.break_off(self.bound.fault)?;
         }
         Ok(())
@@ -156,29 +171,41 @@ impl<P: Parse> Stream<P> {
     }
 
     /// Reads the transport's end, if it is there: then the connection is kept. Else it is closed.
-    fn linger(&mut self) {
-        let Some(mut incoming) = self.incoming.take() else { return };
-        let until = self.manners.clock.now() + LINGER;
+    fn linger(&mut self, wait: Wait) -> Came {
+        let Some(mut incoming) = self.incoming.take() else { return Came::End };
+        let mut until = None;
         for _ in 0..LINGER_READS_MAX {
-            match incoming.hand(&mut |_| {}, Bound::new(until, Fault::IdleTimeout)) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+            match incoming.at_hand(&mut |_| {}) {
+                Ok(Some(0)) | Err(_) => return Came::End,
+                Ok(Some(_)) => {}
+                Ok(None) if wait == Wait::NotAtAll => {
+                    self.incoming = Some(incoming);
+                    return Came::Nothing;
+                }
+                Ok(None) => {
+                    let until = *until.get_or_insert_with(|| self.manners.clock.now() + LINGER);
+                    let bound = Bound::new(until, Fault::IdleTimeout);
+                    if matches!(incoming.hand(&mut |_| {}, (bound, None)), Ok(0) | Err(_)) {
+                        return Came::End;
+                    }
+                }
             }
         }
+        Came::End
     }
 }
 
 impl<P: Parse> Frames for Stream<P> {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+    fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         if let Some(failure) = &self.failed {
             return Err(failure.clone());
         }
-        let frame = self.advance();
-        if let Err(failure) = &frame {
+        let came = self.advance(frame, wait);
+        if let Err(failure) = &came {
             self.incoming = None;
             self.failed = Some(failure.clone());
         }
-        frame
+        came
     }
 }
 
@@ -254,7 +281,9 @@ fn tell(choice: u32, said: Choice, deltas: &mut Vec<Delta>) {
 }
 
 impl Frames for Told {
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
-        Ok(self.0.take())
+    fn next(&mut self, frame: &mut Frame, _: Wait) -> Result<Came, Failure> {
+        let Some(told) = self.0.take() else { return Ok(Came::End) };
+        *frame = told;
+        Ok(Came::Frame)
     }
 }

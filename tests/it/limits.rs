@@ -1,7 +1,7 @@
 //! Limits from the socket: exactly so many, however many ask at once, and a provider at its own limit passed over. And the
 //! worked examples of docs/limits.md, played.
 
-use crate::rig::{CHAT, Rig, at_once};
+use crate::rig::{CHAT, HELLO, Rig, at_once};
 use hapax::domain::chat::Usage;
 use hapax::domain::key::Hash;
 use std::time::Duration;
@@ -67,6 +67,16 @@ fn who_asks_for_nothing_sensible_or_for_what_he_may_not_is_limited_like_everybod
     assert!(rig.get("/metrics").text().contains("hapax_rate_limit_hits_total{client=\"bot\"} 3"));
     rig.advance(Duration::from_secs(60));
     assert_eq!(ask(CHAT, &other.replace("b-1", "a-1")), left(200, "2"), "no tokens were taken for them");
+}
+
+#[test]
+fn who_may_not_ask_at_an_endpoint_uses_up_nobodys_share_of_it() {
+    let keys = [("good", "name: good"), ("narrow", "name: narrow, endpoints: ['/v1/models']")]
+        .map(|(key, rest)| format!("{{{rest}, hash: \"{}\"}}", Hash::of(key)));
+    let routes = "routes: [{path: '/v1/*', limits: {requests_per_minute: 1}}]";
+    let rig = Rig::with(&[OPENAI], &format!("auth: {{keys: [{}]}}\n{routes}\n", keys.join(", ")));
+    let ask = |key| rig.ask("POST", CHAT, &[("X-API-Key", key)], HELLO).status;
+    assert_eq!([ask("narrow"), ask("narrow"), ask("good"), ask("good")], [403, 403, 200, 429]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Anthropic's complete answers and error bodies, read.
 
+use super::glance::{self, Plain};
 use super::wire::{Block, Tokens, Trouble, finish_of};
 use crate::dialect::{judged, raw};
 use crate::domain::chat::{Answer, Choice, Content, Finish, Part, Usage};
@@ -26,6 +27,28 @@ struct Message<'a> {
 /// # Errors
 /// `Garbage`, `Empty`, `Truncated`, `ErrorInBody`.
 pub fn read_answer(body: &[u8], unwrap_tool: Option<&str>) -> Result<Answer, Failure> {
+    match glance::answer(body) {
+        // A text is no call, whatever is to be unwrapped.
+        Some(plain) if finish_of(plain.stop_reason) != Finish::ToolCalls => Ok(glanced(plain)),
+        _ => parsed(body, unwrap_tool),
+    }
+}
+
+/// An answer that a glance has understood.
+pub(super) fn glanced(plain: Plain<'_>) -> Answer {
+    let text = |text: Cow<'_, str>| Part::Text { text: text.into_owned(), cache_control: None };
+    let mut parts = Vec::with_capacity(plain.texts.len());
+    parts.extend(plain.texts.into_iter().map(text));
+    let choice = Choice { parts, finish: finish_of(plain.stop_reason) };
+    Answer {
+        model: plain.model.to_owned(),
+        usage: plain.usage.map(Tokens::usage),
+        content: Content::Said { id: plain.id.map(str::to_owned), choices: vec![choice] },
+    }
+}
+
+/// An answer of any kind.
+pub(super) fn parsed(body: &[u8], unwrap_tool: Option<&str>) -> Result<Answer, Failure> {
     let message = message(body)?;
     let mut finish = finish_of(message.stop_reason.as_deref().unwrap_or_default());
     let mut parts: Vec<Part> =
@@ -67,6 +90,9 @@ fn unwrap(parts: &mut Vec<Part>, tool: &str) {
 /// # Errors
 /// `Garbage`, `Empty`, `Truncated`, `ErrorInBody`: what is passed on is checked all the same.
 pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
+    if let Some(plain) = glance::answer(body) {
+        return Ok((plain.model.to_owned(), plain.usage.map(Tokens::usage)));
+    }
     let message = message(body)?;
     Ok((message.model.unwrap_or_default(), message.usage.map(Tokens::usage)))
 }

@@ -83,9 +83,10 @@ impl Capabilities {
 /// What the model of this name accepts. Names that are not Claude's are taken for compatible servers of the
 /// classic kind.
 pub(super) fn of(model: &str) -> Capabilities {
-    let name = model.to_ascii_lowercase();
-    let Some(at) = name.find("claude") else { return CLASSIC };
-    let name = &name[at..];
+    let small = model.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| model.to_ascii_lowercase());
+    let name = small.as_deref().unwrap_or(model);
+    let at = if name.starts_with("claude") { Some(0) } else { name.find("claude") };
+    let Some(name) = at.map(|at| &name[at..]) else { return CLASSIC };
     let version = version(name);
     let row = TABLE.iter().find(|(from, _)| version >= *from);
     let capabilities = row.map_or(CLASSIC, |(_, capabilities)| *capabilities);
@@ -96,7 +97,8 @@ pub(super) fn of(model: &str) -> Capabilities {
 /// `claude-3-5-sonnet-20241022` is (3, 5), `claude-opus-4-7` (4, 7), `claude-sonnet-4-20250514` (4, 0).
 /// A name without a number is as new as can be.
 fn version(name: &str) -> (u32, u32) {
-    let mut parts = name.split(['-', '.', '@', ':', '_', '/']).skip_while(|part| number(part).is_none());
+    let parts = name.as_bytes().split(|byte| matches!(byte, b'-' | b'.' | b'@' | b':' | b'_' | b'/'));
+    let mut parts = parts.skip_while(|part| number(part).is_none());
     let Some(major) = parts.next().and_then(number) else {
         return if name.contains("instant") { (1, 0) } else { (u32::MAX, 0) };
     };
@@ -104,9 +106,13 @@ fn version(name: &str) -> (u32, u32) {
 }
 
 /// A version number; dates are longer.
-fn number(part: &str) -> Option<u32> {
-    let part = part.strip_prefix('v').unwrap_or(part);
-    if part.len() <= 2 { part.parse().ok() } else { None }
+fn number(part: &[u8]) -> Option<u32> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    match part.strip_prefix(b"v").unwrap_or(part) {
+        [one] => digit(one),
+        [ten, one] => Some(10 * digit(ten)? + digit(one)?),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use crate::dialect::asking::{self, JSON_ONLY, OPENING};
 use crate::dialect::raw;
 use crate::domain::chat::{Chat, Image, Part, Role};
 use crate::domain::failure::Failure;
-use serde::Serialize;
 use std::borrow::Cow;
 
 /// Asks a model that accepts no beginning of its own answer to go on.
@@ -19,7 +18,7 @@ pub(super) struct Conversation<'a> {
 }
 
 /// One turn; consecutive messages of one side are one turn.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub role: &'static str,
     pub content: Vec<BlockWritten<'a>>,

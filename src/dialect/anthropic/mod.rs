@@ -9,6 +9,7 @@ mod capabilities;
 mod decode;
 mod encode;
 mod events;
+mod glance;
 mod messages;
 mod open;
 mod pass;

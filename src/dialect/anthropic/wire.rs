@@ -59,7 +59,7 @@ impl Block<'_> {
 }
 
 /// Token counts; on streams later ones replace earlier ones field by field.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Tokens {
     pub input_tokens: Option<u64>,
     pub cache_read_input_tokens: Option<u64>,

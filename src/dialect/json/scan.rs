@@ -350,7 +350,8 @@ const SHORT_WORDS: usize = 3;
 
 /// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
 /// is short; of longer ones whole blocks are judged at once.
-fn plain(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn plain(bytes: &[u8]) -> usize {
     let (words, _) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().take(SHORT_WORDS).enumerate() {
         let hit = specials(u64::from_le_bytes(*word));

@@ -17,48 +17,6 @@ pub struct Events {
     /// The choices that have finished: some servers say so twice.
     finished: Vec<u32>,
     calls: Vec<Known>,
-    plain: Option<Plain>,
-    /// How often a chunk was not like the one before.
-    misses: u32,
-}
-
-/// After so many chunks that were not like the one before, likeness is not looked for any more.
-const MISSES_MAX: u32 = 8;
-
-/// A chunk that said a piece of text and nothing else: what stands before and behind the text. Nearly every chunk of
-/// a stream is like the one before but for its text, and then means the same: it need not be parsed again.
-#[derive(Debug)]
-struct Plain {
-    /// Up to and with the text's opening quote.
-    before: String,
-    /// From the text's closing quote on.
-    after: String,
-    choice: u32,
-}
-
-impl Plain {
-    /// Of a chunk that was parsed. The text must be the only string called `content`, and be written as it is: inside
-    /// another string the name's quotes would be escaped.
-    fn of(data: &str, deltas: &[Delta]) -> Option<Self> {
-        const NAME: &str = "\"content\":\"";
-        let [Delta::Text { choice, text }] = deltas else { return None };
-        let at = data.find(NAME)? + NAME.len();
-        let (before, rest) = data.split_at(at);
-        let after = rest.strip_prefix(text.as_str())?;
-        let sole = !after.contains(NAME) && !data.contains("\"refusal\":\"");
-        (sole && after.starts_with('"')).then(|| Self {
-            before: before.to_owned(),
-            after: after.to_owned(),
-            choice: *choice,
-        })
-    }
-
-    /// The text of a chunk like this one.
-    fn text<'a>(&self, data: &'a str) -> Option<&'a str> {
-        let text = data.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
-        let as_it_is = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        (!text.is_empty() && text.bytes().all(as_it_is)).then_some(text)
-    }
 }
 
 /// A tool call that has begun.
@@ -90,12 +48,6 @@ impl Events {
         data: &str,
         deltas: &mut Vec<Delta>,
     ) -> Result<Sign, Failure> {
-        if let (Some(plain), None) = (&self.plain, event)
-            && let Some(text) = plain.text(data)
-        {
-            deltas.push(Delta::Text { choice: plain.choice, text: text.to_owned() });
-            return Ok(Sign::More);
-        }
         if data.trim_ascii() == "[DONE]" {
             return Ok(Sign::End);
         }
@@ -119,13 +71,6 @@ impl Events {
         }
         if let Some(tokens) = &body.usage {
             deltas.push(Delta::Usage(tokens.usage()));
-        }
-        if self.misses < MISSES_MAX
-            && event.is_none()
-            && let Some(plain) = Plain::of(data, deltas)
-        {
-            self.misses += 1;
-            self.plain = Some(plain);
         }
         Ok(Sign::More)
     }

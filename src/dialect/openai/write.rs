@@ -4,6 +4,11 @@ use super::super::Wording;
 use super::super::json;
 use super::encode::push_call;
 use crate::domain::chat::{Answer, Choice, Content, Finish, Part, Usage};
+use crate::domain::digits::{DECIMAL_BYTES, decimal_bytes};
+use std::borrow::Cow;
+
+/// Room for an answer besides its texts.
+const ANSWER_BYTES: usize = 512;
 
 /// Which of the two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +51,31 @@ pub fn finish_word(finish: Finish) -> &'static str {
 
 /// All text of a choice, in order.
 #[must_use]
-pub fn text_of(choice: &Choice) -> String {
-    let texts = choice.parts.iter().filter_map(|part| match part {
+pub fn text_of(choice: &Choice) -> Cow<'_, str> {
+    let mut texts = choice.parts.iter().filter_map(|part| match part {
         Part::Text { text, .. } => Some(text.as_str()),
         _ => None,
     });
-    texts.collect()
+    let first = texts.next().unwrap_or_default();
+    match texts.next() {
+        None => Cow::Borrowed(first),
+        Some(second) => Cow::Owned([first, second].into_iter().chain(texts).collect()),
+    }
+}
+
+/// How long the texts of an answer are.
+fn said_bytes(answer: &Answer) -> usize {
+    let Content::Said { choices, .. } = &answer.content else { return 0 };
+    let bytes = |part: &Part| if let Part::Text { text, .. } = part { text.len() } else { 0 };
+    choices.iter().flat_map(|choice| &choice.parts).map(bytes).sum()
 }
 
 /// Words a complete answer.
 #[must_use]
 pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
     let model = if answer.model.is_empty() { &*wording.model } else { &answer.model };
-    let id = format!("{}{}", form.id_prefix(), wording.request_id);
-    let mut out = Vec::with_capacity(512);
+    let id = [form.id_prefix(), &*wording.request_id].concat();
+    let mut out = Vec::with_capacity(ANSWER_BYTES + said_bytes(answer));
     head(&mut out, (&id, model), wording.created, form.object(false));
     out.push(b'[');
     if let Content::Said { choices, .. } = &answer.content {
@@ -68,7 +84,7 @@ pub fn write_as(form: Form, answer: &Answer, wording: &Wording) -> Vec<u8> {
                 out.push(b',');
             }
             out.extend_from_slice(b"{\"index\":");
-            json::push(&mut out, &index);
+            push_number(&mut out, index as u64);
             match form {
                 Form::Chat => push_message(&mut out, choice),
                 Form::Completion => {
@@ -97,7 +113,7 @@ pub fn head(out: &mut Vec<u8>, (id, model): (&str, &str), created: u64, object: 
     out.extend_from_slice(b",\"object\":\"");
     out.extend_from_slice(object.as_bytes());
     out.extend_from_slice(b"\",\"created\":");
-    json::push(out, &created);
+    push_number(out, created);
     out.extend_from_slice(b",\"model\":");
     json::push_text(out, model);
     out.extend_from_slice(b",\"choices\":");
@@ -144,7 +160,7 @@ fn push_thinking(out: &mut Vec<u8>, choice: &Choice) {
     }
     if !all.is_empty() {
         out.extend_from_slice(b",\"reasoning_content\":");
-        json::push(out, &all);
+        json::push_text(out, &all);
     }
     if !details.is_empty() {
         out.extend_from_slice(b",\"reasoning_details\":");
@@ -156,17 +172,21 @@ fn push_thinking(out: &mut Vec<u8>, choice: &Choice) {
 /// An entry of `reasoning_details`.
 pub fn push_detail(out: &mut Vec<u8>, text: &str, signature: &str) {
     out.extend_from_slice(b"{\"type\":\"reasoning.text\",\"text\":");
-    json::push(out, text);
+    json::push_text(out, text);
     out.extend_from_slice(b",\"signature\":");
-    json::push(out, signature);
+    json::push_text(out, signature);
     out.push(b'}');
+}
+
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(decimal_bytes(number, &mut [0; DECIMAL_BYTES]));
 }
 
 /// The `usage` object.
 pub fn push_usage(out: &mut Vec<u8>, usage: Usage) {
     let mut number = |name: &str, value: u64| {
         out.extend_from_slice(name.as_bytes());
-        json::push(out, &value);
+        push_number(out, value);
     };
     number("{\"prompt_tokens\":", usage.input);
     number(",\"completion_tokens\":", usage.output);

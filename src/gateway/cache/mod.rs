@@ -5,10 +5,10 @@
 
 mod shelf;
 
-use super::flight::size_of_frame;
 use super::ports::{Question, Trail};
-use crate::domain::chat::{Answer, Content, Part, SharedFrame};
+use crate::domain::chat::{Answer, Content, Frame, Part};
 use crate::domain::digest;
+use crate::domain::reel::Reel;
 use crate::domain::words::Subject;
 use crate::memory::{Held, Memory};
 use parking_lot::Mutex;
@@ -84,7 +84,7 @@ pub(super) struct Kept {
 /// What is given again.
 pub(super) enum Said {
     Whole(Arc<Answer>),
-    Streamed(Vec<SharedFrame>),
+    Streamed(Reel),
 }
 
 /// Where an answer will stand, if it comes to be kept.
@@ -142,7 +142,7 @@ impl Cache {
         place.filter(|place| place.keep)?;
         let held = self.settings.memory.hold(ENTRY_BYTES)?;
         let most = self.settings.bytes_max / ENTRY_SHARE;
-        Some(Keeping { frames: Vec::new(), bytes: ENTRY_BYTES, most, held: Some(held) })
+        Some(Keeping { told: Reel::default(), most, held: Some(held) })
     }
 
     /// Keeps a whole answer. Says how many others were let go for it.
@@ -157,9 +157,9 @@ impl Cache {
 
     /// Keeps a stream that came to its proper end.
     pub(super) fn keep_stream(&self, place: &Place, told: Keeping, trail: &Trail, now: Instant) -> usize {
-        let Keeping { mut frames, bytes, held: Some(held), .. } = told else { return 0 };
-        frames.shrink_to_fit();
-        self.put(place.key, Said::Streamed(frames), (trail, now), (held, bytes))
+        let Keeping { told, held: Some(held), .. } = told else { return 0 };
+        let bytes = ENTRY_BYTES + told.bytes();
+        self.put(place.key, Said::Streamed(told), (trail, now), (held, bytes))
     }
 
     fn put(
@@ -189,8 +189,7 @@ impl Cache {
 
 /// A stream on its way into the cache.
 pub(super) struct Keeping {
-    frames: Vec<SharedFrame>,
-    bytes: usize,
+    told: Reel,
     most: usize,
     /// `None`: it has become too large, or memory too scarce.
     held: Option<Held>,
@@ -198,15 +197,12 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// One more frame.
-    pub(super) fn note(&mut self, frame: &SharedFrame) {
+    pub(super) fn note(&mut self, frame: &Frame) {
         let Some(held) = &mut self.held else { return };
-        let size = size_of_frame(frame);
-        self.bytes += size;
-        if self.bytes > self.most || !held.grow(size) {
-            (self.frames, self.held) = (Vec::new(), None);
-            return;
+        let more = self.told.record(frame);
+        if ENTRY_BYTES + self.told.bytes() > self.most || more > 0 && !held.grow(more) {
+            (self.told, self.held) = (Reel::default(), None);
         }
-        self.frames.push(Arc::clone(frame));
     }
 }
 

@@ -12,11 +12,12 @@ pub(super) use seat::{News, Seat};
 
 use super::cancel::{Cancel, Heed, Reason};
 use super::ports::{Question, Trail};
-use crate::domain::chat::{Answer, Delta, Frame, SharedFrame};
+use crate::domain::chat::{Answer, Frame};
 use crate::domain::failure::Failure;
 use crate::domain::quick::Seed;
+use crate::domain::reel::{Place, Reel};
 use parking_lot::{Condvar, Mutex};
-use std::collections::{HashMap, VecDeque, hash_map};
+use std::collections::{HashMap, hash_map};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,10 +60,7 @@ struct State {
     /// Nobody joins any more.
     sealed: bool,
     begun: Option<Arc<Trail>>,
-    frames: VecDeque<(SharedFrame, usize)>,
-    /// How many frames were let go before the first one kept.
-    gone: usize,
-    bytes: usize,
+    told: Reel,
     end: Option<Arc<End>>,
 }
 
@@ -151,9 +149,7 @@ impl Flights {
                 followers: 0,
                 sealed: false,
                 begun: None,
-                frames: VecDeque::new(),
-                gone: 0,
-                bytes: 0,
+                told: Reel::default(),
                 end: None,
             }),
             news: Condvar::new(),
@@ -255,7 +251,7 @@ impl Flight {
         }
         state.followers += 1;
         drop(state);
-        Joined::Seat(Seat { flight: Arc::clone(self), at: 0, begun: false })
+        Joined::Seat(Seat { flight: Arc::clone(self), at: Place::default(), begun: false })
     }
 
     /// The leader's caller has left. The flight goes on while anybody is on board and the process lives.
@@ -284,17 +280,16 @@ impl Flight {
     }
 
     /// One more frame for those on board and those to come. Says whether anybody follows.
-    pub(super) fn publish(&self, frame: &SharedFrame) -> bool {
+    pub(super) fn publish(&self, frame: &Frame) -> bool {
         let mut state = self.state.lock();
         if state.sealed && state.followers == 0 {
             return false;
         }
-        let size = size_of_frame(frame);
-        state.frames.push_back((Arc::clone(frame), size));
-        state.bytes += size;
-        let total = self.kept.fetch_add(size, Ordering::Relaxed) + size;
-        if state.bytes > REPLAY_BYTES_MAX || total > REPLAY_TOTAL_BYTES_MAX {
-            state.sealed = true;
+        // Most frames find room that is counted already.
+        let more = state.told.record(frame);
+        if more > 0 {
+            let total = self.kept.fetch_add(more, Ordering::Relaxed) + more;
+            state.sealed |= state.told.bytes() > REPLAY_BYTES_MAX || total > REPLAY_TOTAL_BYTES_MAX;
         }
         if state.sealed {
             // Those on board may lag this far behind and no further.
@@ -337,12 +332,10 @@ impl Heed for Flight {
 
 impl State {
     fn let_go(&mut self, most: usize, kept: &AtomicUsize) {
-        while self.bytes > most
-            && let Some((_, size)) = self.frames.pop_front()
+        while self.told.bytes() > most
+            && let Some(freed) = self.told.let_go()
         {
-            self.bytes -= size;
-            self.gone += 1;
-            kept.fetch_sub(size, Ordering::Relaxed);
+            kept.fetch_sub(freed, Ordering::Relaxed);
         }
     }
 }
@@ -352,21 +345,6 @@ impl Drop for Flight {
         let kept = &self.kept;
         self.state.get_mut().let_go(0, kept);
     }
-}
-
-/// What a frame costs to keep, roughly.
-pub(super) fn size_of_frame(frame: &Frame) -> usize {
-    let said = |delta: &Delta| {
-        size_of::<Delta>()
-            + match delta {
-                Delta::Text { text, .. } | Delta::Reasoning { text, .. } => text.len(),
-                Delta::Arguments { fragment, .. } => fragment.len(),
-                Delta::Start { id, model: name } | Delta::ToolCall { id, name, .. } => id.len() + name.len(),
-                Delta::Finish { .. } | Delta::Usage(_) => 0,
-            }
-    };
-    let deltas: usize = frame.deltas.iter().map(said).sum();
-    size_of::<Frame>() + deltas + frame.verbatim.as_ref().map_or(0, Vec::len)
 }
 
 /// The leader's duty: whatever happens, the flight lands and the followers are told.

@@ -1,19 +1,16 @@
 //! A follower's place on a flight: hears what was already sent, then the rest live.
 
 use super::{End, Flight};
-use crate::domain::chat::SharedFrame;
+use crate::domain::reel::{Clip, Next, Place};
 use crate::gateway::cancel::{Cancel, Hook, Reason};
 use crate::gateway::ports::Trail;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Frames a follower takes over at a time.
-const BATCH: usize = 64;
-
 /// A follower's seat; dropping it leaves the flight.
 pub(in crate::gateway) struct Seat {
     pub(super) flight: Arc<Flight>,
-    pub(super) at: usize,
+    pub(super) at: Place,
     pub(super) begun: bool,
 }
 
@@ -22,7 +19,7 @@ pub(in crate::gateway) enum News {
     /// The stream is committed.
     Begun(Arc<Trail>),
     /// More frames, never none.
-    Frames(Vec<SharedFrame>),
+    Frames(Clip),
     /// It is over, and every frame was heard.
     Ended(Arc<End>),
     /// The follower has fallen too far behind.
@@ -54,15 +51,10 @@ impl Seat {
                 self.begun = true;
                 return News::Begun(Arc::clone(trail));
             }
-            if self.at < state.gone {
-                return News::Behind;
-            }
-            let from = self.at - state.gone;
-            if from < state.frames.len() {
-                let batch: Vec<SharedFrame> =
-                    state.frames.range(from..).take(BATCH).map(|(frame, _)| Arc::clone(frame)).collect();
-                self.at += batch.len();
-                return News::Frames(batch);
+            match state.told.take(&mut self.at) {
+                Next::Clip(clip) => return News::Frames(clip),
+                Next::Gone => return News::Behind,
+                Next::Nothing => {}
             }
             if let Some(end) = &state.end {
                 return News::Ended(Arc::clone(end));

@@ -172,21 +172,35 @@ impl Meter {
     /// # Errors
     /// [`Limited`] says which limit is reached and when to come back; nothing was taken then.
     pub fn admit(&self, ask: Ask<'_>, now: Instant) -> Result<(Hold, Standing), Limited> {
-        let own = match ask.caller {
+        let fits = |(place, route): (usize, &Route)| u64::from(route.pattern.matches(ask.path)) << place;
+        let here = self.routes.iter().enumerate().map(fits).fold(0, |all, one| all | one);
+        let routes = (here > 0).then(|| Arc::clone(&self.routes)).map(|all| (all, here));
+        self.take(Hold::new(self.own(ask.caller, now), routes, ask.tokens), ask.caller, now)
+    }
+
+    /// A request its caller may not make at all: one of so many of his own, and of nobody else's.
+    ///
+    /// # Errors
+    /// As [`Meter::admit`].
+    pub fn admit_alone(&self, caller: &Caller, now: Instant) -> Result<(), Limited> {
+        self.take(Hold::new(self.own(caller, now), None, 0), caller, now).map(drop)
+    }
+
+    fn own(&self, caller: &Caller, now: Instant) -> Option<Own> {
+        match caller {
             Caller::Key(name) => self.keys.get(&**name).map(|account| Own::Key(Arc::clone(account))),
             Caller::Address(address) => {
                 self.addresses.as_ref().map(|addresses| Own::Address(addresses.lock().of(*address, now)))
             }
-        };
-        let fits = |(place, route): (usize, &Route)| u64::from(route.pattern.matches(ask.path)) << place;
-        let here = self.routes.iter().enumerate().map(fits).fold(0, |all, one| all | one);
-        let hold =
-            Hold::new(own, (here > 0).then(|| Arc::clone(&self.routes)).map(|all| (all, here)), ask.tokens);
+        }
+    }
+
+    fn take(&self, hold: Hold, caller: &Caller, now: Instant) -> Result<(Hold, Standing), Limited> {
         match hold.take(now) {
             (None, standing) => Ok((hold, standing)),
             (Some((refusal, after)), standing) => {
                 hold.forget();
-                self.observer.observe(&Event::Limited { client: ask.caller.key_name().unwrap_or("address") });
+                self.observer.observe(&Event::Limited { client: caller.key_name().unwrap_or("address") });
                 Err(Limited { refusal, after, standing })
             }
         }

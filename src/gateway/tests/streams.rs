@@ -267,3 +267,23 @@ fn a_stream_whose_remaining_providers_were_passed_over_tries_the_one_closest_to_
     let (outcome, _, heard) = bench.ask();
     assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", TEXT));
 }
+
+#[test]
+fn frames_that_came_together_leave_together_and_none_waits_for_one_that_did_not() {
+    let gate = Gate::default();
+    let steps = vec![start(), text("a"), text("b"), Step::Gate(gate.clone()), text("c"), text("d"), done()];
+    let a = Scripted::always(Say::Stream(steps));
+    gate.open();
+    let (outcome, _, heard) = bench(&[&a]).ask();
+    assert_eq!(brief(&outcome), "streamed");
+    assert_eq!((heard.text().as_str(), &*heard.flushed), ("abcd", &[3, 6][..]));
+}
+
+#[test]
+fn what_was_told_has_left_before_somebody_else_is_asked_to_go_on() {
+    let a = Scripted::always(Say::Stream(vec![text("Hel"), text("lo "), breaks(Fault::Reset)]));
+    let b = Scripted::always(streams(&["there"]));
+    let (outcome, _, heard) = bench(&[&a, &b]).ask();
+    assert_eq!((brief(&outcome).as_str(), heard.text().as_str()), ("streamed", "Hello there"));
+    assert_eq!(heard.flushed.first(), Some(&2));
+}

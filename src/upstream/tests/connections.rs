@@ -152,7 +152,7 @@ fn an_answer_dropped_before_its_end_closes_the_connection() {
     let client = Client::to(&server);
     let mut incoming = client.send().unwrap();
     let bound = client.bound(super::rig::LONG, Fault::TotalTimeout);
-    assert_eq!(incoming.hand(&mut |bytes| assert_eq!(bytes, b"begin"), bound), Ok(5));
+    assert_eq!(incoming.hand(&mut |bytes| assert_eq!(bytes, b"begin"), (bound, None)), Ok(5));
     drop(incoming);
     assert_eq!(client.call().unwrap(), "other");
     drop(client);

@@ -4,7 +4,7 @@ use super::rig::{Client, LONG, SHORT, Script, Server, answering, so_it_is_by_ure
 use crate::clock::SystemClock;
 use crate::domain::chat::{Delta, Finish, Frame};
 use crate::domain::failure::{Failure, Fault};
-use crate::gateway::ports::Frames;
+use crate::gateway::ports::{Came, Frames, Wait};
 use crate::upstream::line::Bound;
 use crate::upstream::stream::{Manners, Parse, Stream};
 use std::sync::Arc;
@@ -24,14 +24,14 @@ impl Parse for Lines {
         self.pending.push_str(std::str::from_utf8(bytes).unwrap());
     }
 
-    fn next(&mut self) -> Result<Option<Frame>, Failure> {
-        let Some((line, rest)) = self.pending.split_once('\n') else { return Ok(None) };
+    fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
+        let Some((line, rest)) = self.pending.split_once('\n') else { return Ok(false) };
         let (line, rest) = (line.to_owned(), rest.to_owned());
         self.pending = rest;
         let deltas = match line.as_str() {
             "end" => {
                 self.ended = true;
-                return Ok(None);
+                return Ok(false);
             }
             "finish" => {
                 self.finished = true;
@@ -40,7 +40,8 @@ impl Parse for Lines {
             line if line.starts_with('#') => Vec::new(),
             text => vec![Delta::Text { choice: 0, text: text.to_owned() }],
         };
-        Ok(Some(Frame { deltas, verbatim: None }))
+        *frame = Frame { deltas, verbatim: None };
+        Ok(true)
     }
 
     fn ended(&self) -> bool {
@@ -68,22 +69,32 @@ fn stream(client: &Client, first_token: Duration, idle: Duration) -> Stream<Line
     Stream::new(client.send().unwrap(), Lines::default(), manners)
 }
 
-/// All texts, and how it ended.
+/// All texts, and how it ended; asks as the gateway does: first for what is at hand.
 fn read(frames: &mut dyn Frames) -> (String, Result<(), Fault>) {
-    let mut text = String::new();
+    let (mut text, mut frame) = (String::new(), Frame::default());
     loop {
-        match frames.next() {
-            Ok(Some(frame)) => {
-                for delta in frame.deltas {
+        let came = match frames.next(&mut frame, Wait::NotAtAll) {
+            Ok(Came::Nothing) => frames.next(&mut frame, Wait::Patiently),
+            other => other,
+        };
+        match came {
+            Ok(Came::Frame) => {
+                for delta in &frame.deltas {
                     if let Delta::Text { text: more, .. } = delta {
-                        text.push_str(&more);
+                        text.push_str(more);
                     }
                 }
             }
-            Ok(None) => return (text, Ok(())),
+            Ok(Came::End) => return (text, Ok(())),
+            Ok(Came::Nothing) => panic!("nothing came although it was waited for"),
             Err(failure) => return (text, Err(failure.fault)),
         }
     }
+}
+
+/// Waits for the first frame.
+fn begins(frames: &mut dyn Frames) {
+    assert_eq!(frames.next(&mut Frame::default(), Wait::Patiently), Ok(Came::Frame));
 }
 
 /// Says this in chunks, then waits to be closed.
@@ -135,7 +146,7 @@ fn a_stream_dropped_before_its_end_closes_its_connection() {
     let server = Server::new(vec![saying(&["text\n"])]);
     let client = Client::to(&server);
     let mut frames = stream(&client, LONG, LONG);
-    assert!(frames.next().unwrap().is_some());
+    begins(&mut frames);
     drop(frames);
     // The script fails unless the connection is closed now, while the client still lives.
     server.finish();
@@ -217,7 +228,7 @@ fn the_time_a_slow_caller_takes_is_not_the_providers() {
         idle: LONG,
     };
     let mut frames = Stream::new(client.send().unwrap(), Lines::default(), manners);
-    assert!(frames.next().unwrap().is_some());
+    begins(&mut frames);
     clock.advance(LONG * 3);
     proceed.send(()).unwrap();
     assert_eq!(read(&mut frames), ("two".into(), Ok(())));
@@ -254,7 +265,7 @@ fn a_cancelled_stream_says_that_the_caller_left() {
     let server = Server::new(vec![saying(&["text\n"])]);
     let client = Client::to(&server);
     let mut frames = stream(&client, LONG, LONG);
-    assert!(frames.next().unwrap().is_some());
+    begins(&mut frames);
     client.cancel.fire(crate::gateway::cancel::Reason::CallerLeft);
     assert_eq!(read(&mut frames), (String::new(), Err(Fault::CallerLeft)));
     drop((frames, client));
