@@ -154,17 +154,6 @@ pub fn string<'a>(raw: &'a str, path: impl fmt::Display, expected: &str) -> Resu
     }
 }
 
-/// Appends a text as a JSON string: as it is, where nothing in it is to be escaped.
-pub fn push_text(out: &mut Vec<u8>, text: &str) {
-    if !scan::is_plain(text) {
-        return push(out, text);
-    }
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
 /// Appends anything as JSON.
 pub fn push<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Writing to memory cannot fail, and our values have string keys and no refusing `Serialize`.

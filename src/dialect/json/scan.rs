@@ -373,11 +373,6 @@ pub fn plain(bytes: &[u8]) -> usize {
     at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
 }
 
-/// Whether nothing in a text needs an escape.
-pub(super) fn is_plain(text: &str) -> bool {
-    plain(text.as_bytes()) == text.len()
-}
-
 /// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so
 /// one comparison finds both.
 fn is_special(byte: u8) -> bool {
