@@ -11,12 +11,14 @@ use super::{Api, State, wish};
 use crate::dialect::{self, Wording};
 use crate::domain::event::Event;
 use crate::domain::failure::Verdict;
+use crate::domain::rule::Standing;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::cancel::{Cancel, Reason};
-use crate::gateway::meter::Ask;
+use crate::gateway::meter::{Ask, Hold};
 use crate::gateway::ports::{Observer, Outcome, Question, Trail};
 use crate::server::{Exchange, Fields, Headers, OnLeave, Response};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Of ordinary English in a request's body, JSON around it included.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -34,7 +36,9 @@ impl OnLeave for Cancel {
     }
 }
 
-/// Serves one request to a provider, whole or streamed.
+/// Serves one request to a provider, whole or streamed. Before and behind the gateway's time are functions of their own:
+/// a thread keeps the stack of its deepest call while it waits for a provider.
+#[inline(never)]
 pub(super) fn serve(
     api: &Api,
     state: &State,
@@ -42,6 +46,38 @@ pub(super) fn serve(
     body: Vec<u8>,
     exchange: &mut Exchange<'_>,
 ) -> Told {
+    let now = exchange.began();
+    let Opened { dialect, question, hold, standing } = match opened(api, state, asked, (body, now)) {
+        Ok(opened) => opened,
+        Err(told) => return *told,
+    };
+    let leave = Cancel::new();
+    exchange.on_leave(Arc::clone(&leave) as Arc<dyn OnLeave>);
+    let mut ear = ear(api, state, (&question, dialect), exchange, standing);
+    let (stream, known) = (question.gist.stream, known(&question));
+    let answered = state.gateway.ask((question, now), &leave, &mut ear);
+    let mut told = close((state, asked, hold), answered, (&mut ear, dialect), known);
+    (told.stream, told.standing) = (stream, standing);
+    told
+}
+
+/// A request that may be asked.
+struct Opened {
+    /// In which its errors are worded, too.
+    dialect: Dialect,
+    question: Box<Question>,
+    hold: Hold,
+    standing: Standing,
+}
+
+/// Reads a request, and reserves what it may take.
+#[inline(never)]
+fn opened(
+    api: &Api,
+    state: &State,
+    asked: &Asked<'_>,
+    (body, now): (Vec<u8>, Instant),
+) -> Result<Opened, Box<Told>> {
     let dialect = spoken(asked.row, &body);
     let body = redacted(api, state, body);
     let opened = json(dialect, asked.headers)
@@ -53,18 +89,12 @@ pub(super) fn serve(
     // A request that makes no sense is one of so many per minute as well.
     let tokens = opened.as_ref().map_or(0, |(gist, words)| tokens_at_first(gist, words));
     let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
-    let now = exchange.began();
-    let (hold, standing) = match state.meter.admit(ask, now) {
-        Ok(admitted) => admitted,
-        Err(limited) => return Told::limited(&limited, dialect),
-    };
-    let (gist, words) = match opened {
-        Ok(opened) => opened,
-        Err(problem) => return Told { standing, ..Told::problem(problem, dialect) },
-    };
+    let (hold, standing) =
+        state.meter.admit(ask, now).map_err(|limited| Box::new(Told::limited(&limited, dialect)))?;
+    let senseless = |problem| Box::new(Told { standing, ..Told::problem(problem, dialect) });
+    let (gist, words) = opened.map_err(senseless)?;
     let purse = hold.purse(|| tokens_at_most(&words.body));
-    let transcript = state.prompts.then(|| Transcript::new(&words.body));
-    let question = Question {
+    let question = Box::new(Question {
         caller: asked.caller.clone(),
         endpoint: asked.row.label,
         gist,
@@ -77,36 +107,58 @@ pub(super) fn serve(
         request_id: Arc::clone(asked.request_id),
         passed: passed(dialect, asked.headers),
         traceparent: door::trace(asked.headers).map(|(parent, _)| parent.to_owned()),
-    };
+    });
+    Ok(Opened { dialect, question, hold, standing })
+}
+
+/// The caller's end of the answer.
+fn ear<'a, 'b>(
+    api: &Api,
+    state: &State,
+    (question, dialect): (&Question, Dialect),
+    exchange: &'a mut Exchange<'b>,
+    standing: Standing,
+) -> Ear<'a, 'b> {
     let wording = Wording {
-        request_id: Arc::clone(asked.request_id),
+        request_id: Arc::clone(&question.request_id),
         created: api.seconds_since_1970(),
         include_usage: question.gist.include_usage,
         base64: question.gist.base64,
         ..Wording::default()
     };
-    let leave = Cancel::new();
-    exchange.on_leave(Arc::clone(&leave) as Arc<dyn OnLeave>);
-    let stream = question.gist.stream;
     let mut ear = Ear::new(exchange, dialect, wording, standing);
-    ear.transcript = transcript;
-    let known =
-        (!question.gist.subject.allows_stand_ins()).then(|| (question.gist.clone(), question.words.clone()));
-    let (outcome, trail) = state.gateway.ask((question, now), &leave, &mut ear);
+    ear.transcript = state.prompts.then(|| Transcript::new(&question.words.body));
+    ear
+}
+
+/// Of a question that may have to be answered here, what that takes.
+fn known(question: &Question) -> Option<Box<(Gist, Words)>> {
+    let ours = !question.gist.subject.allows_stand_ins();
+    ours.then(|| Box::new((question.gist.clone(), question.words.clone())))
+}
+
+/// Words the answer, and what the record needs to know of it.
+#[inline(never)]
+fn close(
+    (state, asked, hold): (&State, &Asked<'_>, Hold),
+    (outcome, trail): (Outcome, Trail),
+    (ear, dialect): (&mut Ear<'_, '_>, Dialect),
+    known: Option<Box<(Gist, Words)>>,
+) -> Told {
     hold.settle(trail.usage);
-    let own = || known.and_then(|(gist, words)| answer_of_our_own(state, asked, &gist, &words));
+    let own = || known.and_then(|known| answer_of_our_own(state, asked, &known.0, &known.1));
     let told = match &outcome {
         // What a caller did wrong is wrong here too, and who has left wants nothing.
         Outcome::Failed(failure) if !matches!(failure.verdict(), Verdict::Caller | Verdict::CallerLeft) => {
-            own().unwrap_or_else(|| conclude(outcome, &trail, &mut ear, dialect))
+            own().unwrap_or_else(|| conclude(outcome, &trail, ear, dialect))
         }
-        _ => conclude(outcome, &trail, &mut ear, dialect),
+        _ => conclude(outcome, &trail, ear, dialect),
     };
     let mut transcript = ear.transcript.take();
     if let (Some(transcript), Some(response)) = (&mut transcript, &told.response) {
         transcript.hear(&response.body);
     }
-    Told { stream, trail, standing, transcript, ..told }
+    Told { trail, transcript, ..told }
 }
 
 /// The body without what the rules take out: whatever follows sees nothing else, flights and kept answers included.

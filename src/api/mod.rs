@@ -142,10 +142,12 @@ impl Api {
         self.clock.today().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 
-    /// Answers a request that has a row and a caller.
-    fn endpoint(&self, state: &State, asked: &Asked<'_>, body: Vec<u8>, exchange: &mut Exchange<'_>) -> Told {
-        match asked.row.endpoint {
-            Endpoint::Question | Endpoint::Completions => chat::serve(self, state, asked, body, exchange),
+    /// Answers a request that has a row and a caller, unless a provider is needed for it: who waits for one does not keep
+    /// the stack of everything else.
+    #[inline(never)]
+    fn endpoint(&self, state: &State, asked: &Asked<'_>, exchange: &mut Exchange<'_>) -> Option<Box<Told>> {
+        Some(Box::new(match asked.row.endpoint {
+            Endpoint::Question | Endpoint::Completions => return None,
             Endpoint::Tags => ollama::tags(self, state, asked),
             Endpoint::Loaded => ollama::loaded(),
             Endpoint::Version => ollama::version(),
@@ -172,7 +174,7 @@ impl Api {
             }
             Endpoint::Document => openapi::serve(),
             Endpoint::Page => status::page(),
-        }
+        }))
     }
 
     /// Finds row and caller, or the reason why he is not let in, and his key where it is known. `known`: the caller's key is
@@ -250,30 +252,32 @@ impl Handler for Api {
             bytes_in: body.len() as u64,
         };
         if **method == *"OPTIONS" {
-            let mut told = Told::response(cors::preflight(path));
-            let status = self.send(&state, &facts, &mut told, exchange);
-            let sent = Sent { status, bytes: exchange.bytes_out(), refused: true };
-            return self.record(&facts, told, &sent, None);
+            return self.preflight(&state, &facts, exchange);
         }
         let known = pass::place(*pass, number);
         let admitted = self.admit(&state, (method, path), headers, *peer, known);
         let label = admitted.as_ref().map_or(table::OTHER, |(row, _)| row.label);
         let mut active = Active::arrive(&*self.pulse, label);
-        let (mut told, key) = match admitted {
-            Err((problem, key)) => (Told::problem(problem, Dialect::Hapax), key.map(|key| &key.name)),
+        let (Ok((_, key)) | Err((_, key))) = &admitted;
+        let key = key.map(|key| &key.name);
+        let mut told = match admitted {
+            Err((problem, _)) => Told::problem(problem, Dialect::Hapax),
             Ok((row, key)) => {
                 let argument = table::by_path(path).map_or("", |(_, argument)| argument);
                 let caller =
                     key.map_or(Caller::Address(facts.client), |key| Caller::Key(Arc::clone(&key.name)));
                 let (query, request_id) = (query.as_deref(), &request_id);
                 let asked = Asked { row, path, argument, query, headers, request_id, key, caller };
-                (self.endpoint(&state, &asked, body, exchange), key.map(|key| &key.name))
+                match self.endpoint(&state, &asked, exchange) {
+                    Some(told) => *told,
+                    None => chat::serve(self, &state, &asked, body, exchange),
+                }
             }
         };
         let status = self.send(&state, &facts, &mut told, exchange);
         let sent = Sent { status, bytes: exchange.bytes_out(), refused: false };
         active.endpoint = None;
-        self.record(&facts, told, &sent, key);
+        self.record(&facts, &mut told, &sent, key);
     }
 
     fn refuse(&self, refusal: Refusal, turned: Option<&Turned<'_>>) -> Response {
@@ -287,6 +291,15 @@ impl Handler for Api {
 }
 
 impl Api {
+    #[cold]
+    #[inline(never)]
+    fn preflight(&self, state: &State, facts: &Facts<'_>, exchange: &mut Exchange<'_>) {
+        let mut told = Told::response(cors::preflight(facts.path));
+        let status = self.send(state, facts, &mut told, exchange);
+        let sent = Sent { status, bytes: exchange.bytes_out(), refused: true };
+        self.record(facts, &mut told, &sent, None);
+    }
+
     /// The answer to a request that no worker will see; everyone is told of it.
     fn turn_away(&self, state: &State, turned: &Turned<'_>, (problem, key): Refused<'_>) -> Response {
         let request_id = self.ids.of(turned.headers);
@@ -304,13 +317,14 @@ impl Api {
         let mut response = problem.response(dialect, &request_id);
         cors::tell(&mut response.headers, state, turned.headers);
         let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
-        self.record(&facts, Told::problem(problem, dialect), &sent, key.map(|key| &key.name));
+        self.record(&facts, &mut Told::problem(problem, dialect), &sent, key.map(|key| &key.name));
         response
     }
 }
 
 impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
+    #[inline(never)]
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
         let row = table::by_path(facts.path).map(|(row, _)| models::spoken(row, facts.headers));
         let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);

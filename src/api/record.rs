@@ -31,7 +31,8 @@ pub(super) struct Sent {
 
 impl Api {
     /// Tells everyone what became of a request.
-    pub(super) fn record(&self, facts: &Facts<'_>, told: Told, sent: &Sent, key: Option<&Arc<str>>) {
+    #[inline(never)]
+    pub(super) fn record(&self, facts: &Facts<'_>, told: &mut Told, sent: &Sent, key: Option<&Arc<str>>) {
         let trail = &told.trail;
         let now = self.clock.now();
         let took = now.saturating_duration_since(facts.received);
@@ -73,7 +74,7 @@ impl Api {
             took,
             stream: told.stream,
             key: key.map(Arc::clone),
-            trail: told.trail,
+            trail: std::mem::take(&mut told.trail),
         });
     }
 }

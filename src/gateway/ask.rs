@@ -25,11 +25,11 @@ struct Terms<'a> {
 
 impl Gateway {
     /// Puts a question to the candidates, now, until one answers. `leave` fires when the caller has left; `listener`
-    /// hears a stream. Returns when the caller need not wait any more, and, for the one who leads a flight,
+    /// hears a stream. The question is boxed: it is handed on through five levels. Returns when the caller need not wait any more, and, for the one who leads a flight,
     /// not before nobody else does.
     pub fn ask(
         &self,
-        (question, start): (Question, Instant),
+        (question, start): (Box<Question>, Instant),
         leave: &Arc<Cancel>,
         listener: &mut dyn Listener,
     ) -> (Outcome, Trail) {
@@ -52,32 +52,40 @@ impl Gateway {
         }
     }
 
+    /// A question sets out. A function of its own, as those behind the wait: what it copies is not on the stack of who
+    /// waits.
+    #[inline(never)]
+    fn begin<'a>(&'a self, question: &'a Question, terms: &Terms<'_>, audience: Audience<'a>) -> Run<'a> {
+        Run::new(self, question, audience.keeping(self.keeping(question, terms)), terms.start)
+    }
+
+    #[inline(never)]
     fn alone(&self, question: &Question, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
-        let audience = Audience::alone(listener, terms.leave).keeping(self.keeping(question, terms));
-        let (outcome, trail, mut rest) = Run::new(self, question, audience, terms.start).run();
+        let mut run = self.begin(question, terms, Audience::alone(listener, terms.leave));
+        let outcome = run.run();
+        let Run { trail, audience, .. } = run;
+        let mut rest = audience.rest();
         self.keep(terms, &outcome, &trail, &mut rest);
         (outcome, trail)
     }
 
+    #[inline(never)]
     fn lead(&self, lead: Lead<'_>, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let flight = Arc::clone(&lead.flight);
         let question = &flight.question;
         let _hook = terms.leave.on_fire(Arc::clone(&flight) as Arc<dyn Heed>);
-        let audience = Audience::leading(&mut *listener, &flight).keeping(self.keeping(question, terms));
-        let (outcome, trail, mut rest) = Run::new(self, question, audience, terms.start).run();
+        let mut run = self.begin(question, terms, Audience::leading(&mut *listener, &flight));
+        let outcome = run.run();
+        let Run { trail, audience, .. } = run;
+        let mut rest = audience.rest();
         // Before the flight lands: whoever comes then finds it kept.
         self.keep(terms, &outcome, &trail, &mut rest);
-        let shared = match &outcome {
-            Outcome::Whole(answer) => Shared::Whole(Arc::clone(answer)),
-            Outcome::Streamed => Shared::Streamed,
-            Outcome::Broken(failure) => Shared::Broken(failure.clone()),
-            Outcome::Failed(failure) => Shared::Failed(failure.clone()),
-        };
-        lead.end(shared, &trail);
+        lead.end(shared(&outcome), &trail);
         // Now that nobody waits for it.
         if rest.pay(listener) { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }
 
+    #[inline(never)]
     fn follow(&self, mut seat: Seat, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let (leave, start) = (terms.leave, terms.start);
         self.house.tell(&Event::Deduplicated);
@@ -132,6 +140,7 @@ impl Gateway {
     }
 
     /// Gives a kept answer.
+    #[inline(never)]
     fn again(&self, kept: &Kept, age: Duration, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let trail = Trail { cached: Some(Cached::Hit(age)), ..kept.trail.clone() };
         let told = match &kept.said {
@@ -164,5 +173,15 @@ impl Gateway {
     fn as_heard(&self, leaders: &Trail, start: Instant) -> Trail {
         let upstream = self.house.now().saturating_duration_since(start);
         Trail { deduplicated: true, usage: None, nano_usd: None, upstream, ..leaders.clone() }
+    }
+}
+
+/// What followers get of an outcome.
+fn shared(outcome: &Outcome) -> Shared {
+    match outcome {
+        Outcome::Whole(answer) => Shared::Whole(Arc::clone(answer)),
+        Outcome::Streamed => Shared::Streamed,
+        Outcome::Broken(failure) => Shared::Broken(failure.clone()),
+        Outcome::Failed(failure) => Shared::Failed(failure.clone()),
     }
 }

@@ -3,7 +3,7 @@
 use super::account::Tokens;
 use super::pay::Bill;
 use super::ports::{Attempt, Call, Outcome, Reply, Tried};
-use super::run::{Run, left};
+use super::run::{Failed, Run, left};
 use super::slot::{Ended, Entry, Pace, Slot};
 use super::told::Told;
 use crate::domain::balance::Timed;
@@ -34,17 +34,34 @@ pub(super) struct Stint<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// One attempt. On failure also says whether the caller had heard something of it.
+    /// One attempt. Before and behind the provider's own time are functions of their own: a thread keeps the stack of
+    /// its deepest call while it waits.
     pub(super) fn attempt(
         &mut self,
         slot: &'a Slot,
         model: &'a str,
-        (mut entry, bill): (Entry<'a>, Bill),
-    ) -> Result<Outcome, (Failure, bool)> {
-        let began = entry.since;
-        let call = Call { began, deadline: self.deadline, cancel: Arc::clone(self.audience.cancel) };
+        mut entry: Entry<'a>,
+    ) -> Result<Outcome, Failed> {
+        let bill = self.open_bill(slot, model).map_err(Failed::Unpaid)?;
+        let mut stint = self.stint(slot, model, (entry.since, bill));
+        let cancel = self.audience.cancel;
+        let reply = match cancel.fired() {
+            Some(reason) => Err(left(reason)),
+            None => {
+                stint.asked = true;
+                let call = Call { began: stint.began, deadline: self.deadline, cancel: Arc::clone(cancel) };
+                let so_far = self.told.as_ref().and_then(Told::so_far);
+                slot.provider.ask(Attempt { question: self.question, model, so_far }, &call)
+            }
+        };
+        let result = self.hear(reply, &mut stint, &mut entry);
+        self.close(&mut stint, entry, result)
+    }
+
+    #[inline(never)]
+    fn stint(&self, slot: &'a Slot, model: &'a str, (began, bill): (Instant, Bill)) -> Stint<'a> {
         let so_far = self.told.as_ref().and_then(Told::so_far);
-        let mut stint = Stint {
+        Stint {
             slot,
             model,
             name: model.into(),
@@ -53,43 +70,49 @@ impl<'a> Run<'a> {
             first_token: None,
             tokens: Tokens::default(),
             bill,
-            asked: call.cancel.fired().is_none(),
+            asked: false,
             carried: so_far.map_or(0, str::len),
-        };
-        let result = match call.cancel.fired() {
-            Some(reason) => Err(left(reason)),
-            None => slot.provider.ask(Attempt { question: self.question, model, so_far }, &call),
-        };
-        let result = match result {
-            Err(failure) => Err(failure),
-            Ok(Reply::Whole { .. }) if self.told.is_some() => {
+        }
+    }
+
+    /// Takes an answer as it is, or a stream frame by frame.
+    #[inline(never)]
+    fn hear(
+        &mut self,
+        reply: Result<Reply, Failure>,
+        stint: &mut Stint<'a>,
+        entry: &mut Entry<'a>,
+    ) -> Result<Outcome, Failure> {
+        match reply? {
+            Reply::Whole { .. } if self.told.is_some() => {
                 Err(Failure::new(Fault::Garbage, "a stream was to be continued, and the answer is none"))
             }
-            Ok(Reply::Whole { answer, dropped }) => {
+            Reply::Whole { answer, dropped } => {
                 stint.tokens.note_whole(&answer);
                 self.trail.dropped = dropped;
                 Ok(Outcome::Whole(Arc::new(answer)))
             }
-            Ok(Reply::Stream { mut frames, dropped }) => {
-                self.relay(&mut stint, &mut entry, frames.as_mut(), dropped).map(|()| Outcome::Streamed)
+            Reply::Stream { mut frames, dropped } => {
+                self.relay(stint, entry, frames.as_mut(), dropped).map(|()| Outcome::Streamed)
             }
-        };
-        let result = result.map_err(|failure| self.excuse(failure));
-        self.close(stint, entry, result)
+        }
     }
 
     /// What broke because we broke it is nobody's fault.
+    #[cold]
     fn excuse(&self, failure: Failure) -> Failure {
         self.audience.cancel.fired().map_or(failure, left)
     }
 
     /// Tells everyone how an attempt ended: breakers, trail, observers.
+    #[inline(never)]
     fn close(
         &mut self,
-        mut stint: Stint<'a>,
+        stint: &mut Stint<'a>,
         mut entry: Entry<'a>,
         result: Result<Outcome, Failure>,
-    ) -> Result<Outcome, (Failure, bool)> {
+    ) -> Result<Outcome, Failed> {
+        let result = result.map_err(|failure| self.excuse(failure));
         let house = &self.gateway.house;
         let now = house.now();
         let took = now.saturating_duration_since(stint.began);
@@ -98,7 +121,7 @@ impl<'a> Run<'a> {
         }
         let failure = result.as_ref().err();
         let used = self.used(
-            &stint,
+            stint,
             result.as_ref().map(|outcome| match outcome {
                 Outcome::Whole(answer) => Some(&**answer),
                 Outcome::Streamed | Outcome::Broken(_) | Outcome::Failed(_) => None,
@@ -118,7 +141,7 @@ impl<'a> Run<'a> {
                 (line.outcome, line.took) = (outcome, took);
             }
         } else {
-            self.record(&stint, outcome, took);
+            self.record(stint, outcome, took);
         }
         house.tell(&Event::Attempted {
             provider: &stint.slot.name,
@@ -129,7 +152,7 @@ impl<'a> Run<'a> {
         if failure.is_some_and(|failure| failure.verdict() == Verdict::OurKey) {
             house.tell(&Event::KeySetAside { provider: &stint.slot.name });
         }
-        self.account(&stint, used);
+        self.account(stint, used);
         if let Some(tab) = stint.bill.tab.take() {
             tab.settle(used, house.today());
         }
@@ -140,15 +163,14 @@ impl<'a> Run<'a> {
                 }
                 Ok(outcome)
             }
-            Err(failure) => {
-                if stint.heard {
-                    self.from = Some((stint.slot, failure.fault));
-                    if let Some(told) = &mut self.told {
-                        told.broke_off(used);
-                    }
+            Err(failure) if stint.heard => {
+                self.from = Some((stint.slot, failure.fault));
+                if let Some(told) = &mut self.told {
+                    told.broke_off(used);
                 }
-                Err((failure, stint.heard))
+                Err(Failed::BrokeOff(failure))
             }
+            Err(failure) => Err(Failed::Unheard(failure)),
         }
     }
 

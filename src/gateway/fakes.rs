@@ -473,7 +473,7 @@ impl Bench {
 
     pub(super) fn ask_with(&self, question: Question, mut recorder: Recorder) -> (Outcome, Trail, Recorder) {
         recorder.curious.knows(&self.gateway);
-        let (outcome, trail) = self.gateway.ask((question, self.now()), &Cancel::new(), &mut recorder);
+        let (outcome, trail) = self.gateway.ask((question.into(), self.now()), &Cancel::new(), &mut recorder);
         (outcome, trail, recorder)
     }
 

@@ -26,6 +26,7 @@ pub(super) struct Bill {
 
 impl<'a> Run<'a> {
     /// Reserves what asking this provider may cost.
+    #[inline(never)]
     pub(super) fn open_bill(&self, slot: &Slot, model: &str) -> Result<Bill, Failure> {
         let price = self.gateway.settings.prices.of(&slot.name, model);
         let gist = &self.question.gist;

@@ -4,7 +4,7 @@
 //! asked once more, [`Run::go_on`] whether the next one is.
 
 use super::again::{Again, Tally, weight};
-use super::audience::{Audience, Rest};
+use super::audience::Audience;
 use super::cancel::Reason;
 use super::ports::{Cached, Outcome, Question, Trail};
 use super::resort::nobody;
@@ -49,6 +49,16 @@ enum Visit {
     End(Failure),
 }
 
+/// What came of an attempt that failed.
+pub(super) enum Failed {
+    /// The caller has heard nothing of it.
+    Unheard(Failure),
+    /// The caller had heard something of it.
+    BrokeOff(Failure),
+    /// Nobody was asked: it cannot be paid for.
+    Unpaid(Failure),
+}
+
 impl<'a> Run<'a> {
     pub(super) fn new(
         gateway: &'a Gateway,
@@ -72,8 +82,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks until somebody answers or nobody is left. Also says what the caller himself has yet to hear.
-    pub(super) fn run(mut self) -> (Outcome, Trail, Rest) {
+    /// Asks until somebody answers or nobody is left.
+    pub(super) fn run(&mut self) -> Outcome {
         let gateway = self.gateway;
         let (gist, pinned) = (&self.question.gist, self.question.pinned.as_deref());
         let order = if gist.subject.allows_stand_ins() {
@@ -84,8 +94,7 @@ impl<'a> Run<'a> {
         let candidates = gateway.arranged(order, Timed::of(gist), gateway.ticket());
         self.resumable =
             gateway.settings.on_stream_failure == OnStreamFailure::Continue && candidates.len() > 1;
-        let outcome = self.through(&candidates);
-        (outcome, self.trail, self.audience.rest())
+        self.through(&candidates)
     }
 
     fn through(&mut self, candidates: &[Candidate<'a>]) -> Outcome {
@@ -104,13 +113,21 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        self.in_vain(&skipped)
+    }
+
+    /// Nobody answered; those who were passed over may be asked after all.
+    #[cold]
+    #[inline(never)]
+    fn in_vain(&mut self, skipped: &[(Candidate<'a>, Skip)]) -> Outcome {
         if self.asked == 0
             && !skipped.is_empty()
-            && let Some(outcome) = self.last_resort(&skipped)
+            && let Some(outcome) = self.last_resort(skipped)
         {
             return outcome;
         }
-        let mut cause = self.cause.take().unwrap_or_else(|| nobody(gateway.slots.is_empty()));
+        let nobody = || nobody(self.gateway.slots.is_empty());
+        let mut cause = self.cause.take().unwrap_or_else(nobody);
         if cause.verdict() == Verdict::Busy {
             cause.retry_after = self.soonest.or(cause.retry_after);
         }
@@ -119,7 +136,23 @@ impl<'a> Run<'a> {
 
     /// Visits one candidate; the outcome, if this decides it.
     pub(super) fn visit_one(&mut self, slot: &'a Slot, model: &'a str, entry: Entry<'a>) -> Option<Outcome> {
-        match self.visit(slot, model, entry) {
+        if let Some((from, fault)) = self.from.filter(|_| self.told.is_none()) {
+            let house = &self.gateway.house;
+            house.tell(&Event::FailedOver { from: &from.name, to: &slot.name, fault });
+        }
+        self.asked += 1;
+        match self.attempt(slot, model, entry) {
+            Ok(outcome) => Some(outcome),
+            Err(failed) => self.in_trouble((slot, model), failed),
+        }
+    }
+
+    /// Goes on after a first attempt that failed. A function of its own: most requests see none, and would keep its
+    /// stack while they wait.
+    #[cold]
+    #[inline(never)]
+    fn in_trouble(&mut self, whom: (&'a Slot, &'a str), failed: Failed) -> Option<Outcome> {
+        match self.insist(whom, failed) {
             Visit::Served(outcome) => Some(outcome),
             Visit::End(failure) => Some(self.fail(failure)),
             Visit::Next(failure) => {
@@ -129,27 +162,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks one candidate, as often as its failures allow.
-    fn visit(&mut self, slot: &'a Slot, model: &'a str, mut entry: Entry<'a>) -> Visit {
+    /// Asks the same one again, as often as its failures allow.
+    fn insist(&mut self, (slot, model): (&'a Slot, &'a str), mut failed: Failed) -> Visit {
         let house = &self.gateway.house;
-        if let Some((from, fault)) = self.from.filter(|_| self.told.is_none()) {
-            house.tell(&Event::FailedOver { from: &from.name, to: &slot.name, fault });
-        }
-        self.asked += 1;
         let patience = self.gateway.settings.retry_wait_max;
         let mut tally = Tally::default();
         loop {
-            let bill = match self.open_bill(slot, model) {
-                Ok(bill) => bill,
-                Err(failure) => return Visit::End(failure),
+            let failure = match failed {
+                Failed::BrokeOff(failure) => return self.broke_off(failure),
+                Failed::Unpaid(failure) => return Visit::End(failure),
+                Failed::Unheard(failure) => failure,
             };
-            let (failure, heard) = match self.attempt(slot, model, (entry, bill)) {
-                Ok(outcome) => return Visit::Served(outcome),
-                Err(failed) => failed,
-            };
-            if heard {
-                return self.broke_off(failure);
-            }
             let pause = match tally.again(slot, &failure, (house, patience)) {
                 Again::No => return self.go_on(slot, failure),
                 Again::AtOnce => Duration::ZERO,
@@ -163,11 +186,15 @@ impl<'a> Run<'a> {
                 }
                 slot.waited(until);
             }
-            match slot.admit((model, self.question.tokens), (house, house.now())) {
-                Ok(admitted) => entry = admitted,
+            let entry = match slot.admit((model, self.question.tokens), (house, house.now())) {
+                Ok(admitted) => admitted,
                 Err(_) => return self.go_on(slot, failure),
-            }
+            };
             house.tell(&Event::Retried { provider: &slot.name, fault: failure.fault });
+            failed = match self.attempt(slot, model, entry) {
+                Ok(outcome) => return Visit::Served(outcome),
+                Err(failed) => failed,
+            };
         }
     }
 
@@ -222,6 +249,8 @@ impl<'a> Run<'a> {
 
     /// Keeps the failure that says most: what broke at a provider rather than what one of them cannot do, the
     /// later rather than the earlier; and once a stream broke, only what broke it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn remember(&mut self, failure: Failure) {
         if self.told.is_some() && self.cause.is_some() {
             return;

@@ -56,9 +56,9 @@ pub(super) struct Incoming {
 }
 
 enum Body {
-    Plain(plain::Body),
+    Plain(Box<plain::Body>),
     /// And where its pieces are put.
-    Ureq(BodyReader<'static>, Vec<u8>),
+    Ureq(Box<BodyReader<'static>>, Vec<u8>),
 }
 
 impl Way {
@@ -87,29 +87,33 @@ impl Way {
                 length: head.length,
                 body: Body::Plain(body),
             }),
-            Self::Ureq(agent) => {
-                let _dialling: Dialling = line.dial();
-                let run = match request.body() {
-                    None => agent.run(request.for_ureq()),
-                    Some(body) => {
-                        let mut reader = body.reader();
-                        agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
-                    }
-                };
-                let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
-                if !is_framed(head.version, &head.headers) {
-                    return Err(Fault::Garbage);
-                }
-                Ok(Answered {
-                    status: head.status.as_u16(),
-                    is_json: says_json(&head.headers),
-                    waits: Waits::of(&head.headers),
-                    length: body.content_length(),
-                    body: Body::Ureq(body.into_reader(), Vec::new()),
-                })
-            }
+            Self::Ureq(agent) => through_ureq(agent, request, line),
         }
     }
+}
+
+/// A function of its own, so that who waits on the plain way does not keep ureq's stack.
+#[inline(never)]
+fn through_ureq(agent: &Agent, request: &Sending<'_>, line: &Arc<Line>) -> Result<Answered, Fault> {
+    let _dialling: Dialling = line.dial();
+    let run = match request.body() {
+        None => agent.run(request.for_ureq()),
+        Some(body) => {
+            let mut reader = body.reader();
+            agent.run(request.for_ureq().map(|()| SendBody::from_reader(&mut reader)))
+        }
+    };
+    let (head, body) = run.map_err(|error| faults::before_the_head(&error, line))?.into_parts();
+    if !is_framed(head.version, &head.headers) {
+        return Err(Fault::Garbage);
+    }
+    Ok(Answered {
+        status: head.status.as_u16(),
+        is_json: says_json(&head.headers),
+        waits: Waits::of(&head.headers),
+        length: body.content_length(),
+        body: Body::Ureq(Box::new(body.into_reader()), Vec::new()),
+    })
 }
 
 /// What both ways come to.
@@ -147,18 +151,24 @@ pub(super) fn send(
     cancel: &Arc<Cancel>,
     bound: Bound,
     request: &Sending<'_>,
-) -> Result<Incoming, Fault> {
+) -> Result<Box<Incoming>, Fault> {
     let line = Line::new(Arc::clone(clock), bound, now);
     let hook = cancel.on_fire(Arc::clone(&line) as Arc<dyn Heed>);
-    let answered = match way.ask(request, &line) {
-        Err(Fault::StaleConnection) => {
-            line.start_over();
-            way.ask(request, &line)?
+    let mut again = true;
+    let answered = loop {
+        match way.ask(request, &line) {
+            Err(Fault::StaleConnection) if std::mem::take(&mut again) => line.start_over(),
+            other => break other?,
         }
-        other => other?,
     };
+    Ok(incoming(answered, line, hook))
+}
+
+/// Boxed: it is handed up through five levels, and each would have its own copy on the stack of who waits.
+#[inline(never)]
+fn incoming(answered: Answered, line: Arc<Line>, hook: Hook) -> Box<Incoming> {
     let Answered { status, is_json, waits, length, body } = answered;
-    Ok(Incoming { status, is_json, waits, body, length, line, _hook: hook })
+    Box::new(Incoming { status, is_json, waits, body, length, line, _hook: hook })
 }
 
 impl Body {

@@ -95,6 +95,13 @@ struct Asked<'a> {
     head_within: Duration,
 }
 
+/// A question in a provider's words.
+struct Worded {
+    outgoing: Outgoing,
+    /// What wording it took of the memory.
+    held: Held,
+}
+
 /// The configured timeouts that are not ureq's business.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
@@ -172,7 +179,7 @@ impl Upstream {
         asked: &Asked<'_>,
         call: &Call,
         last: Bound,
-    ) -> Result<(Incoming, Bound), Failure> {
+    ) -> Result<(Box<Incoming>, Bound), Failure> {
         let address = self.requests.address(&outgoing.path, asked.model);
         let address = address.ok_or_else(|| self.failure(Fault::UnknownModel))?;
         let said = (asked.question, asked.passed);
@@ -184,9 +191,13 @@ impl Upstream {
             let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let request = self.requests.post(&address, key, said, &outgoing.body);
-            let incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
+            let mut incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
-            self.judge(incoming, asked.target, last).map(|incoming| (incoming, head))
+            if is_success(incoming.status) {
+                Ok((incoming, head))
+            } else {
+                Err(self.refusal(&mut incoming, asked.target, last))
+            }
         };
         self.keys.try_each(now, attempt).map_err(|refused| match refused {
             Refused::Before(fault) => self.failure(fault),
@@ -199,12 +210,11 @@ impl Upstream {
         self.deployments.iter().find(|(name, _)| name == model).map_or(model, |(_, own)| own)
     }
 
-    /// Passes a success; every other status becomes the failure it means.
-    fn judge(&self, mut incoming: Incoming, target: Dialect, last: Bound) -> Result<Incoming, Failure> {
+    /// The failure that a status means which is not a success.
+    #[cold]
+    #[inline(never)]
+    fn refusal(&self, incoming: &mut Incoming, target: Dialect, last: Bound) -> Failure {
         let status = incoming.status;
-        if (200..300).contains(&status) {
-            return Ok(incoming);
-        }
         let mut failure = if (300..400).contains(&status) {
             self.failure(Fault::Redirect)
         } else {
@@ -214,14 +224,14 @@ impl Upstream {
             if let Err(Fault::CallerLeft) =
                 incoming.read_all(&mut body, ERROR_BYTES_MAX, soon.or_earlier(last))
             {
-                return Err(self.failure(Fault::CallerLeft));
+                return self.failure(Fault::CallerLeft);
             }
             body.truncate(ERROR_BYTES_MAX);
             dialect::read_error(target, status, &body)
         };
         failure.status = Some(status);
         failure.retry_after = incoming.waits.asked_for(self.clock.today()).or(failure.retry_after);
-        Err(failure)
+        failure
     }
 
     /// Within a body every wait is bounded by the idle timeout, all together by `last`.
@@ -229,7 +239,7 @@ impl Upstream {
         Bound { idle: Some(self.patience.idle), ..last }
     }
 
-    fn read_body(&self, mut incoming: Incoming, held: &mut Held, last: Bound) -> Result<Vec<u8>, Failure> {
+    fn read_body(&self, incoming: &mut Incoming, held: &mut Held, last: Bound) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         incoming
             .read_held(&mut body, (ANSWER_BYTES_MAX, held), self.body_bound(last))
@@ -239,7 +249,7 @@ impl Upstream {
 
     fn stream(
         &self,
-        incoming: Incoming,
+        mut incoming: Box<Incoming>,
         (target, caller, held): (Dialect, Dialect, &mut Held),
         outgoing: &Outgoing,
         (head, last): (Bound, Bound),
@@ -250,7 +260,7 @@ impl Upstream {
             // the answer must not be verbatim.
             let last =
                 Bound::new(self.clock.now() + self.patience.total, Fault::TotalTimeout).or_earlier(last);
-            let body = self.read_body(incoming, held, last)?;
+            let body = self.read_body(&mut incoming, held, last)?;
             let answer = dialect::read_answer(target, Dialect::Ollama, body, outgoing.unwrap_tool)?;
             return Ok(Box::new(Told::new(answer)));
         }
@@ -261,7 +271,7 @@ impl Upstream {
             idle: self.patience.idle,
         };
         let parser = Reader::new(target, caller, outgoing.unwrap_tool);
-        Ok(Box::new(Stream::new(incoming, parser, manners)))
+        Ok(Box::new(Stream::new(*incoming, parser, manners)))
     }
 
     /// One free question with one key.
@@ -274,14 +284,15 @@ impl Upstream {
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {
             return Ok(());
         }
-        if (200..300).contains(&incoming.status) {
+        if is_success(incoming.status) {
             // Read so that the connection can be kept; the answer itself says nothing more.
             let _ = incoming.read_all(&mut Vec::new(), ERROR_BYTES_MAX, last);
             return Ok(());
         }
-        self.judge(incoming, self.target, last).map(drop)
+        Err(self.refusal(&mut incoming, self.target, last))
     }
 
+    #[cold]
     fn failure(&self, fault: Fault) -> Failure {
         faults::failure(&self.name, fault)
     }
@@ -290,12 +301,10 @@ impl Upstream {
 impl Provider for Upstream {
     fn ask(&self, attempt: Attempt<'_>, call: &Call) -> Result<Reply, Failure> {
         let target = self.spoken(&attempt.question.gist, attempt.question.words.dialect);
-        let reply =
-            self.reply(attempt, target, call).or_else(|failure| match self.instead(target, &failure) {
-                Some(other) => self.reply(attempt, other, call),
-                None => Err(failure),
-            });
-        Ok(self.hush.reply(reply.map_err(|failure| self.hush.over(failure))?))
+        match self.reply(attempt, target, call) {
+            Ok(reply) => Ok(self.hush.reply(reply)),
+            Err(failure) => self.otherwise(attempt, target, call, failure),
+        }
     }
 
     fn check(&self, call: &Call) -> Result<(), Failure> {
@@ -338,9 +347,51 @@ impl Upstream {
         (has && target == Dialect::OpenAiChat && only).then_some(Dialect::OpenAiResponses)
     }
 
+    /// Asks in the other of the two ways, if there is one; else says why the first came to nothing.
+    #[cold]
+    #[inline(never)]
+    fn otherwise(
+        &self,
+        attempt: Attempt<'_>,
+        target: Dialect,
+        call: &Call,
+        failure: Failure,
+    ) -> Result<Reply, Failure> {
+        let reply = match self.instead(target, &failure) {
+            Some(other) => self.reply(attempt, other, call),
+            None => Err(failure),
+        };
+        Ok(self.hush.reply(reply.map_err(|failure| self.hush.over(failure))?))
+    }
+
+    /// Words the question, sends it and reads the answer. Each is a function of its own, for a thread keeps the stack of
+    /// its deepest call while it waits: between them only what the wait needs.
     fn reply(&self, attempt: Attempt<'_>, target: Dialect, call: &Call) -> Result<Reply, Failure> {
         let question = attempt.question;
-        let caller = question.words.dialect;
+        let mut worded = self.word(attempt, target)?;
+        let model = self.own_word(attempt.model);
+        // A caller's own headers mean something only in his own dialect.
+        let passed = if question.words.dialect == target { question.passed.as_slice() } else { &[] };
+        let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
+        let (head_within, last) = if question.gist.stream {
+            (self.patience.first_token, deadline)
+        } else {
+            let total = Bound::new(call.began + self.patience.total, Fault::TotalTimeout);
+            (self.patience.answer, total.or_earlier(deadline))
+        };
+        let asked = Asked { target, model, question, passed, head_within };
+        let (incoming, head) = self.post_yielding(&mut worded.outgoing, &asked, call, last)?;
+        if question.gist.stream {
+            self.frames(incoming, &asked, worded, (head, last))
+        } else {
+            self.whole(incoming, &asked, worded, last)
+        }
+    }
+
+    /// The question in the provider's words.
+    #[inline(never)]
+    fn word(&self, attempt: Attempt<'_>, target: Dialect) -> Result<Worded, Failure> {
+        let question = attempt.question;
         let said = (&question.gist, &question.words);
         let no_room = || self.failure(Fault::NoMemory);
         let mut held = self.memory.hold(appetite(&question.words, target)?).ok_or_else(no_room)?;
@@ -351,23 +402,39 @@ impl Upstream {
         }
         // What the translation took besides has come back; less is always possible.
         let _ = held.resize(outgoing.body.own());
-        // A caller's own headers mean something only in his own dialect.
-        let passed = if caller == target { question.passed.as_slice() } else { &[] };
-        let deadline = Bound::new(call.deadline, Fault::TotalTimeout);
-        if question.gist.stream {
-            let asked = Asked { target, model, question, passed, head_within: self.patience.first_token };
-            let (incoming, head) = self.post_yielding(&mut outgoing, &asked, call, deadline)?;
-            let frames = self.stream(incoming, (target, caller, &mut held), &outgoing, (head, deadline))?;
-            return Ok(Reply::Stream { frames, dropped: outgoing.dropped });
-        }
-        let total = Bound::new(call.began + self.patience.total, Fault::TotalTimeout);
-        let last = total.or_earlier(deadline);
-        let asked = Asked { target, model, question, passed, head_within: self.patience.answer };
-        let (incoming, _) = self.post_yielding(&mut outgoing, &asked, call, last)?;
-        let body = self.read_body(incoming, &mut held, last)?;
-        let answer = dialect::read_reply(target, said, body, &outgoing)?;
-        Ok(Reply::Whole { answer, dropped: outgoing.dropped })
+        Ok(Worded { outgoing, held })
     }
+
+    #[inline(never)]
+    fn whole(
+        &self,
+        mut incoming: Box<Incoming>,
+        asked: &Asked<'_>,
+        mut worded: Worded,
+        last: Bound,
+    ) -> Result<Reply, Failure> {
+        let said = (&asked.question.gist, &asked.question.words);
+        let body = self.read_body(&mut incoming, &mut worded.held, last)?;
+        let answer = dialect::read_reply(asked.target, said, body, &worded.outgoing)?;
+        Ok(Reply::Whole { answer, dropped: worded.outgoing.dropped })
+    }
+
+    #[inline(never)]
+    fn frames(
+        &self,
+        incoming: Box<Incoming>,
+        asked: &Asked<'_>,
+        mut worded: Worded,
+        bounds: (Bound, Bound),
+    ) -> Result<Reply, Failure> {
+        let spoken = (asked.target, asked.question.words.dialect, &mut worded.held);
+        let frames = self.stream(incoming, spoken, &worded.outgoing, bounds)?;
+        Ok(Reply::Stream { frames, dropped: worded.outgoing.dropped })
+    }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 /// Whether a provider that was asked for a response does not know the path: a server that is only compatible, say. A

@@ -53,7 +53,7 @@ impl Plain {
         self: &Arc<Self>,
         request: &Sending<'_>,
         line: &Arc<Line>,
-    ) -> Result<(Head, Body), Fault> {
+    ) -> Result<(Head, Box<Body>), Fault> {
         let failed = |error: Error| faults::before_the_head(&error, line);
         let mut wire = self.wire(request, line).map_err(failed)?;
         request.write_head(wire.letter());
@@ -68,18 +68,26 @@ impl Plain {
             }
             line.hear();
         };
-        let mut body = Body {
-            wire: Some(wire),
-            framing: Framing::of(&head),
-            keeps: head.keeps,
-            line: Arc::clone(line),
-            plain: Arc::clone(self),
-        };
-        body.rest_when_over();
+        let body = self.body(wire, &head, line);
         Ok((head, body))
     }
 
+    /// Boxed, and a function of its own: what is copied on its way up is not on the stack of who waits for a head.
+    #[inline(never)]
+    fn body(self: &Arc<Self>, wire: Wire, head: &Head, line: &Arc<Line>) -> Box<Body> {
+        let mut body = Box::new(Body {
+            wire: Some(wire),
+            framing: Framing::of(head),
+            keeps: head.keeps,
+            line: Arc::clone(line),
+            plain: Arc::clone(self),
+        });
+        body.rest_when_over();
+        body
+    }
+
     /// A connection that rested, or a new one.
+    #[inline(never)]
     fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
         let now = line.begun();
         while let Some(mut wire) = self.shelf.take(now) {

@@ -49,20 +49,37 @@ impl Upstream {
         asked: &Asked<'_>,
         call: &Call,
         last: Bound,
-    ) -> Result<(Incoming, Bound), Failure> {
+    ) -> Result<(Box<Incoming>, Bound), Failure> {
         let whom = (asked.target, asked.model);
         self.refusals.heed(whom, outgoing, || self.clock.now());
+        match self.post(outgoing, asked, call, last) {
+            Ok(done) => Ok(done),
+            Err(failure) => self.yield_to(failure, outgoing, asked, (call, last)),
+        }
+    }
+
+    /// Asks again without what was refused, as long as that is a parameter.
+    #[cold]
+    #[inline(never)]
+    fn yield_to(
+        &self,
+        mut failure: Failure,
+        outgoing: &mut Outgoing,
+        asked: &Asked<'_>,
+        (call, last): (&Call, Bound),
+    ) -> Result<(Box<Incoming>, Bound), Failure> {
+        let whom = (asked.target, asked.model);
         let mut refused = Vec::new();
         let done = loop {
-            let failure = match self.post(outgoing, asked, call, last) {
-                Ok(done) => break done,
-                Err(failure) => failure,
-            };
             match dialect::yielding(asked.target, outgoing, &failure) {
                 Some(again) if refused.len() < YIELDS_MAX => *outgoing = again,
                 _ => return Err(failure),
             }
             refused.push(failure);
+            failure = match self.post(outgoing, asked, call, last) {
+                Ok(done) => break done,
+                Err(failure) => failure,
+            };
         };
         refused.into_iter().for_each(|failure| self.refusals.note(whom, failure, self.clock.now()));
         Ok(done)
@@ -72,11 +89,15 @@ impl Upstream {
 impl Refusals {
     /// Makes the request one that this model takes, by what is known.
     fn heed(&self, whom: (Dialect, &str), outgoing: &mut Outgoing, now: impl FnOnce() -> Instant) {
-        if !self.any.load(Ordering::Relaxed) {
-            return;
+        if self.any.load(Ordering::Relaxed) {
+            self.heed_known(whom, outgoing, now());
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn heed_known(&self, whom: (Dialect, &str), outgoing: &mut Outgoing, now: Instant) {
         let failures: Vec<Failure> = {
-            let now = now();
             let mut known = self.known.lock();
             known.retain(|refusal| now.saturating_duration_since(refusal.since) < BELIEVED_FOR);
             self.any.store(!known.is_empty(), Ordering::Relaxed);

@@ -19,7 +19,7 @@ use std::mem::MaybeUninit;
 /// Fields of an answer's head; as many as ureq takes.
 const FIELDS_MAX: usize = 128;
 /// Fields of an ordinary one. Every stream's thread keeps the stack that reading the head took.
-const FIELDS_USUAL: usize = 32;
+const FIELDS_USUAL: usize = 16;
 /// The line that says how long a chunk is, its extensions included, and each line behind the last chunk.
 const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 

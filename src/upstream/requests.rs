@@ -223,6 +223,7 @@ impl Sending<'_> {
     }
 
     /// Writes the same head as ureq would (RFC 9112, section 3).
+    #[inline(never)]
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.body.is_some() { b"POST" } else { b"GET" });
         out.extend_from_slice(&self.address.start);

@@ -44,7 +44,7 @@ pub(super) struct Flights {
 
 /// One upstream call, shared.
 pub(super) struct Flight {
-    pub(super) question: Question,
+    pub(super) question: Box<Question>,
     hash: u64,
     /// Fires when nobody is left.
     pub(super) cancel: Arc<Cancel>,
@@ -82,11 +82,10 @@ pub(super) enum Shared {
 }
 
 /// Where a caller sits.
-#[expect(clippy::large_enum_variant, reason = "looked at once, where it is made")]
 pub(super) enum Boarded<'a> {
     Lead(Lead<'a>),
     Follow(Seat),
-    Alone(Question),
+    Alone(Box<Question>),
 }
 
 impl Flights {
@@ -102,7 +101,7 @@ impl Flights {
     }
 
     /// Takes a seat on the flight of an identical question, or begins one.
-    pub(super) fn board(&self, question: Question) -> Boarded<'_> {
+    pub(super) fn board(&self, question: Box<Question>) -> Boarded<'_> {
         let hash = self.hash(&question);
         let mut departed: Option<Arc<Flight>> = None;
         // Each round either ends or has met a flight that departed meanwhile; three of those are enough.
@@ -139,7 +138,7 @@ impl Flights {
         Boarded::Alone(question)
     }
 
-    fn begin(&self, question: Question, hash: u64) -> Arc<Flight> {
+    fn begin(&self, question: Box<Question>, hash: u64) -> Arc<Flight> {
         Arc::new(Flight {
             question,
             hash,

@@ -152,7 +152,7 @@ fn a_provider_whose_calls_are_used_up_is_passed_over_and_the_only_one_is_waited_
     let one = bench_with(settings(), &[&never], |slot| slot.max_concurrency = 1);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| one.gateway.ask((question("1"), one.now()), &leave, &mut Recorder::default()));
+        scope.spawn(|| one.gateway.ask((question("1").into(), one.now()), &leave, &mut Recorder::default()));
         until(|| never.times() == 1);
         let (outcome, ..) = one.ask_with(question("2"), Recorder::default());
         assert_eq!(brief(&outcome), "failed: saturated");
@@ -214,8 +214,9 @@ fn a_caller_who_leaves_cancels_the_call_and_nobody_is_blamed() {
     let bench = bench(&[&a, &b]);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        let asking = scope
-            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()).0);
+        let asking = scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default()).0
+        });
         until(|| a.times() == 1);
         leave.fire(Reason::CallerLeft);
         assert_eq!(brief(&asking.join().expect("returns")), "failed: caller_left");

@@ -105,7 +105,10 @@ fn a_leader_who_leaves_does_not_end_the_flight_while_a_follower_remains() {
         let leave = Cancel::new();
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| {
-                bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::leaving_after(1)).0
+                bench
+                    .gateway
+                    .ask((question("{}").into(), bench.now()), &leave, &mut Recorder::leaving_after(1))
+                    .0
             });
             until(|| a.times() == 1);
             let follower = scope.spawn(|| bench.ask());
@@ -131,11 +134,13 @@ fn when_the_last_one_leaves_the_call_is_cancelled() {
     let bench = bench(&[&a]);
     let (one, two) = (Cancel::new(), Cancel::new());
     std::thread::scope(|scope| {
-        let leader = scope
-            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &one, &mut Recorder::default()).0);
+        let leader = scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &one, &mut Recorder::default()).0
+        });
         until(|| a.times() == 1);
-        let follower = scope
-            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &two, &mut Recorder::default()).0);
+        let follower = scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &two, &mut Recorder::default()).0
+        });
         until(|| bench.gateway.flights.followers() == 1);
         one.fire(Reason::CallerLeft);
         two.fire(Reason::CallerLeft);
@@ -151,7 +156,9 @@ fn a_question_after_an_abandoned_flight_begins_a_new_one() {
     let bench = bench(&[&a]);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()));
+        scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default())
+        });
         until(|| a.times() == 1);
         leave.fire(Reason::CallerLeft);
         assert_eq!(brief(&bench.ask().0), "a");
@@ -166,7 +173,9 @@ fn a_follower_has_a_deadline_of_his_own() {
     let bench = bench_with(told, &[&a], |_| {});
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()));
+        scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default())
+        });
         until(|| a.times() == 1);
         assert_eq!(brief(&bench.ask().0), "failed: total_timeout");
         leave.fire(Reason::CallerLeft);
@@ -176,8 +185,8 @@ fn a_follower_has_a_deadline_of_his_own() {
 /// Whether a second question shares the first one's call.
 fn shared(one: Question, other: Question) -> bool {
     let flights = Flights::new();
-    let Boarded::Lead(_lead) = flights.board(one) else { panic!("nobody else is there") };
-    matches!(flights.board(other), Boarded::Follow(_))
+    let Boarded::Lead(_lead) = flights.board(one.into()) else { panic!("nobody else is there") };
+    matches!(flights.board(other.into()), Boarded::Follow(_))
 }
 
 #[test]
@@ -223,7 +232,7 @@ fn deduplication_can_be_declined_by_the_caller_and_by_the_operator() {
 }
 
 fn leading(flights: &Flights) -> Lead<'_> {
-    match flights.board(question("{}")) {
+    match flights.board(question("{}").into()) {
         Boarded::Lead(lead) => lead,
         Boarded::Follow(_) | Boarded::Alone(_) => panic!("somebody else leads"),
     }
@@ -242,7 +251,7 @@ fn a_flight_too_big_to_replay_takes_nobody_on_and_keeps_little() {
     for _ in 0..9 {
         lead.flight.publish(&big(REPLAY_BYTES_MAX / 8));
     }
-    assert!(matches!(flights.board(question("{}")), Boarded::Alone(_)));
+    assert!(matches!(flights.board(question("{}").into()), Boarded::Alone(_)));
     assert_eq!(flights.kept_bytes(), 0);
 }
 
@@ -250,8 +259,8 @@ fn a_flight_too_big_to_replay_takes_nobody_on_and_keeps_little() {
 fn a_follower_who_falls_too_far_behind_is_told_and_the_others_are_not_held_up() {
     let flights = Flights::new();
     let lead = leading(&flights);
-    let Boarded::Follow(mut quick) = flights.board(question("{}")) else { panic!("a follower") };
-    let Boarded::Follow(mut slow) = flights.board(question("{}")) else { panic!("a follower") };
+    let Boarded::Follow(mut quick) = flights.board(question("{}").into()) else { panic!("a follower") };
+    let Boarded::Follow(mut slow) = flights.board(question("{}").into()) else { panic!("a follower") };
     let (leave, soon) = (Cancel::new(), crate::clock::Clock::now(&crate::clock::SystemClock));
     lead.flight.begin(&Trail::default());
     assert!(matches!(quick.next(&leave, soon), News::Begun(_)));

@@ -243,8 +243,9 @@ fn a_caller_who_leaves_during_a_silence_ends_the_call_and_nobody_is_blamed() {
     let bench = bench(&[&a, &b]);
     let leave = Cancel::new();
     std::thread::scope(|scope| {
-        let asking = scope
-            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()).0);
+        let asking = scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default()).0
+        });
         until(|| !bench.witness.saw("FirstToken").is_empty());
         leave.fire(Reason::CallerLeft);
         assert_eq!(brief(&asking.join().expect("returns")), "broken: caller_left");

@@ -101,15 +101,17 @@ fn a_caller_who_leaves_before_anything_came_is_accounted_for_his_question() {
     let bench = bench(&[&a]);
     let leave = Cancel::new();
     let trail = std::thread::scope(|scope| {
-        let asking = scope
-            .spawn(|| bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default()).1);
+        let asking = scope.spawn(|| {
+            bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default()).1
+        });
         until(|| a.times() == 1);
         leave.fire(Reason::CallerLeft);
         asking.join().expect("it ends")
     });
     assert_eq!(trail.usage, estimated(ASKED, 0));
     // Who has left before anybody was asked has used nothing.
-    let (_, trail) = bench.gateway.ask((question("{}"), bench.now()), &leave, &mut Recorder::default());
+    let (_, trail) =
+        bench.gateway.ask((question("{}").into(), bench.now()), &leave, &mut Recorder::default());
     assert_eq!(trail.usage, None);
 }
 

@@ -288,6 +288,7 @@ impl Client {
         let request = self.requests.post(&self.address, Some(&key), said, &self.body);
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
         http::send(&self.way, (&self.clock, self.clock.now()), &self.cancel, bound, &request)
+            .map(|incoming| *incoming)
     }
 
     /// Sends and reads the whole answer.
