@@ -294,21 +294,14 @@ impl<'a> Scan<'a> {
     /// Steps over a string, if it is short and plain, as most are. Else the walk stands where it stood.
     #[inline(always)]
     fn short(&mut self) -> bool {
-        let mut at = self.at + 1;
-        let (words, _) = self.text.as_bytes().get(at..).unwrap_or_default().as_chunks::<8>();
-        for word in words.iter().take(SHORT_WORDS) {
-            let hit = specials(u64::from_le_bytes(*word));
-            if hit != 0 {
-                let place = hit.trailing_zeros() as usize / 8;
-                let ends = word.get(place) == Some(&b'"');
-                if ends {
-                    self.at = at + place + 1;
-                }
-                return ends;
-            }
-            at += 8;
+        let begin = self.at + 1;
+        let bytes = self.text.as_bytes().get(begin..).unwrap_or_default();
+        let Some(length) = special_in(beginning(bytes)) else { return false };
+        let ends = bytes.get(length) == Some(&b'"');
+        if ends {
+            self.at = begin + length + 1;
         }
-        false
+        ends
     }
 
     /// Steps over a string, quotes included; whether there are escapes in it.
@@ -345,32 +338,37 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A string that ends within so many words of eight bytes is short.
-const SHORT_WORDS: usize = 3;
+/// The words of eight bytes within which a short string ends.
+#[inline(always)]
+fn beginning(bytes: &[u8]) -> &[[u8; 8]] {
+    const SHORT_WORDS: usize = 3;
+    let (words, _) = bytes.as_chunks();
+    &words[..words.len().min(SHORT_WORDS)]
+}
 
 /// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
 /// is short; of longer ones whole blocks are judged at once.
 #[must_use]
 pub fn plain(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().take(SHORT_WORDS).enumerate() {
-        let hit = specials(u64::from_le_bytes(*word));
-        if hit != 0 {
-            return index * 8 + hit.trailing_zeros() as usize / 8;
-        }
+    let words = beginning(bytes);
+    if let Some(at) = special_in(words) {
+        return at;
     }
-    let mut at = words.len().min(SHORT_WORDS) * 8;
+    let mut at = words.as_flattened().len();
     at += quiet::<128>(&bytes[at..]);
     at += quiet::<32>(&bytes[at..]);
-    let (words, rest) = bytes[at..].as_chunks::<8>();
-    for word in words {
+    let (words, rest) = bytes[at..].as_chunks();
+    let last = || rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
+    at + special_in(words).unwrap_or_else(|| words.len() * 8 + last())
+}
+
+/// Where in these words the first byte is that ends a plain run.
+#[inline(always)]
+fn special_in(words: &[[u8; 8]]) -> Option<usize> {
+    words.iter().enumerate().find_map(|(index, word)| {
         let hit = specials(u64::from_le_bytes(*word));
-        if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+        (hit != 0).then(|| index * 8 + hit.trailing_zeros() as usize / 8)
+    })
 }
 
 /// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so
