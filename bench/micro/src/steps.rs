@@ -199,12 +199,12 @@ pub fn all() -> Vec<Step> {
         open("open: Ollama", 4, Dialect::Ollama, OLLAMA),
         routes(),
         ask("encode: OpenAI to OpenAI", 2, Dialect::OpenAiChat),
-        ask("encode: OpenAI to Anthropic", 17, Dialect::Anthropic),
+        ask("encode: OpenAI to Anthropic", 16, Dialect::Anthropic),
         ask("encode: OpenAI to Ollama", 18, Dialect::Ollama),
         ask("encode: OpenAI to Gemini", 27, Dialect::Gemini),
         answer("answer: OpenAI, passed on", 3, Dialect::OpenAiChat, OPENAI_SAID),
-        answer("answer: Anthropic to OpenAI", 13, Dialect::Anthropic, ANTHROPIC_SAID),
-        answer("answer: Ollama to OpenAI", 11, Dialect::Ollama, OLLAMA_SAID),
+        answer("answer: Anthropic to OpenAI", 11, Dialect::Anthropic, ANTHROPIC_SAID),
+        answer("answer: Ollama to OpenAI", 10, Dialect::Ollama, OLLAMA_SAID),
         step("verdict: of a status", 0, || Fault::of_status(503).verdict()),
         step("verdict: of an error's body", 12, || {
             dialect::read_error(Dialect::OpenAiChat, 400, FAILED.as_bytes()).verdict()
