@@ -83,8 +83,9 @@ impl Limit {
             return;
         };
         if self.level > 0 {
-            let leaked = (now - at).as_nanos().saturating_mul(self.per_minute.into());
-            self.level = self.level.saturating_sub(leaked);
+            // Five centuries fit, and so does the product.
+            let passed = u64::try_from((now - at).as_nanos()).unwrap_or(u64::MAX);
+            self.level = self.level.saturating_sub(u128::from(passed) * u128::from(self.per_minute));
         }
         self.at = Some(now);
     }

@@ -168,9 +168,12 @@ def outage(browser, folder):
 def locked(browser, folder):
     """With keys: asked for once, never in an address, and refused in words."""
     _, at = simulator()
-    made = subprocess.run([HAPAX, "keys", "new", "bot"], capture_output=True, text=True, check=True).stdout
-    key, line = re.search(r"hpx_\w+", made)[0], re.search(r"- (\{name.*)\}", made)[1]
-    line += ", admin: true, budget: {usd: 50, per: day}}"
+    def made(name):
+        said = subprocess.run([HAPAX, "keys", "new", name], capture_output=True, text=True, check=True).stdout
+        return re.search(r"hpx_\w+", said)[0], re.search(r"- (\{name.*)\}", said)[1]
+
+    (key, line), (narrow, other) = made("bot"), made("narrow")
+    line += ", admin: true, budget: {usd: 50, per: day}}, " + other + ", endpoints: [/v1/chat/completions]}"
     _, address, _ = gateway(folder, {"near": ("openai_compatible", at)}, f"auth: {{keys: [{line}]}}\nprices: {{near-1: {{input: 1000, output: 1000}}}}\n")
     assert chat(address, key=key)[0] == 200
     browser.open(f"http://{address}/")
@@ -181,6 +184,10 @@ def locked(browser, folder):
     browser.type("wrong")
     browser.press("Enter")
     browser.until("document.getElementById('denied').textContent === 'This key is not accepted.'", 5, "refused in words")
+    browser.value("document.getElementById('key').focus()")
+    browser.type(narrow)
+    browser.press("Enter")
+    browser.until("document.getElementById('denied').textContent === 'This key may not see this page.'", 5, "nor is one for other things taken")
     browser.value("document.getElementById('key').focus()")
     browser.type(key)
     browser.press("Enter")

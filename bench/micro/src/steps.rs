@@ -111,6 +111,7 @@ fn streams() -> Vec<Step> {
     let mut lines = sse::Lines::default();
     let mut writer = Writer::new(Dialect::OpenAiChat, Wording::default());
     let mut out = Vec::with_capacity(4096);
+    let (mut passed, mut understood) = (Frame::default(), Frame::default());
     vec![
         step("SSE: one event split into its lines", 0, move || {
             lines.feed(CHUNK.as_bytes());
@@ -120,15 +121,15 @@ fn streams() -> Vec<Step> {
             }
             assert_eq!(count, 1);
         }),
-        step("stream chunk passed on, OpenAI to OpenAI", 3, move || {
+        step("stream chunk passed on, OpenAI to OpenAI", 0, move || {
             same.feed(CHUNK.as_bytes());
-            let frame = same.next().expect("a frame").expect("a frame");
+            assert_eq!(same.read(&mut passed), Ok(true));
             out.clear();
-            writer.frame(&frame, &mut out);
+            writer.frame(&passed, &mut out);
         }),
-        step("stream chunk understood, for another dialect", 2, move || {
+        step("stream chunk understood, for another dialect", 0, move || {
             other.feed(CHUNK.as_bytes());
-            other.next().expect("a frame").expect("a frame")
+            assert_eq!(other.read(&mut understood), Ok(true));
         }),
         step("splice: 20 words repeated, then one more", 7, || {
             let mut splice = Splice::new("one two three four five six seven eight nine ten");
@@ -198,12 +199,12 @@ pub fn all() -> Vec<Step> {
         open("open: Ollama", 4, Dialect::Ollama, OLLAMA),
         routes(),
         ask("encode: OpenAI to OpenAI", 2, Dialect::OpenAiChat),
-        ask("encode: OpenAI to Anthropic", 17, Dialect::Anthropic),
+        ask("encode: OpenAI to Anthropic", 16, Dialect::Anthropic),
         ask("encode: OpenAI to Ollama", 18, Dialect::Ollama),
         ask("encode: OpenAI to Gemini", 27, Dialect::Gemini),
         answer("answer: OpenAI, passed on", 3, Dialect::OpenAiChat, OPENAI_SAID),
-        answer("answer: Anthropic to OpenAI", 13, Dialect::Anthropic, ANTHROPIC_SAID),
-        answer("answer: Ollama to OpenAI", 11, Dialect::Ollama, OLLAMA_SAID),
+        answer("answer: Anthropic to OpenAI", 11, Dialect::Anthropic, ANTHROPIC_SAID),
+        answer("answer: Ollama to OpenAI", 10, Dialect::Ollama, OLLAMA_SAID),
         step("verdict: of a status", 0, || Fault::of_status(503).verdict()),
         step("verdict: of an error's body", 12, || {
             dialect::read_error(Dialect::OpenAiChat, 400, FAILED.as_bytes()).verdict()
