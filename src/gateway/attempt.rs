@@ -180,3 +180,24 @@ impl<'a> Run<'a> {
         self.trail.attempts.push(Tried { provider, model, outcome, took });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of these is handed from call to call on the way to a provider and back: a byte more is a byte more in every
+    /// frame between, on the stack of each worker that waits. What is larger belongs in a box.
+    #[test]
+    fn what_is_handed_on_around_the_wait_for_a_provider_is_small() {
+        let sizes = [
+            ("failure", size_of::<Failure>(), 96),
+            ("outcome", size_of::<Outcome>(), 104),
+            ("reply", size_of::<Result<Reply, Failure>>(), 144),
+            ("stint", size_of::<Stint<'_>>(), 288),
+            ("run", size_of::<Run<'_>>(), 632),
+        ];
+        for (what, bytes, bytes_max) in sizes {
+            assert!(bytes <= bytes_max, "{what}: {bytes} bytes");
+        }
+    }
+}
