@@ -143,6 +143,17 @@ pub fn plain(raw: &str) -> Option<&str> {
     (!inner.contains('\\')).then_some(inner)
 }
 
+/// What a string says that a [`Scan`] stepped over; `path` names the field when it is none.
+///
+/// # Errors
+/// [`Invalid`] with the path, and what was expected.
+pub fn string<'a>(raw: &'a str, path: impl fmt::Display, expected: &str) -> Result<Cow<'a, str>, Invalid> {
+    match plain(raw) {
+        Some(text) => Ok(Cow::Borrowed(text)),
+        None => read::<Text<'_>>(raw, path, expected).map(|text| text.0),
+    }
+}
+
 /// Appends anything as JSON.
 pub fn push<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Writing to memory cannot fail, and our values have string keys and no refusing `Serialize`.
@@ -260,6 +271,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_written_as_a_serializer_writes_it() {
+        let beginnings =
+            ["", "x", "a longer text, of more than one word and more than one block of them", "é😀"];
+        for beginning in beginnings {
+            for character in (0..=0x2ff).chain([0x2028, 0xfffd, 0x1f600]).filter_map(char::from_u32) {
+                for text in [format!("{beginning}{character}"), format!("{character}{beginning}")] {
+                    let (mut out, mut slowly) = (b"[".to_vec(), b"[".to_vec());
+                    push_text(&mut out, &text);
+                    push(&mut slowly, text.as_str());
+                    assert_eq!(out, slowly, "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn numbers_and_strings_read_quickly_are_what_a_parser_reads() {
         let nines = "9".repeat(18);
         for raw in [
@@ -276,6 +303,9 @@ mod tests {
             assert!(plain(raw).is_none_or(|text| Some(text) == slowly.as_deref()), "{raw}");
         }
         assert_eq!((plain(r#""a""#), plain(r#""a\nb""#)), (Some("a"), None));
+        let said = |raw| string(raw, "a.b", "a string").map(Cow::into_owned);
+        assert_eq!((said(r#""a""#).as_deref(), said(r#""\u0041\n""#).as_deref()), (Ok("a"), Ok("A\n")));
+        assert_eq!(said("5").expect_err("no string").message, "a.b must be a string");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::Invalid;
 use super::odd;
+use crate::domain::failure::Failure;
 use std::borrow::Cow;
 
 /// Arrays and objects inside each other; real requests with tool schemas stay below 20.
@@ -14,6 +15,12 @@ pub enum Bad {
     Syntax(usize),
     /// It is nested deeper than [`DEPTH_MAX`].
     Deep,
+}
+
+impl From<Bad> for Failure {
+    fn from(bad: Bad) -> Self {
+        Invalid::from(bad).into()
+    }
 }
 
 impl From<Bad> for Invalid {
@@ -77,9 +84,7 @@ impl<'a> Scan<'a> {
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
         let begin = self.position();
-        if self.byte() == b'"' {
-            self.string()?;
-        } else {
+        if self.byte() != b'"' || !self.short() {
             self.skip()?;
         }
         Ok(&self.text[begin..self.at])
@@ -172,16 +177,19 @@ impl<'a> Scan<'a> {
             return Err(Bad::Syntax(self.at));
         }
         let begin = self.at;
-        let escaped = self.string()?;
-        let inner = &self.text[begin + 1..self.at - 1];
-        let key = if escaped {
-            let unescaped = serde_json::from_str(&self.text[begin..self.at]);
-            Cow::Owned(unescaped.map_err(|_| Bad::Syntax(begin))?)
+        let key = if !self.short() && self.string()? {
+            self.unescaped(begin)?
         } else {
-            Cow::Borrowed(inner)
+            Cow::Borrowed(&self.text[begin + 1..self.at - 1])
         };
         self.expect(b':')?;
         Ok(key)
+    }
+
+    /// The string just stepped over, which began here.
+    #[cold]
+    fn unescaped(&self, begin: usize) -> Result<Cow<'a, str>, Bad> {
+        serde_json::from_str(&self.text[begin..self.at]).map(Cow::Owned).map_err(|_| Bad::Syntax(begin))
     }
 
     /// Steps over one value without recursion: a bit per open container says whether it is an object.
@@ -191,6 +199,7 @@ impl<'a> Scan<'a> {
         loop {
             let open = self.peek();
             match open {
+                b'"' if self.short() => {}
                 b'"' => drop(self.string()?),
                 b'-' | b'0'..=b'9' => self.number()?,
                 b'{' | b'[' => {
@@ -237,7 +246,9 @@ impl<'a> Scan<'a> {
         if self.peek() != b'"' {
             return Err(Bad::Syntax(self.at));
         }
-        self.string()?;
+        if !self.short() {
+            self.string()?;
+        }
         self.expect(b':')
     }
 
@@ -280,30 +291,23 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, quotes included; whether there are escapes in it. Most are short and plain.
-    #[inline]
-    fn string(&mut self) -> Result<bool, Bad> {
-        let mut at = self.at + 1;
-        let (words, _) = self.text.as_bytes().get(at..).unwrap_or_default().as_chunks::<8>();
-        for word in words.iter().take(SHORT_WORDS) {
-            let hit = specials(u64::from_le_bytes(*word));
-            if hit != 0 {
-                let place = hit.trailing_zeros() as usize / 8;
-                at += place;
-                if word.get(place) == Some(&b'"') {
-                    self.at = at + 1;
-                    return Ok(false);
-                }
-                break;
-            }
-            at += 8;
+    /// Steps over a string, if it is short and plain, as most are. Else the walk stands where it stood.
+    #[inline(always)]
+    fn short(&mut self) -> bool {
+        let begin = self.at + 1;
+        let bytes = self.text.as_bytes().get(begin..).unwrap_or_default();
+        let Some(length) = special_in(beginning(bytes)) else { return false };
+        let ends = bytes.get(length) == Some(&b'"');
+        if ends {
+            self.at = begin + length + 1;
         }
-        self.rest_of_string(at)
+        ends
     }
 
-    /// The same from here on, where nothing but plain bytes stands before `at`.
-    fn rest_of_string(&mut self, mut at: usize) -> Result<bool, Bad> {
+    /// Steps over a string, quotes included; whether there are escapes in it.
+    fn string(&mut self) -> Result<bool, Bad> {
         let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
         let mut escaped = false;
         loop {
             at += plain(&bytes[at..]);
@@ -334,32 +338,37 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// A string that ends within so many words of eight bytes is short.
-const SHORT_WORDS: usize = 3;
+/// The words of eight bytes within which a short string ends.
+#[inline(always)]
+fn beginning(bytes: &[u8]) -> &[[u8; 8]] {
+    const SHORT_WORDS: usize = 3;
+    let (words, _) = bytes.as_chunks();
+    &words[..words.len().min(SHORT_WORDS)]
+}
 
 /// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
 /// is short; of longer ones whole blocks are judged at once.
 #[must_use]
 pub fn plain(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().take(SHORT_WORDS).enumerate() {
-        let hit = specials(u64::from_le_bytes(*word));
-        if hit != 0 {
-            return index * 8 + hit.trailing_zeros() as usize / 8;
-        }
+    let words = beginning(bytes);
+    if let Some(at) = special_in(words) {
+        return at;
     }
-    let mut at = words.len().min(SHORT_WORDS) * 8;
+    let mut at = words.as_flattened().len();
     at += quiet::<128>(&bytes[at..]);
     at += quiet::<32>(&bytes[at..]);
-    let (words, rest) = bytes[at..].as_chunks::<8>();
-    for word in words {
+    let (words, rest) = bytes[at..].as_chunks();
+    let last = || rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
+    at + special_in(words).unwrap_or_else(|| words.len() * 8 + last())
+}
+
+/// Where in these words the first byte is that ends a plain run.
+#[inline(always)]
+fn special_in(words: &[[u8; 8]]) -> Option<usize> {
+    words.iter().enumerate().find_map(|(index, word)| {
         let hit = specials(u64::from_le_bytes(*word));
-        if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+        (hit != 0).then(|| index * 8 + hit.trailing_zeros() as usize / 8)
+    })
 }
 
 /// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so

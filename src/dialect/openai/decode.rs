@@ -1,11 +1,13 @@
 //! A caller's OpenAI request, read into the conversation it means.
 
-use super::super::{Invalid, json};
+use super::super::Invalid;
+use super::super::json::{self, Scan};
 use super::door;
 use super::offer::{format, tool_choice, tools};
 use crate::domain::chat::{Chat, Image, Message, Part, Reasoning, Role, ToolCall};
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::words::{Dialect, Words};
+use std::borrow::Cow;
 use std::fmt;
 
 /// OpenAI allows no more.
@@ -16,19 +18,21 @@ pub const STOPS_MAX: usize = 4;
 /// # Errors
 /// `BadRequest` with the field's path; `Untranslatable` for parts no other dialect knows (audio, files).
 pub fn decode(words: &Words) -> Result<Chat, Failure> {
-    let text = json::text(&words.body)?;
+    let mut scan = Scan::new(json::text(&words.body)?);
     let mut chat = Chat::default();
     let mut bounds = Bounds::default();
-    for (key, raw) in json::members(text).map_err(Invalid::from)? {
+    scan.object(|scan, key| {
         match &*key {
-            "messages" if words.dialect == Dialect::OpenAiChat => chat.messages = messages(raw)?,
+            "messages" if words.dialect == Dialect::OpenAiChat => chat.messages = all(scan)?,
             "prompt" if words.dialect == Dialect::OpenAiCompletion => {
-                let text = door::prompt(raw)?.into_owned();
+                let text = door::prompt(scan.value()?)?.into_owned();
                 chat.messages.push(Message { role: Role::User, parts: vec![plain(text)] });
             }
-            _ => parameter(&key, raw, &mut chat, &mut bounds)?,
+            _ => parameter(&key, scan.value()?, &mut chat, &mut bounds)?,
         }
-    }
+        Ok::<(), Failure>(())
+    })?;
+    scan.end()?;
     chat.max_tokens = bounds.completion.or(bounds.total);
     Ok(chat)
 }
@@ -106,17 +110,26 @@ fn stop(raw: &str) -> Result<Vec<String>, Invalid> {
 /// # Errors
 /// As [`decode`].
 pub fn messages(raw: &str) -> Result<Vec<Message>, Failure> {
-    let raws: Vec<&serde_json::value::RawValue> = json::read(raw, "messages", "an array")?;
-    raws.iter()
-        .enumerate()
-        .map(|(index, raw)| message(raw.get(), format_args!("messages[{index}]")))
-        .collect()
+    all(&mut Scan::new(raw))
+}
+
+/// The messages that come next.
+fn all(scan: &mut Scan<'_>) -> Result<Vec<Message>, Failure> {
+    if scan.peek() != b'[' {
+        return Err(Invalid::new(Some("messages"), "messages must be an array").into());
+    }
+    let mut messages = Vec::new();
+    scan.array(|scan, index| {
+        messages.push(message(scan, format_args!("messages[{index}]"))?);
+        Ok::<(), Failure>(())
+    })?;
+    Ok(messages)
 }
 
 /// A message's members, as they stand.
 #[derive(Default)]
 struct Raw<'a> {
-    role: json::Text<'a>,
+    role: Cow<'a, str>,
     content: Option<&'a str>,
     tool_calls: Option<&'a str>,
     tool_call_id: Option<String>,
@@ -126,30 +139,29 @@ struct Raw<'a> {
 }
 
 /// One message; its path is worded only for a complaint.
-fn message(raw: &str, path: fmt::Arguments<'_>) -> Result<Message, Failure> {
+fn message(scan: &mut Scan<'_>, path: fmt::Arguments<'_>) -> Result<Message, Failure> {
     let mut found = Raw::default();
-    for (key, raw) in json::members(raw).map_err(Invalid::from)? {
+    scan.object(|scan, key| {
+        let raw = scan.value()?;
         if raw == "null" {
-            continue;
+            return Ok(());
         }
+        let string = || json::string(raw, format_args!("{path}.{key}"), "a string");
         match &*key {
-            "role" => found.role = json::read(raw, format_args!("{path}.{key}"), "a string")?,
+            "role" => found.role = string()?,
             "content" => found.content = Some(raw),
             "tool_calls" => found.tool_calls = Some(raw),
-            "tool_call_id" => {
-                found.tool_call_id = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?)
-            }
-            "reasoning_content" | "reasoning" => {
-                found.reasoning = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?);
-            }
+            "tool_call_id" => found.tool_call_id = Some(string()?.into_owned()),
+            "reasoning_content" | "reasoning" => found.reasoning = Some(string()?.into_owned()),
             "reasoning_details" => found.reasoning_details = Some(raw),
-            "refusal" => found.refusal = Some(json::read(raw, format_args!("{path}.{key}"), "a string")?),
+            "refusal" => found.refusal = Some(string()?.into_owned()),
             "function_call" | "audio" => return Err(untranslatable(&format!("{path}.{key}"), &key)),
             // `name` and what vendors add: no other dialect has a place for it.
             _ => {}
         }
-    }
-    let role = match &*found.role.0 {
+        Ok(())
+    })?;
+    let role = match &*found.role {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
@@ -224,7 +236,7 @@ fn tool_result(found: Raw<'_>, path: fmt::Arguments<'_>) -> Result<Message, Fail
 
 fn content(raw: &str, path: fmt::Arguments<'_>, parts: &mut Vec<Part>) -> Result<(), Failure> {
     if raw.starts_with('"') {
-        let text: String = json::read(raw, path, "text")?;
+        let text = json::string(raw, path, "text")?.into_owned();
         if !text.is_empty() {
             parts.push(plain(text));
         }

@@ -28,12 +28,12 @@ pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Re
     match &words.marks.model {
         Some(at) => {
             let mut value = Vec::with_capacity(model.len() + 2);
-            json::push(&mut value, model);
+            json::push_text(&mut value, model);
             edits.push((at.clone(), value));
         }
         None => {
             inserted.extend_from_slice(b"\"model\":");
-            json::push(&mut inserted, model);
+            json::push_text(&mut inserted, model);
             inserted.push(b',');
         }
     }
@@ -87,7 +87,7 @@ pub fn encode(
     let reasoning_back = defaults.quirks.reasoning_back == Some(true);
     let mut body = Draft { out: Vec::with_capacity(1024), reasoning_back };
     body.out.extend_from_slice(b"{\"model\":");
-    json::push(&mut body.out, model);
+    json::push_text(&mut body.out, model);
     body.out.extend_from_slice(b",\"messages\":[");
     for message in &chat.messages {
         body.message(message);
@@ -137,7 +137,7 @@ impl Draft {
     /// continued, and most who speak it refuse or repeat one.
     fn go_on(&mut self, so_far: &str) {
         self.out.extend_from_slice(b"{\"role\":\"assistant\",\"content\":");
-        json::push(&mut self.out, so_far);
+        json::push_text(&mut self.out, so_far);
         self.out.extend_from_slice(b"},{\"role\":\"user\",\"content\":");
         json::push(&mut self.out, CONTINUE);
         self.out.push(b'}');
@@ -156,7 +156,7 @@ impl Draft {
         for part in &message.parts {
             if let Part::ToolResult { call_id, content, .. } = part {
                 self.begin("tool");
-                json::push(&mut self.out, content);
+                json::push_text(&mut self.out, content);
                 self.member("tool_call_id", Some(short_id(call_id)));
                 self.out.push(b'}');
             }
@@ -176,7 +176,7 @@ impl Draft {
         match contents.as_slice() {
             [] if has_calls => self.out.extend_from_slice(b"null"),
             [] => self.out.extend_from_slice(b"\"\""),
-            [Part::Text { text, .. }] => json::push(&mut self.out, text),
+            [Part::Text { text, .. }] => json::push_text(&mut self.out, text),
             parts => {
                 self.out.push(b'[');
                 for part in parts {
@@ -206,7 +206,7 @@ impl Draft {
             Part::Text { text, .. } => {
                 self.comma();
                 self.out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-                json::push(&mut self.out, text);
+                json::push_text(&mut self.out, text);
                 self.out.push(b'}');
                 return;
             }
@@ -350,7 +350,7 @@ pub fn push_call(out: &mut Vec<u8>, call: &ToolCall, id: &str) {
     out.extend_from_slice(b",\"type\":\"function\",\"function\":{\"name\":");
     json::push(out, &call.name);
     out.extend_from_slice(b",\"arguments\":");
-    json::push(out, &call.arguments);
+    json::push_text(out, &call.arguments);
     out.extend_from_slice(b"}}");
 }
 
