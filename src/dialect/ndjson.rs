@@ -32,6 +32,12 @@ impl Lines {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether all that was fed was given back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
     /// The next whole line, if one has arrived.
     ///
     /// # Errors

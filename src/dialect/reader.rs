@@ -263,6 +263,15 @@ impl Reader {
         Ok(Some(sign))
     }
 
+    /// Whether all that was fed has been read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.framing {
+            Framing::Sse(lines) => lines.is_empty(),
+            Framing::Ndjson(lines) => lines.is_empty(),
+        }
+    }
+
     /// Whether the end mark has been read: nothing after it matters.
     #[must_use]
     pub fn ended(&self) -> bool {

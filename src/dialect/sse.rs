@@ -65,7 +65,7 @@ impl Lines {
     /// `AnswerTooLarge` when a frame is longer than [`FRAME_BYTES_MAX`].
     #[expect(clippy::should_implement_trait, reason = "a lending iterator: frames borrow the buffer")]
     pub fn next(&mut self) -> Result<Option<Sse<'_>>, Failure> {
-        if self.start == self.buffer.len() || !self.begun && !self.begin() {
+        if self.is_empty() || !self.begun && !self.begin() {
             return Ok(None);
         }
         loop {
@@ -91,6 +91,12 @@ impl Lines {
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         if self.begun { &self.buffer[self.start..] } else { &[] }
+    }
+
+    /// Whether all that was fed is cut.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.buffer.len()
     }
 
     /// Passes over a whole frame, this long, that was found in [`Lines::rest`] by somebody else.

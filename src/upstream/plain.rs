@@ -192,9 +192,12 @@ impl Body {
 
     /// Once the body is over, the connection rests, or closes.
     fn rest_when_over(&mut self) {
-        if self.framing != Framing::Over {
-            return;
+        if matches!(self.framing, Framing::Over) {
+            self.rest();
         }
+    }
+
+    fn rest(&mut self) {
         let Some(mut wire) = self.wire.take() else { return };
         let now = self.plain.clock.now();
         if self.keeps && wire.input().is_empty() && wire.rest(now) {

@@ -243,6 +243,9 @@ impl Framing {
 
     /// What stands between two chunks, or behind the last one.
     fn between(&mut self, input: &[u8]) -> Result<Part, Fault> {
+        if input.is_empty() {
+            return Ok(Part::Wanting);
+        }
         // What nearly always stands there, at once.
         match self {
             Self::ChunkEnd if input.starts_with(b"\r\n") => {

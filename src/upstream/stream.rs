@@ -29,6 +29,8 @@ pub(super) trait Parse {
     fn feed(&mut self, bytes: &[u8]);
     /// Puts the next whole frame in the place of this one; whether one has arrived.
     fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure>;
+    /// Whether there is nothing left to read.
+    fn is_empty(&self) -> bool;
     /// Whether the end mark has been read.
     fn ended(&self) -> bool;
     /// The connection ended: was that a proper end?
@@ -42,6 +44,10 @@ impl Parse for Reader {
 
     fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
         Reader::read(self, frame)
+    }
+
+    fn is_empty(&self) -> bool {
+        Reader::is_empty(self)
     }
 
     fn ended(&self) -> bool {
@@ -72,8 +78,6 @@ pub(super) struct Stream<P> {
     /// `None` once the connection was given back or closed.
     incoming: Option<Incoming>,
     bound: Bound,
-    /// All frames that have come were read.
-    drained: bool,
     /// Content has come.
     spoken: bool,
     /// Something with a meaning has come since the last wait: the idle clock starts anew with the next one, so that the
@@ -92,7 +96,6 @@ impl<P: Parse> Stream<P> {
             parser,
             incoming: Some(incoming),
             bound,
-            drained: false,
             spoken: false,
             renew: false,
             finishing: Finishing::default(),
@@ -103,14 +106,13 @@ impl<P: Parse> Stream<P> {
     fn advance(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         let mut has_read = false;
         loop {
-            if !self.drained && self.parser.read(frame)? {
+            if !self.parser.is_empty() && self.parser.read(frame)? {
                 self.note(frame)?;
                 return Ok(Came::Frame);
             }
             if self.parser.ended() {
                 return Ok(self.linger(wait));
             }
-            self.drained = true;
             // What has arrived is read even when the time is up; what means nothing does not extend it.
             if has_read {
                 self.check_patience()?;
@@ -121,7 +123,7 @@ impl<P: Parse> Stream<P> {
                     self.incoming = None;
                     self.parser.close()?;
                 }
-                Ok(Some(_)) => self.drained = false,
+                Ok(Some(_)) => {}
                 Err(fault) => self.break_off(fault)?,
             }
             has_read = true;

@@ -111,6 +111,7 @@ fn streams() -> Vec<Step> {
     let mut lines = sse::Lines::default();
     let mut writer = Writer::new(Dialect::OpenAiChat, Wording::default());
     let mut out = Vec::with_capacity(4096);
+    let (mut passed, mut understood) = (Frame::default(), Frame::default());
     vec![
         step("SSE: one event split into its lines", 0, move || {
             lines.feed(CHUNK.as_bytes());
@@ -120,15 +121,15 @@ fn streams() -> Vec<Step> {
             }
             assert_eq!(count, 1);
         }),
-        step("stream chunk passed on, OpenAI to OpenAI", 3, move || {
+        step("stream chunk passed on, OpenAI to OpenAI", 0, move || {
             same.feed(CHUNK.as_bytes());
-            let frame = same.next().expect("a frame").expect("a frame");
+            assert_eq!(same.read(&mut passed), Ok(true));
             out.clear();
-            writer.frame(&frame, &mut out);
+            writer.frame(&passed, &mut out);
         }),
-        step("stream chunk understood, for another dialect", 2, move || {
+        step("stream chunk understood, for another dialect", 0, move || {
             other.feed(CHUNK.as_bytes());
-            other.next().expect("a frame").expect("a frame")
+            assert_eq!(other.read(&mut understood), Ok(true));
         }),
         step("splice: 20 words repeated, then one more", 7, || {
             let mut splice = Splice::new("one two three four five six seven eight nine ten");

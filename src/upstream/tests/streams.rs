@@ -44,6 +44,10 @@ impl Parse for Lines {
         Ok(true)
     }
 
+    fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     fn ended(&self) -> bool {
         self.ended
     }
