@@ -16,7 +16,7 @@ pub struct Gauges {
     pub workers_busy: AtomicUsize,
     /// Threads of both lanes.
     pub threads: AtomicUsize,
-    /// Counts the rounds of the thread that watches all connections; several a second while it is alive.
+    /// Counts the rounds of the thread that watches all connections; at least one a second while it is alive.
     pub heartbeat: AtomicU64,
     /// Bytes held by buffers and bodies.
     pub memory_bytes: AtomicUsize,

@@ -79,19 +79,23 @@ impl Sockets {
     }
 }
 
-/// One connection attempt. The socket is attached before it connects: cutting the line ends this wait too.
+/// One connection attempt. The socket is attached before it connects: cutting the line ends this wait too. The wait is
+/// `connect`'s own, bounded by the time that sending may take (`socket(7)`); nothing is ever sent that blocks.
 fn open_one(address: SocketAddr, patience: Duration, line: &Line) -> Result<Arc<TcpStream>, Error> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let flags = SocketFlags::CLOEXEC;
     let socket =
         rustix::net::socket_with(family, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
     let socket = Arc::new(TcpStream::from(socket));
     if !line.attach(&socket, false) {
         return Err(aborted());
     }
+    socket.set_write_timeout(Some(patience))?;
     match rustix::net::connect(&*socket, &address) {
         Ok(()) => {}
-        Err(Errno::INPROGRESS | Errno::INTR) => {
+        Err(Errno::INPROGRESS) => return Err(Error::Timeout(Timeout::Connect)),
+        // It goes on by itself.
+        Err(Errno::INTR) => {
             if !wait_writable(&socket, patience)? {
                 return Err(Error::Timeout(Timeout::Connect));
             }
@@ -101,7 +105,6 @@ fn open_one(address: SocketAddr, patience: Duration, line: &Line) -> Result<Arc<
         }
         Err(error) => return Err(Error::Io(error.into())),
     }
-    socket.set_nonblocking(false)?;
     socket.set_nodelay(true)?;
     Ok(socket)
 }
