@@ -1,0 +1,167 @@
+//! How one provider is connected to: a socket, and upon it what ureq builds: TLS, a tunnel through a proxy.
+//!
+//! ```text
+//!   http:// ─────────────────────▶ Sockets ─▶ Wire
+//!   https://, proxy ─▶ [CONNECT] ─▶ Sockets ─▶ Wire ─▶ [TLS]
+//!                          └─ its proxy is connected to in the same way
+//! ```
+
+use super::line::Line;
+use super::link::Link;
+use super::names::Names;
+use super::pages::INPUT_BYTES_MAX;
+use super::sockets::Sockets;
+use crate::clock::Clock;
+use crate::config::Provider;
+use crate::domain::key::Secret;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::Resolver;
+use ureq::unversioned::transport::time::Instant as UreqInstant;
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, Transport,
+};
+use ureq::{Error, Proxy, Timeout};
+
+/// Under TLS: what is written at once. A record holds no more.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// Builds upon sockets.
+type Build = Arc<dyn Fn(&ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> + Send + Sync>;
+
+/// Opens connections to one provider.
+pub(super) struct Dial {
+    sockets: Sockets,
+    /// Includes the TLS handshake.
+    within: Duration,
+    /// `None`: a socket will do.
+    chain: Option<Chain>,
+}
+
+struct Chain {
+    config: Config,
+    build: Build,
+    time: Arc<dyn Fn() -> UreqInstant + Send + Sync>,
+}
+
+impl Dial {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A proxy that cannot be used, a CA file that cannot be read.
+    pub(super) fn new(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let mut dial = Self::building(settings, names, clock)?;
+        if settings.proxy.is_none() && settings.base_url.starts_with("http://") {
+            dial.chain = None;
+        }
+        Ok(dial)
+    }
+
+    /// The same, by ureq where a socket would do.
+    ///
+    /// # Errors
+    /// As [`Dial::new`].
+    pub(super) fn building(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let sockets = || Sockets { clock: Arc::clone(&clock), names: names.clone() };
+        let links =
+            ().chain(ConnectProxyConnector::default()).chain(sockets()).chain(RustlsConnector::default());
+        let build: Build = Arc::new(move |details| {
+            links.connect(details, None)?.map(Transport::boxed).ok_or(Error::ConnectionFailed)
+        });
+        let time = Arc::clone(&clock);
+        let time = Arc::new(move || UreqInstant::Exact(time.now()));
+        let chain = Some(Chain { config: config(settings)?, build, time });
+        Ok(Self { sockets: sockets(), within: settings.connect_timeout, chain })
+    }
+
+    /// Connects to the address's host.
+    #[inline(never)]
+    pub(super) fn connect(&self, uri: &Uri, line: &Arc<Line>) -> Result<Link, Error> {
+        match &self.chain {
+            None => self.sockets.dial(uri, self.within, line).map(Link::Wire),
+            Some(chain) => self.build(chain, uri, line).map(Link::Built),
+        }
+    }
+
+    fn build(&self, chain: &Chain, uri: &Uri, line: &Arc<Line>) -> Result<Box<dyn Transport>, Error> {
+        // Connectors and resolver learn from it for whom they work.
+        let _dialling = line.dial();
+        let names = &self.sockets.names;
+        let timeout = NextTimeout {
+            after: self.within.into(),
+            reason: Timeout::Connect,
+            per_read: None,
+            per_write: None,
+        };
+        // A proxy is told the name.
+        let has_proxy = chain.config.proxy().is_some();
+        let addrs = if has_proxy { names.empty() } else { names.resolve(uri, &chain.config, timeout)? };
+        let details = ConnectionDetails {
+            uri,
+            addrs,
+            config: &chain.config,
+            request_level: false,
+            resolver: names,
+            now: (chain.time)(),
+            timeout,
+            current_time: Arc::clone(&chain.time) as _,
+            run_connector: Arc::clone(&chain.build),
+            register_shutdown: Arc::new(|_| Ok(())),
+        };
+        let transport = (chain.build)(&details)?;
+        if details.needs_tls() && !transport.is_tls() { Err(Error::TlsRequired) } else { Ok(transport) }
+    }
+}
+/// What the connectors go by.
+fn config(settings: &Provider) -> Result<Config, String> {
+    Ok(Config::builder()
+        // Never from the environment, which is what leaving this out would mean.
+        .proxy(proxy(settings.proxy.as_ref().map(Secret::reveal))?)
+        .tls_config(tls(settings.ca_file.as_deref())?)
+        .user_agent(concat!("hapax/", env!("CARGO_PKG_VERSION")))
+        .input_buffer_size(INPUT_BYTES_MAX)
+        .output_buffer_size(OUTPUT_BYTES)
+        .build())
+}
+
+fn proxy(url: Option<&str>) -> Result<Option<Proxy>, String> {
+    let Some(url) = url else { return Ok(None) };
+    let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    if !is_http {
+        return Err("proxy: must be an http:// or https:// address".to_owned());
+    }
+    // The error may repeat the URL, which may hold a password.
+    Proxy::new(url).map(Some).map_err(|_| "proxy: is not an address".to_owned())
+}
+
+fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, String> {
+    let roots = match ca_file {
+        None => RootCerts::WebPki,
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|error| format!("ca_file: {}: {error}", path.display()))?;
+            let mut certificates = Vec::new();
+            for item in parse_pem(&pem) {
+                match item {
+                    Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+                    Ok(_) => {}
+                    Err(_) => return Err(format!("ca_file: {}: is not PEM", path.display())),
+                }
+            }
+            if certificates.is_empty() {
+                return Err(format!("ca_file: {}: holds no certificate", path.display()));
+            }
+            RootCerts::new_with_certs(&certificates)
+        }
+    };
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(roots)
+        .client_cert(None)
+        .use_sni(true)
+        .disable_verification(false)
+        .build())
+}
