@@ -1,4 +1,4 @@
-//! How one provider is connected to: a socket, and upon it what ureq builds: TLS, a tunnel through a proxy.
+//! How one provider is connected to: a socket, and upon it what is needed: a tunnel through a proxy, TLS.
 //!
 //! ```text
 //!   http:// ─────────────────────▶ Sockets ─▶ Wire
@@ -9,26 +9,21 @@
 use super::line::Line;
 use super::link::Link;
 use super::names::Names;
-use super::pages::INPUT_BYTES_MAX;
 use super::sockets::Sockets;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::config::Provider;
 use crate::domain::key::Secret;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::unversioned::resolver::Resolver;
 use ureq::unversioned::transport::time::Instant as UreqInstant;
 use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector, Transport,
+    ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, Transport,
 };
 use ureq::{Error, Proxy, Timeout};
-
-/// Under TLS: what is written at once. A record holds no more.
-const OUTPUT_BYTES: usize = 16 * 1024;
 
 /// Builds upon sockets.
 type Build = Arc<dyn Fn(&ConnectionDetails<'_>) -> Result<Box<dyn Transport>, Error> + Send + Sync>;
@@ -67,8 +62,8 @@ impl Dial {
     /// As [`Dial::new`].
     pub(super) fn building(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Result<Self, String> {
         let sockets = || Sockets { clock: Arc::clone(&clock), names: names.clone() };
-        let links =
-            ().chain(ConnectProxyConnector::default()).chain(sockets()).chain(RustlsConnector::default());
+        let tls = Tls::new(settings.ca_file.as_deref(), Arc::clone(&clock))?;
+        let links = ().chain(ConnectProxyConnector::default()).chain(sockets()).chain(tls);
         let build: Build = Arc::new(move |details| {
             links.connect(details, None)?.map(Transport::boxed).ok_or(Error::ConnectionFailed)
         });
@@ -121,10 +116,7 @@ fn config(settings: &Provider) -> Result<Config, String> {
     Ok(Config::builder()
         // Never from the environment, which is what leaving this out would mean.
         .proxy(proxy(settings.proxy.as_ref().map(Secret::reveal))?)
-        .tls_config(tls(settings.ca_file.as_deref())?)
         .user_agent(concat!("hapax/", env!("CARGO_PKG_VERSION")))
-        .input_buffer_size(INPUT_BYTES_MAX)
-        .output_buffer_size(OUTPUT_BYTES)
         .build())
 }
 
@@ -136,32 +128,4 @@ fn proxy(url: Option<&str>) -> Result<Option<Proxy>, String> {
     }
     // The error may repeat the URL, which may hold a password.
     Proxy::new(url).map(Some).map_err(|_| "proxy: is not an address".to_owned())
-}
-
-fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, String> {
-    let roots = match ca_file {
-        None => RootCerts::WebPki,
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|error| format!("ca_file: {}: {error}", path.display()))?;
-            let mut certificates = Vec::new();
-            for item in parse_pem(&pem) {
-                match item {
-                    Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-                    Ok(_) => {}
-                    Err(_) => return Err(format!("ca_file: {}: is not PEM", path.display())),
-                }
-            }
-            if certificates.is_empty() {
-                return Err(format!("ca_file: {}: holds no certificate", path.display()));
-            }
-            RootCerts::new_with_certs(&certificates)
-        }
-    };
-    Ok(TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(roots)
-        .client_cert(None)
-        .use_sni(true)
-        .disable_verification(false)
-        .build())
 }

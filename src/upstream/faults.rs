@@ -45,7 +45,7 @@ fn read(error: &Error, line: &Line) -> Fault {
         Error::Timeout(_) => Fault::FirstTokenTimeout,
         Error::HostNotFound => Fault::NameNotFound,
         Error::ConnectionFailed | Error::ConnectProxyFailed(_) => Fault::Refused,
-        Error::Tls(_) | Error::Pem(_) | Error::Rustls(_) | Error::TlsRequired => Fault::Tls,
+        Error::Tls(_) | Error::TlsRequired => Fault::Tls,
         Error::LargeResponseHeader(..) | Error::BodyExceedsLimit(_) => Fault::AnswerTooLarge,
         Error::TooManyRedirects | Error::RedirectFailed => Fault::Redirect,
         Error::Protocol(_) | Error::BodyStalled => Fault::Garbage,

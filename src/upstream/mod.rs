@@ -27,6 +27,7 @@ mod requests;
 mod shelf;
 mod sockets;
 mod stream;
+mod tls;
 mod wait;
 mod wire;
 

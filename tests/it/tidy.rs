@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "upstream",
         &["domain", "dialect", "gateway", "clock", "config", "memory"],
-        &["ureq", "httparse", "httpdate", "parking_lot", "rustix"],
+        &["ureq", "rustls", "webpki_roots", "httparse", "httpdate", "parking_lot", "rustix"],
     ),
     (
         "telemetry",
@@ -59,6 +59,8 @@ const PARTS: &[(&str, &str, &[&str])] = &[
 
 const CRATES: &[&str] = &[
     "ureq",
+    "rustls",
+    "webpki_roots",
     "serde",
     "serde_json",
     "serde_yaml",
