@@ -15,7 +15,7 @@ pub fn facts(body: &[u8]) -> Option<(String, Option<Usage>)> {
 }
 
 /// It takes a closer look.
-struct Unsure;
+pub(super) struct Unsure;
 
 impl From<Bad> for Unsure {
     fn from(_: Bad) -> Self {
@@ -65,19 +65,19 @@ impl Seen {
     }
 }
 
-fn sure(sure: bool) -> Result<(), Unsure> {
+pub(super) fn sure(sure: bool) -> Result<(), Unsure> {
     if sure { Ok(()) } else { Err(Unsure) }
 }
 
 /// Notes a key's bit; a key that comes again takes a closer look.
-fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
+pub(super) fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
     sure(*keys & bit == 0)?;
     *keys |= bit;
     Ok(())
 }
 
 /// As [`Tokens`](super::wire::Tokens) reads them.
-fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
+pub(super) fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
     if scan.peek() == b'n' {
         scan.value()?;
         return Ok(None);
@@ -173,7 +173,7 @@ fn message(scan: &mut Scan<'_>) -> Result<(), Unsure> {
 }
 
 /// A string without escapes.
-fn plain(raw: &str) -> Result<&str, Unsure> {
+pub(super) fn plain(raw: &str) -> Result<&str, Unsure> {
     json::plain(raw).ok_or(Unsure)
 }
 
