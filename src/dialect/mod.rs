@@ -12,6 +12,7 @@ mod calls;
 mod door;
 mod embedding;
 pub mod gemini;
+mod glance;
 pub mod hapax;
 pub mod json;
 mod lookup;

@@ -4,8 +4,9 @@
 //! quicker it is shallower: a full parse of a stream's first chunk was the deepest a worker ever went, and a stack that
 //! was used once stays with the stream for as long as it lasts.
 
-use super::super::json::{self, Scan};
-use super::glance::{Unsure, once, plain, sure, tokens};
+use super::glance::tokens;
+use crate::dialect::glance::{Unsure, once, plain, sure};
+use crate::dialect::json::{self, Scan};
 use crate::domain::chat::{Finish, Usage};
 use std::borrow::Cow;
 
@@ -163,6 +164,7 @@ fn text(raw: &str) -> Result<Cow<'_, str>, Unsure> {
 mod tests {
     use super::super::events::Events;
     use super::*;
+    use crate::dialect::glance::twisted::twisted;
     use crate::domain::chat::Delta;
 
     const TEXT: &str = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"a\n","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"x"}"#;
@@ -211,6 +213,46 @@ mod tests {
             }
         }
         assert!(seen > 1000, "{seen}");
+    }
+
+    #[test]
+    fn whatever_is_read_of_a_twisted_chunk_a_full_parse_reads_as_well() {
+        const NAMES: &[&str] = &[
+            "id",
+            "object",
+            "model",
+            "choices",
+            "usage",
+            "error",
+            "index",
+            "delta",
+            "message",
+            "finish_reason",
+            "content",
+            "refusal",
+            "reasoning",
+            "reasoning_content",
+            "reasoning_details",
+            "tool_calls",
+            "audio",
+            "function_call",
+            "role",
+            "prompt_tokens",
+            "completion_tokens",
+            "prompt_tokens_details",
+            "completion_tokens_details",
+            "cached_tokens",
+        ];
+        let (mut seed, mut seen) = (1, 0);
+        for round in 0..40_000 {
+            let data = twisted([TEXT, THOUGHT, END, TOKENS][round % 4], NAMES, &mut seed);
+            if read(&data).is_some() {
+                let (plain, full) = both(&data);
+                assert_eq!(Some(plain), full, "{data}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 10_000, "{seen}");
     }
 
     #[test]

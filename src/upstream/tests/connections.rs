@@ -3,7 +3,7 @@
 use super::rig::{Client, Server, answering, settings, so_it_is_by_ureq};
 use crate::clock::{Clock, SystemClock};
 use crate::dialect::Body;
-use crate::domain::failure::Fault;
+use crate::domain::failure::{Fault, Insecure};
 use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
 use crate::upstream::agent;
@@ -430,7 +430,7 @@ fn a_server_without_tls_is_a_fault_of_tls() {
     })]);
     let address = format!("https://{}", server.address);
     let client = Client::new(&address, super::rig::LONG, Arc::new(SystemClock));
-    assert_eq!(client.call(), Err(Fault::Tls));
+    assert_eq!(client.call(), Err(Fault::Tls(Insecure::NotTls)));
     drop(client);
     server.finish();
 }
