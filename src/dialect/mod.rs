@@ -279,6 +279,7 @@ fn translate(
     }
 }
 
+/// Each is a function of its own, never inlined here: a thread that has used a stack keeps it.
 fn decode(words: &Words) -> Result<Chat, Failure> {
     match words.dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::decode(words),

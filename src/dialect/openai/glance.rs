@@ -58,7 +58,7 @@ impl Seen {
 }
 
 /// As [`Tokens`](super::wire::Tokens) reads them.
-fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
+pub(super) fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
     if scan.peek() == b'n' {
         scan.value()?;
         return Ok(None);
