@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   http:// ─────────────────────▶ Sockets ─▶ Wire
-//!   https://, proxy ─▶ [CONNECT] ─▶ Sockets ─▶ Wire ─▶ [TLS]
-//!                          └─ its proxy is connected to in the same way
+//!   https://, proxy ─▶ [CONNECT ─▶] Sockets ─▶ Wire ─▶ [TLS]
 //! ```
 
 use super::line::Line;
@@ -122,9 +121,8 @@ fn config(settings: &Provider) -> Result<Config, String> {
 
 fn proxy(url: Option<&str>) -> Result<Option<Proxy>, String> {
     let Some(url) = url else { return Ok(None) };
-    let is_http = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_http {
-        return Err("proxy: must be an http:// or https:// address".to_owned());
+    if !url.starts_with("http://") {
+        return Err("proxy: must be an http:// address".to_owned());
     }
     // The error may repeat the URL, which may hold a password.
     Proxy::new(url).map(Some).map_err(|_| "proxy: is not an address".to_owned())
