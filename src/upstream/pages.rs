@@ -76,13 +76,17 @@ impl Pages {
 
     /// An empty page for a letter: the one answers are read onto, if nothing is on that. They take turns.
     pub(super) fn clear(&mut self) {
+        self.take_turns();
+        self.gathered = 0;
+        self.output.clear();
+        self.output.reserve(INPUT_BYTES_MIN);
+    }
+
+    fn take_turns(&mut self) {
         if self.output.capacity() == 0 && self.input().is_empty() {
             std::mem::swap(&mut self.output, &mut self.input);
             (self.filled, self.consumed) = (0, 0);
         }
-        self.gathered = 0;
-        self.output.clear();
-        self.output.reserve(INPUT_BYTES_MIN);
     }
 
     /// The letter has left; its page makes room for the answer.
@@ -113,6 +117,7 @@ impl Pages {
 
 impl Buffers for Pages {
     fn output(&mut self) -> &mut [u8] {
+        self.take_turns();
         if self.output.len() - self.gathered < ROOM_BYTES_MIN {
             let is_short = self.output.len() < OUTPUT_BYTES_MIN && self.gathered == 0;
             let bytes = if is_short { OUTPUT_BYTES_MIN } else { OUTPUT_BYTES_MAX };

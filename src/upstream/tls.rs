@@ -162,6 +162,7 @@ impl<T: Transport> Transport for Secure<T> {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.pages.take_up();
+        self.pages.posted();
         loop {
             match self.session.reader().read(self.pages.input_append_buf()) {
                 Ok(amount) => {

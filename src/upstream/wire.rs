@@ -217,6 +217,7 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.pages.gathered().is_empty() {
             self.send(None, timeout)?;
+            self.pages.posted();
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);
