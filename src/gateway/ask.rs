@@ -71,16 +71,16 @@ impl Gateway {
 
     #[inline(never)]
     fn lead(&self, lead: Lead<'_>, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
-        let flight = Arc::clone(&lead.flight);
+        let flight = &lead.flight;
         let question = &flight.question;
-        let _hook = terms.leave.on_fire(Arc::clone(&flight) as Arc<dyn Heed>);
-        let mut run = self.begin(question, terms, Audience::leading(&mut *listener, &flight));
+        let _hook = terms.leave.on_fire(Arc::clone(flight) as Arc<dyn Heed>);
+        let mut run = self.begin(question, terms, Audience::leading(&mut *listener, flight));
         let outcome = run.run();
         let Run { trail, audience, .. } = run;
         let mut rest = audience.rest();
         // Before the flight lands: whoever comes then finds it kept.
         self.keep(terms, &outcome, &trail, &mut rest);
-        lead.end(shared(&outcome), &trail);
+        lead.end(|| shared(&outcome), &trail);
         // Now that nobody waits for it.
         if rest.pay(listener) { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }
