@@ -252,7 +252,9 @@ fn command(options: Options) -> Result<Command, Failed> {
         ["import", "litellm", file] => Ok(Command::Import { file: file.into(), json: options.json }),
         ["import", ..] => Err(Failed::Usage("say: hapax import litellm FILE".to_owned())),
         ["help"] => Ok(Command::Help(None)),
-        ["help", topic] => Ok(Command::Help(Some((*topic).to_owned()))),
+        ["help", topic] | ["help", topic @ "keys", "new"] | ["help", topic @ "import", "litellm"] => {
+            Ok(Command::Help(Some((*topic).to_owned())))
+        }
         [known, stray, ..] if COMMANDS.contains(known) => {
             Err(Failed::Usage(format!("hapax {known} takes no '{stray}'")))
         }
@@ -302,7 +304,10 @@ mod tests {
         }
         assert_eq!(parsed("--validate --config x.yaml").expect("valid"), Command::Validate { config });
         assert_eq!(parsed("usage --json").expect("valid"), parsed("usage --format json").expect("valid"));
-        assert_eq!(parsed("demo --help").expect("valid"), Command::Help(Some("demo".to_owned())));
+        for line in ["demo --help", "help demo", "keys new --help", "help keys new", "help import litellm"] {
+            let command = line.split(' ').find(|word| *word != "help").expect(line);
+            assert_eq!(parsed(line).expect(line), Command::Help(Some(command.to_owned())));
+        }
         assert_eq!(
             parsed("keys new bot").expect("valid"),
             Command::NewKey { name: "bot".to_owned(), json: false }

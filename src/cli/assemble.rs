@@ -20,7 +20,6 @@ use crate::telemetry::{self, Metrics, Telemetry};
 use crate::upstream;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -157,10 +156,10 @@ impl House {
         Ok(())
     }
 
-    /// Changes while the thread that watches the connections is alive.
+    /// As [`Server::heartbeat`].
     #[must_use]
     pub fn heartbeat(&self) -> u64 {
-        self.server.gauges().heartbeat.load(Ordering::Relaxed)
+        self.server.heartbeat()
     }
 
     /// A configuration could not be put into service: its problems, one per line.

@@ -22,6 +22,7 @@ pub fn names_prompt(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// `BadRequest` with the field's path; `Untranslatable` for parts nobody else knows.
+#[inline(never)]
 pub fn decode(words: &Words) -> Result<Chat, Failure> {
     let mut chat = Chat::default();
     let mut bounds = Bounds::default();

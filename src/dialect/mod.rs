@@ -12,6 +12,7 @@ mod calls;
 mod door;
 mod embedding;
 pub mod gemini;
+mod glance;
 pub mod hapax;
 pub mod json;
 mod lookup;
@@ -278,6 +279,7 @@ fn translate(
     }
 }
 
+/// Each is a function of its own, never inlined here: a thread that has used a stack keeps it.
 fn decode(words: &Words) -> Result<Chat, Failure> {
     match words.dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletion => openai::decode(words),

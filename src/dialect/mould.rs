@@ -116,6 +116,7 @@ fn stuffed<'a>(raw: &str, after: &'a str) -> Option<(&'a str, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::super::Reader;
+    use super::super::glance::twisted::seeded;
     use super::*;
     use crate::domain::failure::Failure;
     use crate::domain::words::Dialect;
@@ -138,11 +139,6 @@ mod tests {
         "content",
         "\\",
     ];
-
-    fn seeded(seed: &mut u64) -> usize {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (*seed >> 33) as usize
-    }
 
     /// A stream of frames alike, some of them damaged in one place.
     fn stream(model: &str, seed: &mut u64) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Whose fault a failure is, decided once: retry, failover, breaker, metrics and the reply only read the verdict.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// Everything that can go wrong with one attempt, as finely as anyone downstream needs to tell it apart.
@@ -41,7 +42,7 @@ pub enum Fault {
     /// The provider's name does not resolve.
     NameNotFound,
     /// TLS handshake or certificate.
-    Tls,
+    Tls(Insecure),
     /// A body or head that is not what the dialect says.
     Garbage,
     /// A 200 without content.
@@ -70,6 +71,25 @@ pub enum Fault {
     Untranslatable,
     /// We failed: a panic, or a leader that vanished.
     Internal,
+}
+
+/// Why a connection could not be made secure, as far as an operator mends each in another place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Insecure {
+    /// The certificate is for another name.
+    Misnamed,
+    /// The certificate is over; or the clock here is ahead.
+    Expired,
+    /// The certificate has not begun; or the clock here is behind.
+    NotYetValid,
+    /// Nobody we trust has signed the certificate.
+    UnknownIssuer,
+    /// The certificate is wrong in another way.
+    BadCertificate,
+    /// What answered does not speak TLS.
+    NotTls,
+    /// Both speak TLS, and found no way to.
+    Handshake,
 }
 
 /// Whose fault it is, and so what happens next. See the table in `docs/technical.md`.
@@ -147,7 +167,7 @@ impl Fault {
             | Self::Refused
             | Self::Reset
             | Self::NameNotFound
-            | Self::Tls
+            | Self::Tls(_)
             | Self::Garbage
             | Self::Empty
             | Self::Truncated
@@ -170,7 +190,7 @@ impl Fault {
             Self::Refused
             | Self::Reset
             | Self::NameNotFound
-            | Self::Tls
+            | Self::Tls(_)
             | Self::ConnectTimeout
             | Self::FirstTokenTimeout
             | Self::IdleTimeout
@@ -223,7 +243,7 @@ impl Fault {
             Self::Refused => "refused",
             Self::Reset => "reset",
             Self::NameNotFound => "name_not_found",
-            Self::Tls => "tls",
+            Self::Tls(_) => "tls",
             Self::Garbage => "garbage",
             Self::Empty => "empty",
             Self::Truncated => "truncated",
@@ -238,6 +258,32 @@ impl Fault {
             Self::OverBudget => "over_budget",
             Self::Untranslatable => "untranslatable",
             Self::Internal => "internal",
+        }
+    }
+}
+
+impl Insecure {
+    /// What is wrong, in words that go on after "could not be reached securely: ".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Misnamed => "its certificate is for another name",
+            Self::Expired => "its certificate has expired, or the clock here is wrong",
+            Self::NotYetValid => "its certificate is not valid yet, or the clock here is wrong",
+            Self::UnknownIssuer => "its certificate is signed by nobody trusted here",
+            Self::BadCertificate => "its certificate cannot be accepted",
+            Self::NotTls => "it does not speak TLS",
+            Self::Handshake => "the TLS handshake failed",
+        }
+    }
+}
+
+/// For an operator: the word, and what is known beyond it.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(why) => write!(f, "{}: {}", self.word(), why.words()),
+            _ => f.write_str(self.word()),
         }
     }
 }

@@ -25,8 +25,8 @@ struct Terms<'a> {
 
 impl Gateway {
     /// Puts a question to the candidates, now, until one answers. `leave` fires when the caller has left; `listener`
-    /// hears a stream. The question is boxed: it is handed on through five levels. Returns when the caller need not wait any more, and, for the one who leads a flight,
-    /// not before nobody else does.
+    /// hears a stream. Returns when the caller need not wait any more, and, for the one who leads a flight, not before
+    /// nobody else does. The question is boxed: it is handed on through five levels.
     pub fn ask(
         &self,
         (question, start): (Box<Question>, Instant),
@@ -63,26 +63,35 @@ impl Gateway {
     fn alone(&self, question: &Question, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
         let mut run = self.begin(question, terms, Audience::alone(listener, terms.leave));
         let outcome = run.run();
-        let Run { trail, audience, .. } = run;
-        let mut rest = audience.rest();
-        self.keep(terms, &outcome, &trail, &mut rest);
-        (outcome, trail)
+        self.end(terms, run, outcome, None)
     }
 
     #[inline(never)]
     fn lead(&self, lead: Lead<'_>, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
-        let flight = &lead.flight;
-        let question = &flight.question;
-        let _hook = terms.leave.on_fire(Arc::clone(flight) as Arc<dyn Heed>);
-        let mut run = self.begin(question, terms, Audience::leading(&mut *listener, flight));
+        let flight = Arc::clone(&lead.flight);
+        let _hook = terms.leave.on_fire(Arc::clone(&flight) as Arc<dyn Heed>);
+        let mut run = self.begin(&flight.question, terms, Audience::leading(listener, &flight));
         let outcome = run.run();
+        self.end(terms, run, outcome, Some(lead))
+    }
+
+    /// A question has its answer, or none: it is kept, and who followed is told.
+    #[inline(never)]
+    fn end(
+        &self,
+        terms: &Terms<'_>,
+        run: Run<'_>,
+        outcome: Outcome,
+        lead: Option<Lead<'_>>,
+    ) -> (Outcome, Trail) {
         let Run { trail, audience, .. } = run;
         let mut rest = audience.rest();
         // Before the flight lands: whoever comes then finds it kept.
         self.keep(terms, &outcome, &trail, &mut rest);
+        let Some(lead) = lead else { return (outcome, trail) };
         lead.end(|| shared(&outcome), &trail);
         // Now that nobody waits for it.
-        if rest.pay(listener) { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
+        if rest.pay() { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }
 
     #[inline(never)]
@@ -156,7 +165,7 @@ impl Gateway {
     }
 
     /// Keeps an answer that came to its proper end.
-    fn keep(&self, terms: &Terms<'_>, outcome: &Outcome, trail: &Trail, rest: &mut Rest) {
+    fn keep(&self, terms: &Terms<'_>, outcome: &Outcome, trail: &Trail, rest: &mut Rest<'_>) {
         let (Some(cache), Some(place)) = (&self.cache, &terms.place) else { return };
         let now = self.house.now();
         let gone = match (outcome, rest.kept()) {

@@ -24,21 +24,22 @@ pub(super) struct Audience<'a> {
 }
 
 /// What is still to be done for the caller himself when the stream is over.
-pub(super) struct Rest {
+pub(super) struct Rest<'a> {
+    listener: &'a mut dyn Listener,
     here: bool,
     owed: VecDeque<Frame>,
     keeping: Option<Keeping>,
 }
 
-impl Rest {
+impl Rest<'_> {
     /// What was told, if it is to be kept.
     pub(super) fn kept(&mut self) -> Option<Keeping> {
         self.keeping.take()
     }
 
     /// Tells the caller what he has yet to hear; whether he heard everything.
-    pub(super) fn pay(self, listener: &mut dyn Listener) -> bool {
-        self.here && self.owed.iter().all(|frame| listener.frame(frame).is_ok())
+    pub(super) fn pay(self) -> bool {
+        self.here && self.owed.iter().all(|frame| self.listener.frame(frame).is_ok())
     }
 }
 
@@ -67,8 +68,8 @@ impl<'a> Audience<'a> {
     }
 
     /// What remains to be done for the caller.
-    pub(super) fn rest(self) -> Rest {
-        Rest { here: self.here, owed: self.owed, keeping: self.keeping }
+    pub(super) fn rest(self) -> Rest<'a> {
+        Rest { listener: self.listener, here: self.here, owed: self.owed, keeping: self.keeping }
     }
 
     /// The stream is committed. Fails when nobody is left.

@@ -16,7 +16,8 @@ use std::sync::Arc;
 const HELD_FRAMES_MAX: usize = 4_096;
 
 impl<'a> Run<'a> {
-    /// Passes one stream on. Until `stint.heard` a failure is a plain one that the caller never sees.
+    /// Passes one stream on. Until `stint.heard` a failure is a plain one that the caller never sees. What comes before the
+    /// long wait is functions of their own: their stack need not stay.
     pub(super) fn relay(
         &mut self,
         stint: &mut Stint<'a>,
@@ -78,6 +79,7 @@ impl<'a> Run<'a> {
     }
 
     /// Holds frames until the first content, or until an end cut short without any. Also says whether more may come.
+    #[inline(never)]
     fn hold(&self, stint: &mut Stint<'a>, frames: &mut dyn Frames) -> Result<(Vec<Frame>, bool), Failure> {
         let mut held = Vec::new();
         while held.len() < HELD_FRAMES_MAX {
@@ -111,6 +113,7 @@ impl<'a> Run<'a> {
     }
 
     /// The first content is here: from now on the caller hears this provider.
+    #[inline(never)]
     fn commit(
         &mut self,
         stint: &mut Stint<'a>,

@@ -16,8 +16,8 @@ pub struct Gauges {
     pub workers_busy: AtomicUsize,
     /// Threads of both lanes.
     pub threads: AtomicUsize,
-    /// Counts the rounds of the thread that watches all connections; at least one a second while it is alive.
-    pub heartbeat: AtomicU64,
+    /// How often the thread that watches all connections has heard that it was called.
+    pub(super) heartbeat: AtomicU64,
     /// Bytes held by buffers and bodies.
     pub memory_bytes: AtomicUsize,
     /// Connections accepted since the start.

@@ -51,6 +51,8 @@ pub(super) enum After {
 
 /// While draining, a caller who has connected and said nothing yet has this long to begin.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
+/// What is read at once by who has no room yet.
+const SCRATCH_BYTES: usize = 4 << 10;
 /// What one line may read before others have their turn.
 const TURN_BYTES_MAX: usize = 256 << 10;
 
@@ -70,7 +72,7 @@ impl Hub {
         line: &Arc<Line>,
         mut work: Box<Work>,
         mut step: Step,
-        scratch: &mut [u8],
+        scratch: &mut Vec<u8>,
     ) -> After {
         let mut read = 0;
         loop {
@@ -82,6 +84,9 @@ impl Hub {
             if work.more {
                 if read >= TURN_BYTES_MAX {
                     return After::Again(work);
+                }
+                if scratch.is_empty() {
+                    scratch.resize(SCRATCH_BYTES, 0);
                 }
                 match self.receive(line, &mut work, scratch) {
                     Ok((count, next)) => {

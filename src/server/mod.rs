@@ -159,6 +159,15 @@ impl Server {
         Arc::clone(&self.hub.gauges)
     }
 
+    /// A number that is another one when it is asked for again, if the thread that watches all connections has lived
+    /// in between: it is called each time.
+    #[must_use]
+    pub fn heartbeat(&self) -> u64 {
+        let heard = self.hub.gauges.heartbeat.load(Ordering::Relaxed);
+        self.hub.ring();
+        heard
+    }
+
     /// Stops listening and closes idle connections; requests under way are served, and are the last ones of their
     /// connections.
     pub fn drain(&self) {

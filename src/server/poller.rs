@@ -58,8 +58,6 @@ const BELL: u64 = u64::MAX - 1;
 const TICK: Duration = Duration::from_millis(100);
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 const NEXT_TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// With nobody here there is no deadline; only whoever watches the heartbeat wants to see that we live.
-const CALM: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Events taken at once.
 const EVENTS_MAX: usize = 256;
 /// Connections accepted before others have their turn.
@@ -116,14 +114,15 @@ impl Poller {
     /// Waits for events once and sees to them; false when it is over.
     fn turn(&mut self, events: &mut Vec<epoll::Event>) -> bool {
         let hurry = !self.again.is_empty() || (self.accepting && !self.paused);
-        let timeout = if hurry { NO_TIME } else { self.rest() };
-        let _ = epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout));
+        let timeout = if hurry { Some(NO_TIME) } else { self.rest() };
+        let _ = epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref());
         let quiet = events.is_empty() && !hurry;
         for event in events.drain(..) {
             match event.data.u64() {
                 LISTENER => self.accepting = true,
                 BELL => {
                     let _ = rustix::io::read(&self.hub.bell, &mut [0_u8; 8]);
+                    self.hub.gauges.heartbeat.fetch_add(1, Ordering::Relaxed);
                 }
                 id => self.event(id, event.flags),
             }
@@ -147,10 +146,10 @@ impl Poller {
     }
 
     /// How long to wait for events: as long as there are deadlines, or something to make good, until the next tick.
-    fn rest(&self) -> Timespec {
+    fn rest(&self) -> Option<Timespec> {
         let troubled = self.paused || !self.shed.is_empty() || self.spare.is_none();
         let busy = self.open() > 0 || troubled || self.hub.is_draining();
-        if busy { NEXT_TICK } else { CALM }
+        busy.then_some(NEXT_TICK)
     }
 
     fn event(&mut self, id: u64, flags: epoll::EventFlags) {
@@ -249,7 +248,6 @@ impl Poller {
     /// Looks at the deadlines, and lets go of what was turned away.
     fn tick(&mut self, now: Instant) {
         self.ticked = now;
-        self.hub.gauges.heartbeat.fetch_add(1, Ordering::Relaxed);
         self.paused = false;
         self.shed.clear();
         if self.spare.is_none() {

@@ -15,11 +15,9 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 struct Bench {
     out: Vec<u8>,
+    /// Made when it is first needed: most who stream never read.
     scratch: Vec<u8>,
 }
-
-/// What a worker reads at once.
-const WORKER_SCRATCH_BYTES: usize = 4 << 10;
 
 impl Hub {
     /// What a worker does.
@@ -39,11 +37,11 @@ impl Hub {
             self.handle(line, &mut work, &mut bench.out, now)
         };
         let mut after = match step {
-            Ok(step) => self.go_on(line, work, step, scratch(bench)),
+            Ok(step) => self.go_on(line, work, step, &mut bench.scratch),
             Err(after) => after,
         };
         while let After::Again(work) = after {
-            after = self.go_on(line, work, Step::Wait, scratch(bench));
+            after = self.go_on(line, work, Step::Wait, &mut bench.scratch);
         }
         if let After::Remove = after {
             self.leaving.lock().push(line.id);
@@ -85,13 +83,6 @@ impl Hub {
             End::Unanswered => self.reply(line, work, &apology.unwrap_or_default(), manner),
         }
     }
-}
-
-fn scratch(bench: &mut Bench) -> &mut [u8] {
-    if bench.scratch.is_empty() {
-        bench.scratch = vec![0; WORKER_SCRATCH_BYTES];
-    }
-    &mut bench.scratch
 }
 
 /// Closing resets the connection: also a stream that ends with its connection then does not look complete.

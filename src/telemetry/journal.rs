@@ -23,14 +23,14 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         Event::KeySetAside { provider } => log::error!("{provider} refused a key of ours: it is set aside"),
         Event::Checked { provider, fault: Some(fault), healthy, .. } => {
             let standing = if *healthy { "still healthy" } else { "unhealthy" };
-            log::warn!("check of {provider} failed: {}; it is {standing}", fault.word());
+            log::warn!("check of {provider} failed: {fault}; it is {standing}");
         }
         Event::Checked { provider, fault: None, .. } => log::debug!("check of {provider} succeeded"),
-        Event::FailedOver { from, to, fault } => log::debug!("{from} failed ({}), asking {to}", fault.word()),
-        Event::Retried { provider, fault } => log::debug!("asking {provider} again after {}", fault.word()),
+        Event::FailedOver { from, to, fault } => log::debug!("{from} failed ({fault}), asking {to}"),
+        Event::Retried { provider, fault } => log::debug!("asking {provider} again after {fault}"),
         Event::StreamResumed { from, to } => log::info!("a stream broken off by {from} goes on at {to}"),
         Event::StreamAborted { provider, fault } => {
-            log::warn!("a stream of {provider} could not be saved: {}", fault.word());
+            log::warn!("a stream of {provider} could not be saved: {fault}");
         }
         Event::LedgerFailed { why, first: true } => {
             log::error!("the ledger cannot be written ({why}); what is used is kept in memory until it can");
@@ -49,6 +49,7 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::Limited { .. }
         | Event::OverBudget { .. }
         | Event::Unpriced { .. }
+        | Event::Uncounted { .. }
         | Event::Used { .. }
         | Event::Arrived { .. }
         | Event::Lost { .. } => {}

@@ -1,7 +1,8 @@
 //! What went wrong, in our terms: the one place that reads ureq's errors and words them.
 
 use super::line::Line;
-use crate::domain::failure::{Failure, Fault};
+use crate::domain::failure::{Failure, Fault, Insecure};
+use rustls::CertificateError;
 use std::io::{self, ErrorKind};
 use ureq::{Error, Timeout};
 
@@ -45,7 +46,8 @@ fn read(error: &Error, line: &Line) -> Fault {
         Error::Timeout(_) => Fault::FirstTokenTimeout,
         Error::HostNotFound => Fault::NameNotFound,
         Error::ConnectionFailed | Error::ConnectProxyFailed(_) => Fault::Refused,
-        Error::Tls(_) | Error::Pem(_) | Error::Rustls(_) | Error::TlsRequired => Fault::Tls,
+        Error::Rustls(error) => Fault::Tls(insecure(error)),
+        Error::Tls(_) | Error::Pem(_) | Error::TlsRequired => Fault::Tls(Insecure::Handshake),
         Error::LargeResponseHeader(..) | Error::BodyExceedsLimit(_) => Fault::AnswerTooLarge,
         Error::TooManyRedirects | Error::RedirectFailed => Fault::Redirect,
         Error::Protocol(_) | Error::BodyStalled => Fault::Garbage,
@@ -66,7 +68,9 @@ fn read_io(error: &io::Error) -> Fault {
         | ErrorKind::AddrNotAvailable
         | ErrorKind::PermissionDenied => Fault::Refused,
         // rustls says what it has to say as invalid data.
-        ErrorKind::InvalidData => Fault::Tls,
+        ErrorKind::InvalidData => Fault::Tls(
+            error.get_ref().and_then(|inner| inner.downcast_ref()).map_or(Insecure::Handshake, insecure),
+        ),
         // The kernel gave up retransmitting.
         ErrorKind::TimedOut => Fault::ConnectTimeout,
         ErrorKind::UnexpectedEof
@@ -78,6 +82,23 @@ fn read_io(error: &io::Error) -> Fault {
     }
 }
 
+fn insecure(error: &rustls::Error) -> Insecure {
+    let certificate = match error {
+        rustls::Error::InvalidCertificate(error) => error,
+        rustls::Error::InvalidMessage(_) => return Insecure::NotTls,
+        _ => return Insecure::Handshake,
+    };
+    match certificate {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Insecure::Misnamed
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Insecure::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Insecure::NotYetValid,
+        CertificateError::UnknownIssuer => Insecure::UnknownIssuer,
+        _ => Insecure::BadCertificate,
+    }
+}
+
 /// A fault with its sentence. `provider` is the configured name; no address, path or key is named.
 pub(super) fn failure(provider: &str, fault: Fault) -> Failure {
     let what = match fault {
@@ -85,7 +106,9 @@ pub(super) fn failure(provider: &str, fault: Fault) -> Failure {
         Fault::Refused => "refused the connection",
         Fault::Reset => "closed the connection before it answered",
         Fault::NameNotFound => "cannot be found under its name",
-        Fault::Tls => "could not be reached securely: the TLS handshake or its certificate failed",
+        Fault::Tls(why) => {
+            return Failure::new(fault, format!("{provider} could not be reached securely: {}", why.words()));
+        }
         Fault::Garbage => "answered with something that is not HTTP",
         Fault::Empty => "answered without content",
         Fault::Truncated => "ended its answer too early",
@@ -102,4 +125,31 @@ pub(super) fn failure(provider: &str, fault: Fault) -> Failure {
         _ => "could not be asked",
     };
     Failure::new(fault, format!("{provider} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
+
+    #[test]
+    fn what_tls_complains_of_is_told_apart_and_counts_as_one() {
+        let certificate = rustls::Error::InvalidCertificate;
+        for (error, why) in [
+            (certificate(CertificateError::NotValidForName), Insecure::Misnamed),
+            (certificate(CertificateError::Expired), Insecure::Expired),
+            (certificate(CertificateError::NotValidYet), Insecure::NotYetValid),
+            (certificate(CertificateError::UnknownIssuer), Insecure::UnknownIssuer),
+            (certificate(CertificateError::BadSignature), Insecure::BadCertificate),
+            (rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType), Insecure::NotTls),
+            (rustls::Error::AlertReceived(AlertDescription::HandshakeFailure), Insecure::Handshake),
+            (rustls::Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon), Insecure::Handshake),
+        ] {
+            let fault = read_io(&io::Error::new(ErrorKind::InvalidData, error));
+            assert_eq!((fault, fault.word()), (Fault::Tls(why), "tls"));
+            let message = failure("p", fault).message;
+            assert_eq!(message, format!("p could not be reached securely: {}", why.words()));
+        }
+        assert_eq!(read_io(&ErrorKind::InvalidData.into()), Fault::Tls(Insecure::Handshake));
+    }
 }

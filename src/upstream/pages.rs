@@ -5,8 +5,8 @@
 use std::cell::Cell;
 use ureq::unversioned::transport::Buffers;
 
-/// What is read at once to begin with; an answer that fills it gets more.
-const INPUT_BYTES_MIN: usize = 4 * 1024;
+/// What is read at once to begin with; an answer that fills it gets more, and what a thread has once got it keeps.
+const INPUT_BYTES_MIN: usize = 1024;
 /// What is read at once at most; also bounds a response's head.
 pub(super) const INPUT_BYTES_MAX: usize = 32 * 1024;
 /// Room for what is written, to begin with: a head and a short body.
@@ -62,10 +62,24 @@ impl Pages {
         self.gathered = self.output.len();
     }
 
-    /// An empty page.
+    /// An empty page for a letter: the one answers are read onto, if nothing is on that. They take turns.
     pub(super) fn clear(&mut self) {
-        self.output.clear();
+        if self.output.capacity() == 0 && self.input().is_empty() {
+            std::mem::swap(&mut self.output, &mut self.input);
+            (self.filled, self.consumed) = (0, 0);
+        }
         self.gathered = 0;
+        self.output.clear();
+        self.output.reserve(INPUT_BYTES_MIN);
+    }
+
+    /// The letter has left; its page makes room for the answer.
+    pub(super) fn posted(&mut self) {
+        self.gathered = 0;
+        if self.input.is_empty() {
+            std::mem::swap(&mut self.output, &mut self.input);
+        }
+        self.output.clear();
     }
 
     /// Adds the first bytes of [`Buffers::output`] to what is gathered; whether it is time to send.
@@ -196,5 +210,29 @@ mod tests {
         assert!(pages.input.is_empty());
         assert_eq!(Pages::lend().input.len(), INPUT_BYTES_MIN);
         assert!(Pages::lend().input.is_empty());
+    }
+
+    #[test]
+    fn letters_and_answers_take_turns_on_one_page_unless_something_is_unread() {
+        let mut pages = Pages::default();
+        pages.clear();
+        let page = pages.letter().as_ptr();
+        for round in 0..2 {
+            pages.letter().extend_from_slice(b"a letter");
+            pages.seal();
+            assert_eq!(pages.gathered(), b"a letter");
+            pages.posted();
+            assert!(pages.gathered().is_empty());
+            let room = pages.input_append_buf();
+            assert_eq!((room.as_ptr(), room.len()), (page, INPUT_BYTES_MIN), "round {round}");
+            room[..6].copy_from_slice(b"answer");
+            pages.input_appended(6);
+            if round == 0 {
+                pages.input_consume(6);
+            }
+            pages.clear();
+        }
+        pages.letter().extend_from_slice(b"another");
+        assert_eq!(pages.input(), b"answer");
     }
 }

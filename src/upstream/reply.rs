@@ -75,6 +75,8 @@ pub enum Framing {
 ///
 /// # Errors
 /// `Garbage`, and `AnswerTooLarge` past the limits of a head.
+// Never inlined: its table of fields would be on the stack of everything a call does before its head comes.
+#[inline(never)]
 pub fn head(input: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
     match head_of::<FIELDS_USUAL>(input) {
         Err(None) => long_head(input),

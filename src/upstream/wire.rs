@@ -85,7 +85,7 @@ impl Wire {
         }
         self.pages.seal();
         let sent = self.send(large, NEVER);
-        self.pages.clear();
+        self.pages.posted();
         sent
     }
 

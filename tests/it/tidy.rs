@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "upstream",
         &["domain", "dialect", "gateway", "clock", "config", "memory"],
-        &["ureq", "httparse", "httpdate", "parking_lot", "rustix"],
+        &["ureq", "rustls", "httparse", "httpdate", "parking_lot", "rustix"],
     ),
     (
         "telemetry",
@@ -59,6 +59,7 @@ const PARTS: &[(&str, &str, &[&str])] = &[
 
 const CRATES: &[&str] = &[
     "ureq",
+    "rustls",
     "serde",
     "serde_json",
     "serde_yaml",

@@ -21,6 +21,7 @@ struct Draft {
 ///
 /// # Errors
 /// [`Invalid`] names the field; content only this vendor knows says that it has no equivalent.
+#[inline(never)]
 pub fn decode(words: &Words) -> Result<Chat, Invalid> {
     let mut draft = Draft::default();
     raw::fields(raw::text_of(&words.body)?, |key, value| {

@@ -103,6 +103,8 @@ impl Events {
     ///
     /// # Errors
     /// `ErrorInBody` for an error event; `Garbage` for what is not an event, which may be skipped.
+    // Never inlined: what each dialect's parser has on its stack, the others' streams need not keep.
+    #[inline(never)]
     pub fn read(
         &mut self,
         _event: Option<&str>,

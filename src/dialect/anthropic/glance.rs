@@ -3,7 +3,8 @@
 //! What [`answer`] is not sure of it leaves to the full parse, which has the last word on what is an answer.
 
 use super::wire::Tokens;
-use crate::dialect::json::{self, Bad, Scan};
+use crate::dialect::glance::{Unsure, once, plain, sure};
+use crate::dialect::json::{self, Scan};
 use std::borrow::Cow;
 
 /// A plain answer's own words.
@@ -26,15 +27,6 @@ pub(super) fn answer(body: &[u8]) -> Option<Plain<'_>> {
     scan.end().ok()?;
     let said = seen.texts.iter().any(|text| !text.is_empty()) && !seen.stop_reason.is_empty();
     said.then_some(seen)
-}
-
-/// It takes a closer look.
-struct Unsure;
-
-impl From<Bad> for Unsure {
-    fn from(_: Bad) -> Self {
-        Self
-    }
 }
 
 impl<'a> Plain<'a> {
@@ -125,26 +117,11 @@ fn tokens(scan: &mut Scan<'_>) -> Result<Tokens, Unsure> {
     Ok(tokens)
 }
 
-fn sure(sure: bool) -> Result<(), Unsure> {
-    if sure { Ok(()) } else { Err(Unsure) }
-}
-
-/// Notes a key's bit; a key that comes again takes a closer look.
-fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
-    sure(*keys & bit == 0)?;
-    *keys |= bit;
-    Ok(())
-}
-
-/// A string without escapes.
-fn plain<'a>(scan: &mut Scan<'a>) -> Result<&'a str, Unsure> {
-    scan.plain()?.ok_or(Unsure)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dialect::anthropic::answer::{glanced, parsed};
+    use crate::dialect::glance::twisted::twisted;
 
     const PLAIN: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"a\n\u00e4"},{"text":"b","type":"text","citations":null}],"stop_reason":"end_turn","stop_sequence":null,"container":null,"usage":{"input_tokens":3,"cache_read_input_tokens":null,"cache_creation_input_tokens":5,"output_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":5},"service_tier":"standard"}}"#;
 
@@ -158,6 +135,36 @@ mod tests {
             let glance = answer(body.as_bytes()).map(glanced);
             assert_eq!(glance, Some(parsed(body.as_bytes(), None).expect(body)), "{body}");
         }
+    }
+
+    #[test]
+    fn whatever_a_glance_sees_in_twisted_answers_a_parse_sees_as_well() {
+        const NAMES: &[&str] = &[
+            "id",
+            "type",
+            "role",
+            "model",
+            "content",
+            "text",
+            "citations",
+            "stop_reason",
+            "usage",
+            "error",
+            "thinking",
+            "input",
+            "cache_control",
+            "input_tokens",
+            "output_tokens",
+            "cache_read_input_tokens",
+        ];
+        let (mut seed, mut seen) = (1, 0);
+        for _ in 0..12_000 {
+            let body = twisted(PLAIN, NAMES, &mut seed);
+            let Some(plain) = answer(body.as_bytes()) else { continue };
+            assert_eq!(parsed(body.as_bytes(), None), Ok(glanced(plain)), "{body}");
+            seen += 1;
+        }
+        assert!((1_000..11_000).contains(&seen), "{seen}");
     }
 
     #[test]

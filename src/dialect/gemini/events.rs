@@ -32,6 +32,8 @@ impl Events {
     /// # Errors
     /// `ErrorInBody` for an error, `ContentPolicy` when the prompt was blocked; `Garbage` for what is not a chunk,
     /// which may be skipped.
+    // Never inlined: what each dialect's parser has on its stack, the others' streams need not keep.
+    #[inline(never)]
     pub fn read(
         &mut self,
         _event: Option<&str>,

@@ -175,6 +175,8 @@ impl Events {
     /// # Errors
     /// `ErrorInBody` for an error line, `Empty` when the model was only loaded; `Garbage` for what is not a line of
     /// this dialect, which may be skipped.
+    // Never inlined: what each dialect's parser has on its stack, the others' streams need not keep.
+    #[inline(never)]
     pub fn read(
         &mut self,
         _event: Option<&str>,

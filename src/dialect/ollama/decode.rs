@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 ///
 /// # Errors
 /// [`Invalid`] names the field.
+#[inline(never)]
 pub fn decode(words: &Words) -> Result<Chat, Invalid> {
     let mut chat = Chat::default();
     let mut calls = Calls::default();

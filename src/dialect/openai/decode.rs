@@ -17,6 +17,7 @@ pub const STOPS_MAX: usize = 4;
 ///
 /// # Errors
 /// `BadRequest` with the field's path; `Untranslatable` for parts no other dialect knows (audio, files).
+#[inline(never)]
 pub fn decode(words: &Words) -> Result<Chat, Failure> {
     let mut scan = Scan::new(json::text(&words.body)?);
     let mut chat = Chat::default();

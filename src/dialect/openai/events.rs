@@ -1,6 +1,7 @@
 //! A provider's stream, chunk by chunk: what each one means.
 
 use super::super::Sign;
+use super::chunk::{self, Chunk};
 use super::decode::signature_and_text;
 use super::wire::{self, Body, Call, Said};
 use crate::domain::chat::{Delta, Finish};
@@ -54,12 +55,40 @@ impl Events {
         if event == Some("error") {
             return Err(Failure::new(Fault::ErrorInBody, "the provider reported an error within the stream"));
         }
+        match chunk::read(data) {
+            Some(chunk) => self.plain(&chunk, deltas),
+            None => self.in_full(data, deltas)?,
+        }
+        Ok(Sign::More)
+    }
+
+    /// What an ordinary chunk means.
+    pub(super) fn plain(&mut self, chunk: &Chunk<'_>, deltas: &mut Vec<Delta>) {
+        self.start((chunk.id, chunk.model), deltas);
+        if let Some(choice) = &chunk.choice {
+            let index = choice.index;
+            if let Some(said) = &choice.said {
+                think(index, said.thinking(), None, deltas);
+                tell(index, [&said.content, &said.refusal], deltas);
+            }
+            if let Some(finish) = choice.finish {
+                self.finish(index, finish, deltas);
+            }
+        }
+        deltas.extend(chunk.usage.map(Delta::Usage));
+    }
+
+    /// What any chunk means. A function of its own, for few need it and its stack is deep.
+    #[inline(never)]
+    pub(super) fn in_full(&mut self, data: &str, deltas: &mut Vec<Delta>) -> Result<(), Failure> {
         let body: Body<'_> = serde_json::from_str(data)
             .map_err(|_| Failure::new(Fault::Garbage, "the provider sent a malformed frame"))?;
         if let Some(failure) = body.failure() {
             return Err(failure);
         }
-        self.start(&body, deltas);
+        let id = body.id.as_ref().map_or("", |id| &*id.0);
+        let model = body.model.as_ref().map_or("", |model| &*model.0);
+        self.start((id, model), deltas);
         for choice in body.choices.iter().flatten() {
             let index = choice.index.unwrap_or(0);
             if let Some(said) = choice.said() {
@@ -69,19 +98,15 @@ impl Events {
                 self.finish(index, finish, deltas);
             }
         }
-        if let Some(tokens) = &body.usage {
-            deltas.push(Delta::Usage(tokens.usage()));
-        }
-        Ok(Sign::More)
+        deltas.extend(body.usage.map(|tokens| Delta::Usage(tokens.usage())));
+        Ok(())
     }
 
     /// The first chunk with a name introduces the stream; Azure sends nameless ones before it.
-    fn start(&mut self, body: &Body<'_>, deltas: &mut Vec<Delta>) {
+    fn start(&mut self, (id, model): (&str, &str), deltas: &mut Vec<Delta>) {
         if self.started {
             return;
         }
-        let id = body.id.as_ref().map_or("", |id| &*id.0);
-        let model = body.model.as_ref().map_or("", |model| &*model.0);
         if !id.is_empty() || !model.is_empty() {
             self.started = true;
             deltas.push(Delta::Start { id: id.to_owned(), model: model.to_owned() });
@@ -90,15 +115,8 @@ impl Events {
 
     fn said(&mut self, choice: u32, said: &Said<'_>, deltas: &mut Vec<Delta>) -> Result<(), Failure> {
         let signature = said.reasoning_details.and_then(|raw| signature_and_text(raw.get()).0);
-        let thinking = said.thinking();
-        if !thinking.is_empty() || signature.is_some() {
-            deltas.push(Delta::Reasoning { choice, text: thinking.to_owned(), signature });
-        }
-        for text in [&said.content.0, &said.refusal.0] {
-            if !text.is_empty() {
-                deltas.push(Delta::Text { choice, text: text.clone().into_owned() });
-            }
-        }
+        think(choice, said.thinking(), signature, deltas);
+        tell(choice, [&said.content.0, &said.refusal.0], deltas);
         for (position, call) in said.tool_calls.iter().flatten().enumerate() {
             self.call(choice, position, call, deltas)?;
         }
@@ -174,4 +192,15 @@ impl Events {
         };
         deltas.push(Delta::Finish { choice, finish });
     }
+}
+
+fn think(choice: u32, text: &str, signature: Option<String>, deltas: &mut Vec<Delta>) {
+    if !text.is_empty() || signature.is_some() {
+        deltas.push(Delta::Reasoning { choice, text: text.to_owned(), signature });
+    }
+}
+
+fn tell(choice: u32, texts: [&str; 2], deltas: &mut Vec<Delta>) {
+    let said = texts.into_iter().filter(|text| !text.is_empty());
+    deltas.extend(said.map(|text| Delta::Text { choice, text: text.to_owned() }));
 }

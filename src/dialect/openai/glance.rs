@@ -2,7 +2,8 @@
 //!
 //! What [`facts`] is not sure of it leaves to the full parse, which has the last word on what is an answer.
 
-use super::super::json::{self, Bad, Scan};
+use crate::dialect::glance::{Unsure, once, plain, sure};
+use crate::dialect::json::{self, Scan};
 use crate::domain::chat::Usage;
 
 /// The model and the tokens of a plain answer: every choice has text and an ordinary end. `None`: look closer.
@@ -13,15 +14,6 @@ pub fn facts(body: &[u8]) -> Option<(String, Option<Usage>)> {
     scan.end().ok()?;
     // Half a surrogate pair is no text.
     (seen.said && scan.odd().is_none()).then_some((seen.model, seen.usage))
-}
-
-/// It takes a closer look.
-struct Unsure;
-
-impl From<Bad> for Unsure {
-    fn from(_: Bad) -> Self {
-        Self
-    }
 }
 
 #[derive(Default)]
@@ -66,19 +58,8 @@ impl Seen {
     }
 }
 
-fn sure(sure: bool) -> Result<(), Unsure> {
-    if sure { Ok(()) } else { Err(Unsure) }
-}
-
-/// Notes a key's bit; a key that comes again takes a closer look.
-fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
-    sure(*keys & bit == 0)?;
-    *keys |= bit;
-    Ok(())
-}
-
 /// As [`Tokens`](super::wire::Tokens) reads them.
-fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
+pub(super) fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
     if scan.peek() == b'n' {
         scan.value()?;
         return Ok(None);
@@ -132,18 +113,20 @@ fn number(raw: &str) -> Result<u64, Unsure> {
 }
 
 fn choice(scan: &mut Scan<'_>, _: usize) -> Result<(), Unsure> {
-    let (mut said, mut ended) = (0, 0);
+    const SAID_AND_ENDED: u8 = 3;
+    let mut keys = 0;
     scan.object(|scan, key| {
         match &*key {
             "message" => {
-                said += 1;
+                once(&mut keys, 1)?;
                 message(scan)?;
             }
             "finish_reason" => {
-                ended += 1;
+                once(&mut keys, 2)?;
                 sure(matches!(scan.value()?, "\"stop\"" | "\"length\""))?;
             }
             "index" => {
+                once(&mut keys, 4)?;
                 let raw = scan.value()?;
                 sure(raw.len() < 5 && json::digits(raw).is_some())?;
             }
@@ -152,34 +135,40 @@ fn choice(scan: &mut Scan<'_>, _: usize) -> Result<(), Unsure> {
         }
         Ok::<(), Unsure>(())
     })?;
-    sure((said, ended) == (1, 1))
+    sure(keys & SAID_AND_ENDED == SAID_AND_ENDED)
 }
 
 /// A message with text, and nothing else that is said in another way.
 fn message(scan: &mut Scan<'_>) -> Result<(), Unsure> {
-    let mut contents = 0;
+    const CONTENT: u8 = 1;
+    let mut keys = 0;
     scan.object(|scan, key| {
         let raw = scan.value()?;
-        match &*key {
+        let bit = match &*key {
             "content" => {
-                contents += 1;
-                sure(raw.starts_with('"') && raw.len() > 2)
+                sure(raw.starts_with('"') && raw.len() > 2)?;
+                return once(&mut keys, CONTENT);
             }
-            "role" => Ok(()),
-            _ => sure(raw == "null" || raw == "[]"),
-        }
+            "role" => return Ok(()),
+            "refusal" => 2,
+            "tool_calls" => 4,
+            "function_call" => 8,
+            "audio" => 16,
+            "reasoning" => 32,
+            "reasoning_content" => 64,
+            "reasoning_details" => 128,
+            _ => 0,
+        };
+        sure(raw == "null" || raw == "[]")?;
+        once(&mut keys, bit)
     })?;
-    sure(contents == 1)
-}
-
-/// A string without escapes.
-fn plain<'a>(scan: &mut Scan<'a>) -> Result<&'a str, Unsure> {
-    scan.plain()?.ok_or(Unsure)
+    sure(keys & CONTENT != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::glance::twisted::twisted;
     use crate::dialect::openai::read_answer;
 
     const PLAIN: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a\n\"b\"","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
@@ -226,6 +215,44 @@ mod tests {
             }
         }
         assert!(seen > 1000, "{seen}");
+    }
+
+    #[test]
+    fn whatever_a_glance_sees_in_twisted_answers_a_parse_sees_as_well() {
+        const NAMES: &[&str] = &[
+            "id",
+            "object",
+            "model",
+            "choices",
+            "error",
+            "usage",
+            "index",
+            "message",
+            "delta",
+            "finish_reason",
+            "role",
+            "content",
+            "refusal",
+            "reasoning_content",
+            "reasoning",
+            "reasoning_details",
+            "tool_calls",
+            "audio",
+            "function_call",
+            "annotations",
+            "prompt_tokens",
+            "cached_tokens",
+            "prompt_tokens_details",
+        ];
+        let (mut seed, mut seen) = (1, 0);
+        for round in 0..12_000 {
+            let body = twisted([PLAIN, DETAILED][round % 2], NAMES, &mut seed);
+            let Some(facts) = facts(body.as_bytes()) else { continue };
+            let parsed = read_answer(body.as_bytes(), None).expect(&body);
+            assert_eq!(facts, (parsed.model, parsed.usage), "{body}");
+            seen += 1;
+        }
+        assert!((1_000..11_000).contains(&seen), "{seen}");
     }
 
     #[test]

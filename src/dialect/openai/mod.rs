@@ -3,6 +3,7 @@
 //! Source: platform.openai.com/docs/api-reference/chat and /completions.
 
 mod answer;
+mod chunk;
 mod decode;
 mod door;
 mod encode;

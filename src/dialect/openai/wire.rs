@@ -25,15 +25,15 @@ pub struct Body<'a> {
     pub error: Option<&'a RawValue>,
 }
 
-/// A choice: `message` in a complete answer, `delta` in a chunk.
+/// A choice: `message` in a complete answer, `delta` in a chunk. Boxed, for a parser has several copies of it on its stack.
 #[derive(Debug, Deserialize)]
 pub struct Choice<'a> {
     #[serde(default)]
     pub index: Option<u32>,
     #[serde(borrow, default)]
-    message: Option<Said<'a>>,
+    message: Option<Box<Said<'a>>>,
     #[serde(borrow, default)]
-    delta: Option<Said<'a>>,
+    delta: Option<Box<Said<'a>>>,
     #[serde(borrow, default)]
     pub finish_reason: Option<Text<'a>>,
 }
@@ -131,7 +131,7 @@ impl Tokens {
 impl<'a> Choice<'a> {
     /// What it says, in a chunk or a complete answer.
     pub fn said(&self) -> Option<&Said<'a>> {
-        self.delta.as_ref().or(self.message.as_ref())
+        self.delta.as_deref().or(self.message.as_deref())
     }
 }
 

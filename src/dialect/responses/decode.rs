@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 ///
 /// # Errors
 /// `BadRequest` with the field's path; `Untranslatable` for items, parts and tools no other dialect knows.
+#[inline(never)]
 pub fn decode(words: &Words) -> Result<Chat, Failure> {
     let mut chat = Chat::default();
     let mut input = None;

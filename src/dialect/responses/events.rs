@@ -67,6 +67,8 @@ impl Events {
     ///
     /// # Errors
     /// `Garbage` for a malformed frame (nothing has changed, the next may be read); else what the error in it means.
+    // Never inlined: what each dialect's parser has on its stack, the others' streams need not keep.
+    #[inline(never)]
     pub fn read(
         &mut self,
         event: Option<&str>,

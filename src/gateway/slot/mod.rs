@@ -358,7 +358,7 @@ impl State {
 /// What anyone may read of a failure. The provider's own words are the caller's alone: they may repeat his.
 fn words_of(failure: &Failure) -> String {
     match failure.status {
-        Some(status) => format!("{status}: {}", failure.fault.word()),
-        None => failure.fault.word().to_owned(),
+        Some(status) => format!("{status}: {}", failure.fault),
+        None => failure.fault.to_string(),
     }
 }

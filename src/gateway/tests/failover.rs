@@ -3,7 +3,7 @@
 use super::super::cancel::{Cancel, Reason};
 use super::super::fakes::*;
 use super::super::ports::Outcome;
-use crate::domain::failure::{Failure, Fault};
+use crate::domain::failure::{Failure, Fault, Insecure};
 use crate::domain::route::VirtualModel;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn every_row_of_the_verdict_table_holds() {
         Fault::Refused,
         Fault::Reset,
         Fault::NameNotFound,
-        Fault::Tls,
+        Fault::Tls(Insecure::Expired),
         Fault::Garbage,
         Fault::Empty,
         Fault::Truncated,
