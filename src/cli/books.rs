@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::domain::keepsake::Keepsake;
 use crate::gateway::meter::{Saved, Scope, Spent};
 use crate::gateway::ports::Observer;
-use crate::ledger::{self, Ledger, Memory, Opened};
+use crate::ledger::{self, Lasting, Ledger, Opened};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -28,7 +28,7 @@ pub(super) fn open(
 pub(super) fn remember(ledger: &Ledger, api: &Arc<Api>, clock: &Arc<dyn Clock>) {
     let (api, clock) = (Arc::downgrade(api), Arc::clone(clock));
     let (late, theirs) = (api.clone(), Arc::clone(&clock));
-    ledger.remember(Memory {
+    ledger.remember(Lasting {
         remember: Box::new(move || {
             api.upgrade().map_or_else(Vec::new, |api| keepsakes(&api.state(), &*clock))
         }),

@@ -7,7 +7,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long the whole question may take.
+/// How long each step may take: to connect, to ask, to hear more.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes read of an answer.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;

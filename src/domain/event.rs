@@ -230,6 +230,11 @@ pub enum Event<'a> {
         /// The model: configured name, or `other`.
         model: &'a str,
     },
+    /// A provider answered to the end and never said how many tokens that took, or said what cannot be.
+    Uncounted {
+        /// The provider.
+        provider: &'a str,
+    },
     /// An attempt used tokens. A request has one for each provider that took part in its answer, and a follower of
     /// a flight has none: its leader's key is accounted.
     Used {

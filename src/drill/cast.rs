@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// The providers, in the order of preference.
 ///
-/// `a` and `b` speak OpenAI, `c` Anthropic, `d` Ollama, `e` OpenAI with Responses; `twice` is asked a second time, `capped` takes one call at
-/// once, `keyed` has two keys of which it refuses the first.
+/// `a` and `b` speak OpenAI, `c` Anthropic, `d` Ollama, `e` OpenAI with Responses; `twice` is asked a second time,
+/// `capped` takes one call at once, `keyed` has two keys of which it refuses the first.
 pub const NAMES: &[&str] = &["a", "b", "c", "d", "twice", "capped", "keyed", "e"];
 
 /// The key that `keyed` accepts.

@@ -25,8 +25,8 @@ struct Terms<'a> {
 
 impl Gateway {
     /// Puts a question to the candidates, now, until one answers. `leave` fires when the caller has left; `listener`
-    /// hears a stream. The question is boxed: it is handed on through five levels. Returns when the caller need not wait any more, and, for the one who leads a flight,
-    /// not before nobody else does.
+    /// hears a stream. Returns when the caller need not wait any more, and, for the one who leads a flight, not before
+    /// nobody else does. The question is boxed: it is handed on through five levels.
     pub fn ask(
         &self,
         (question, start): (Box<Question>, Instant),

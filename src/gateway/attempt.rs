@@ -143,6 +143,9 @@ impl<'a> Run<'a> {
         } else {
             self.record(stint, outcome, took);
         }
+        if failure.is_none() && used.is_some_and(|usage| usage.estimated) {
+            house.tell(&Event::Uncounted { provider: &stint.slot.name });
+        }
         house.tell(&Event::Attempted {
             provider: &stint.slot.name,
             fault: failure.map(|failure| failure.fault),

@@ -58,7 +58,7 @@ pub type Remember = dyn Fn() -> Vec<Keepsake> + Send + Sync;
 pub type Recall = dyn Fn(&[Keepsake]) + Send + Sync;
 
 /// What is to survive a restart.
-pub struct Memory {
+pub struct Lasting {
     /// What is to be written.
     pub remember: Box<Remember>,
     /// For what the file says that could not be read at the start.
@@ -107,7 +107,7 @@ struct Shared {
     /// Guards what the writer waits for.
     bell: Mutex<Bell>,
     rung: Condvar,
-    memory: OnceLock<Memory>,
+    lasting: OnceLock<Lasting>,
 }
 
 #[derive(Default)]
@@ -152,7 +152,7 @@ impl Ledger {
             writing: AtomicUsize::new(0),
             bell: Mutex::default(),
             rung: Condvar::new(),
-            memory: OnceLock::new(),
+            lasting: OnceLock::new(),
         });
         if let Some(why) = &unheard {
             shared.next.observe(&Event::LedgerFailed { why, first: true });
@@ -166,8 +166,8 @@ impl Ledger {
 
     /// Says how the list of what survives a restart is made. Only the first time counts. A file that could not be opened
     /// at the start is tried again from now on.
-    pub fn remember(&self, memory: Memory) {
-        let _ = self.shared.memory.set(memory);
+    pub fn remember(&self, lasting: Lasting) {
+        let _ = self.shared.lasting.set(lasting);
         if self.shared.desk.lock().file.as_ref().is_some_and(|file| file.unheard().is_some()) {
             self.shared.ring();
         }
@@ -184,8 +184,8 @@ impl Ledger {
         }
         self.shared.write();
         let mut desk = self.shared.desk.lock();
-        // The same file is opened twice for a moment; the older connection goes first.
-        // What was used since the start is known here better than in a file that takes over.
+        // The same file is opened twice for a moment; the older connection goes first. What was used since the start is
+        // known here better than in a file that takes over.
         desk.file = opened.file.map(File::heard);
         desk.settings = opened.settings;
         desk.failing = false;
@@ -317,11 +317,11 @@ impl Shared {
         }
         let told = match self.late() {
             Ok(kept) => {
-                let memory = self.memory.get();
-                if let (Some(memory), false) = (memory, kept.is_empty()) {
-                    (memory.recall)(&kept);
+                let lasting = self.lasting.get();
+                if let (Some(lasting), false) = (lasting, kept.is_empty()) {
+                    (lasting.recall)(&kept);
                 }
-                self.write_down(&memory.map(|memory| (memory.remember)()).unwrap_or_default())
+                self.write_down(&lasting.map(|lasting| (lasting.remember)()).unwrap_or_default())
             }
             Err(why) => Told::Failed { why, first: false },
         };

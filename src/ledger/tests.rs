@@ -307,7 +307,7 @@ fn what_a_file_says_that_was_locked_at_the_start_is_taken_up_before_it_is_writte
     bench.used("bot", ONE);
     let sum = Arc::new(AtomicU64::new(2));
     let (mine, theirs) = (Arc::clone(&sum), Arc::clone(&sum));
-    bench.ledger.remember(Memory {
+    bench.ledger.remember(Lasting {
         remember: Box::new(move || vec![spent(mine.load(Ordering::SeqCst))]),
         recall: Box::new(move |kept| {
             theirs.fetch_add(kept[0].value, Ordering::SeqCst);

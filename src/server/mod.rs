@@ -14,6 +14,7 @@
 mod alike;
 mod body;
 mod connection;
+mod descriptors;
 mod encode;
 mod exchange;
 mod fields;
@@ -101,10 +102,14 @@ pub struct Server {
     hub: Arc<Hub>,
     address: SocketAddr,
     poller: Option<JoinHandle<()>>,
+    /// Ends by itself soon after the start; none where no thread was left for it.
+    widening: Option<JoinHandle<()>>,
     /// Disconnected when the poller has ended.
     ended: Receiver<Infallible>,
 }
 
+/// Of a thread that makes one system call.
+const WIDEN_STACK_BYTES: usize = 64 << 10;
 /// After the patience is used up, handlers have this long to notice.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
@@ -140,13 +145,16 @@ impl Server {
             ending: AtomicBool::new(false),
         });
         let poller = Poller::new(Arc::clone(&hub), listener)?;
+        let widen = poller.widen()?;
         let (alive, ended) = bounded::<Infallible>(0);
         let body = move || {
             let _alive = alive;
             poller.run();
         };
         let poller = Some(Builder::new().name("door".to_owned()).spawn(body)?);
-        Ok(Self { hub, address, poller, ended })
+        let widening =
+            Builder::new().name("widen".to_owned()).stack_size(WIDEN_STACK_BYTES).spawn(widen).ok();
+        Ok(Self { hub, address, poller, widening, ended })
     }
 
     /// Where it listens.
@@ -185,9 +193,10 @@ impl Server {
         let drained = self.ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
         self.end();
         let poller = self.poller.take().is_none_or(|poller| poller.join().is_ok());
+        let widening = self.widening.take().is_none_or(|widening| widening.join().is_ok());
         let work = self.hub.work.join(LAST_GRACE);
         let control = self.hub.control.join(LAST_GRACE);
-        drained && poller && work && control
+        drained && poller && widening && work && control
     }
 
     fn end(&self) {

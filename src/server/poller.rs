@@ -1,6 +1,7 @@
 //! The one thread that owns every connection nobody works at: accepts, reads, keeps deadlines, notices departures.
 
 use super::connection::{Connection, Step};
+use super::descriptors;
 use super::hub::{After, Hub};
 use super::line::{Line, Turn, Work};
 use super::message::Manner;
@@ -64,13 +65,9 @@ const EVENTS_MAX: usize = 256;
 const ACCEPT_MAX: usize = 64;
 /// Rounds of accepting before the door is closed: as many connections as the kernel queues at most.
 const LAST_ROUNDS_MAX: usize = 64;
-/// Connections being turned away at once.
-const SHED_MAX: usize = 64;
 /// Connections the kernel holds until they are accepted; it allows `net.core.somaxconn` of them. One that finds no room
 /// is tried again by its caller after a second, so as many are asked for as there may be connections.
 const BACKLOG: i32 = 4096;
-/// Descriptors that neither a caller nor a call made for him takes: sockets, log, ledger, checks, watched files.
-const HOUSE_DESCRIPTORS: usize = 32;
 /// What the poller reads at once: most requests whole. What is left of a larger one is read where it stays.
 const SCRATCH_BYTES: usize = 16 << 10;
 
@@ -83,8 +80,8 @@ impl Poller {
         rustix::net::listen(&listener, BACKLOG)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
-        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let (connections_max, shed_max) = shares(descriptors, hub.limits.connections_max);
+        let (connections_max, shed_max) =
+            descriptors::shares(descriptors::most(), hub.limits.connections_max);
         let ticked = hub.clock.now();
         Ok(Self {
             connections_max,
@@ -103,6 +100,13 @@ impl Poller {
             scratch: vec![0; SCRATCH_BYTES],
             ticked,
         })
+    }
+
+    /// What makes room for as many descriptors as there may be; not the poller itself, for it would wait.
+    pub(super) fn widen(&self) -> io::Result<impl FnOnce() + Send + use<>> {
+        let bell = self.hub.bell.try_clone()?;
+        let wanted = descriptors::wanted(self.connections_max, self.shed_max);
+        Ok(move || descriptors::widen(&bell, wanted))
     }
 
     /// Runs until the server has drained or is ended.
@@ -314,7 +318,7 @@ impl Poller {
 
     /// No descriptor is left: those who wait are turned away with the spare one, instead of hanging.
     fn shed_with_spare(&mut self) {
-        for _ in 0..SHED_MAX {
+        for _ in 0..descriptors::SHED_MAX {
             let Some(spare) = self.spare.take() else { return };
             drop(spare);
             let Some(listener) = &self.listener else { return };
@@ -378,15 +382,6 @@ fn neighbourhood(peer: IpAddr) -> IpAddr {
         IpAddr::V4(_) => peer,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & HOLDER)),
     }
-}
-
-/// How many connections there may be at once, and how many being turned away: each of the first takes a descriptor,
-/// and another one for the call that is made for it.
-fn shares(descriptors: Option<u64>, wanted: usize) -> (usize, usize) {
-    let most = descriptors.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let shed = (most / 16).clamp(1, SHED_MAX);
-    let left = most.saturating_sub(HOUSE_DESCRIPTORS + shed);
-    (wanted.min(left / 2).max(1), shed)
 }
 
 #[cfg(test)]

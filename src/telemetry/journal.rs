@@ -49,6 +49,7 @@ pub(super) fn tell(event: &Event<'_>, logging: &Logging, clock: &dyn Clock) {
         | Event::Limited { .. }
         | Event::OverBudget { .. }
         | Event::Unpriced { .. }
+        | Event::Uncounted { .. }
         | Event::Used { .. }
         | Event::Arrived { .. }
         | Event::Lost { .. } => {}

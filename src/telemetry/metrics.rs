@@ -29,6 +29,7 @@ pub struct Metrics {
     limited: Family<IntCounter>,
     broke: Family<IntCounter>,
     unpriced: Family<IntCounter>,
+    uncounted: Family<IntCounter>,
     /// What keys may cost, and what is left of it.
     budgets: [Family<Gauge>; 2],
     used: Used,
@@ -102,6 +103,7 @@ impl Metrics {
             limited: make.counters("hapax_rate_limit_hits_total")?,
             broke: make.counters("hapax_budget_stops_total")?,
             unpriced: make.counters("hapax_unpriced_requests_total")?,
+            uncounted: make.counters("hapax_uncounted_answers_total")?,
             budgets: [make.amounts("hapax_budget_usd")?, make.amounts("hapax_budget_remaining_usd")?],
             used: Used::new(&make)?,
             ledger_errors: make.counter("hapax_ledger_errors_total")?,
@@ -139,6 +141,11 @@ impl Metrics {
     /// Whether it was never told before that nobody knows what this costs.
     pub(super) fn never_unpriced(&self, provider: &str, model: &str) -> bool {
         self.unpriced.with_label_values(&[provider, model]).get() == 0
+    }
+
+    /// Whether it was never told before that this provider's counts cannot be relied on.
+    pub(super) fn never_uncounted(&self, provider: &str) -> bool {
+        self.uncounted.with_label_values(&[provider]).get() == 0
     }
 
     /// Counts one event.
@@ -196,6 +203,7 @@ impl Metrics {
             Event::Limited { client } => self.limited.with_label_values(&[client]).inc(),
             Event::OverBudget { key } => self.broke.with_label_values(&[key]).inc(),
             Event::Unpriced { provider, model } => self.unpriced.with_label_values(&[provider, model]).inc(),
+            Event::Uncounted { provider } => self.uncounted.with_label_values(&[provider]).inc(),
             Event::Used { key, model, known, usage, nano_usd, .. } => {
                 self.used.count(key, if *known { model } else { "other" }, usage, *nano_usd);
             }
@@ -367,6 +375,7 @@ mod tests {
             Event::Limited { client: "address" },
             Event::OverBudget { key: "bot" },
             Event::Unpriced { provider: "a", model: "m" },
+            Event::Uncounted { provider: "a" },
             Event::Used {
                 key: "none",
                 provider: "a",
@@ -384,11 +393,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_price_is_new_once() {
+    fn what_has_no_price_or_no_count_is_new_once() {
         let metrics = Metrics::new("abc").expect("names are valid");
         assert!(metrics.never_unpriced("a", "m"));
         metrics.count(&Event::Unpriced { provider: "a", model: "m" });
         assert!(!metrics.never_unpriced("a", "m") && metrics.never_unpriced("a", "n"));
+        assert!(metrics.never_uncounted("a"));
+        metrics.count(&Event::Uncounted { provider: "a" });
+        assert!(!metrics.never_uncounted("a") && metrics.never_uncounted("b"));
     }
 
     #[test]

@@ -38,10 +38,16 @@ impl Telemetry {
 
 impl Observer for Telemetry {
     fn observe(&self, event: &Event<'_>) {
-        if let Event::Unpriced { provider, model } = event
-            && self.metrics.never_unpriced(provider, model)
-        {
-            log::warn!("what {model} at {provider} costs is not known, so no budget counts it: see prices");
+        match event {
+            Event::Unpriced { provider, model } if self.metrics.never_unpriced(provider, model) => {
+                log::warn!(
+                    "what {model} at {provider} costs is not known, so no budget counts it: see prices"
+                );
+            }
+            Event::Uncounted { provider } if self.metrics.never_uncounted(provider) => {
+                log::warn!("{provider} does not count tokens, or counts what cannot be: they are estimated");
+            }
+            _ => {}
         }
         self.metrics.count(event);
         journal::tell(event, &self.logging, &*self.clock);

@@ -85,6 +85,11 @@ pub const METRICS: &[Metric] = &[
         &["provider", "model"],
         "Requests of keys with a budget whose price is not known.",
     ),
+    counter(
+        "hapax_uncounted_answers_total",
+        &["provider"],
+        "Answers whose tokens are estimated: the provider told no count that can be.",
+    ),
     counter("hapax_tokens_total", &["key", "model", "direction"], "Tokens used."),
     counter("hapax_cost_usd_total", &["key", "model"], "USD they cost, where the price is known."),
     counter("hapax_ledger_errors_total", &[], "Times the ledger's file could not be written."),

@@ -48,6 +48,24 @@ fn a_provider_who_never_reports_or_says_what_cannot_be_is_estimated_from_questio
 }
 
 #[test]
+fn a_provider_whose_counts_cannot_be_relied_on_is_told_of_and_no_other() {
+    let nonsense = Usage { input: u64::MAX, ..Usage::default() };
+    let told = |say| {
+        let bench = bench(&[&Scripted::always(say)]);
+        bench.ask();
+        bench.witness.saw("Uncounted")
+    };
+    let odd = ["Uncounted { provider: \"a\" }"];
+    assert_eq!(told(Say::Whole(Answer { usage: Some(nonsense), ..answer("text") })), odd);
+    assert_eq!(told(Say::Stream(vec![start(), text("text"), done()])), odd);
+    for counted in
+        [streams(&["text"]), Say::Answer("text"), Say::Stream(vec![start(), text("a"), breaks(Fault::Reset)])]
+    {
+        assert!(told(counted).is_empty());
+    }
+}
+
+#[test]
 fn a_stream_that_breaks_before_its_count_is_accounted_by_what_was_delivered() {
     let cut = vec![start(), text("twelve bytes"), breaks(Fault::Reset)];
     let (_, trail, _) = bench(&[&Scripted::always(Say::Stream(cut))]).ask();

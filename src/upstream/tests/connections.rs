@@ -8,8 +8,9 @@ use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
 use crate::upstream::agent;
 use crate::upstream::names::Names;
+use rustix::net::{AddressFamily, SocketType};
 use std::io;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 #[test]
@@ -415,10 +416,11 @@ fn both_ways_say_the_same() {
 
 #[test]
 fn nobody_listening_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let client = Client::new(&address, super::rig::LONG, Arc::new(SystemClock));
+    // Kept, but not listened at: a port given back is soon another test's, and we would be its first caller.
+    let port = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&port, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = SocketAddr::try_from(rustix::net::getsockname(&port).unwrap()).unwrap();
+    let client = Client::new(&format!("http://{address}"), super::rig::LONG, Arc::new(SystemClock));
     assert_eq!(client.call(), Err(Fault::Refused));
 }
 

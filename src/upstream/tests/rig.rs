@@ -97,6 +97,8 @@ impl Peer {
     fn rests_for(&mut self, moment: Duration) -> bool {
         self.reader.get_ref().set_read_timeout(Some(moment)).unwrap();
         let read = self.reader.read(&mut [0; 1]);
+        // Whoever comes later may take his time.
+        self.reader.get_ref().set_read_timeout(None).unwrap();
         matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 }
