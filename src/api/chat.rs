@@ -8,7 +8,7 @@ use super::table::{Endpoint, Row};
 use super::told::{Asked, Told};
 use super::transcript::Transcript;
 use super::{Api, State, wish};
-use crate::dialect::{self, Wording};
+use crate::dialect;
 use crate::domain::event::Event;
 use crate::domain::failure::Verdict;
 use crate::domain::rule::Standing;
@@ -53,7 +53,7 @@ pub(super) fn serve(
     };
     let leave = Cancel::new();
     exchange.on_leave(Arc::clone(&leave) as Arc<dyn OnLeave>);
-    let mut ear = ear(api, state, (&question, dialect), exchange, standing);
+    let mut ear = ear(api, (state, asked), (&question, dialect), exchange, standing);
     let (stream, known) = (question.gist.stream, known(&question));
     let answered = state.gateway.ask((question, now), &leave, &mut ear);
     let mut told = close((state, asked, hold), answered, (&mut ear, dialect), known);
@@ -88,14 +88,15 @@ fn opened(
         });
     // A request that makes no sense is one of so many per minute as well.
     let tokens = opened.as_ref().map_or(0, |(gist, words)| tokens_at_first(gist, words));
-    let ask = Ask { caller: &asked.caller, path: asked.path, tokens };
+    let caller = asked.caller();
+    let ask = Ask { caller: &caller, path: asked.path, tokens };
     let (hold, standing) =
         state.meter.admit(ask, now).map_err(|limited| Box::new(Told::limited(&limited, dialect)))?;
     let senseless = |problem| Box::new(Told { standing, ..Told::problem(problem, dialect) });
     let (gist, words) = opened.map_err(senseless)?;
     let purse = hold.purse(|| tokens_at_most(&words.body));
     let question = Box::new(Question {
-        caller: asked.caller.clone(),
+        caller,
         endpoint: asked.row.label,
         gist,
         words,
@@ -113,20 +114,13 @@ fn opened(
 
 /// The caller's end of the answer.
 fn ear<'a, 'b>(
-    api: &Api,
-    state: &State,
+    api: &'a Api,
+    (state, asked): (&State, &Asked<'a>),
     (question, dialect): (&Question, Dialect),
     exchange: &'a mut Exchange<'b>,
     standing: Standing,
 ) -> Ear<'a, 'b> {
-    let wording = Wording {
-        request_id: Arc::clone(&question.request_id),
-        created: api.seconds_since_1970(),
-        include_usage: question.gist.include_usage,
-        base64: question.gist.base64,
-        ..Wording::default()
-    };
-    let mut ear = Ear::new(exchange, dialect, wording, standing);
+    let mut ear = Ear::new((exchange, api), (question, dialect), asked.request_id, standing);
     ear.transcript = state.prompts.then(|| Transcript::new(&question.words.body));
     ear
 }
@@ -236,7 +230,7 @@ fn conclude(outcome: Outcome, trail: &Trail, ear: &mut Ear<'_, '_>, dialect: Dia
         Outcome::Whole(answer) => {
             let mut headers = Fields::of("Content-Type", "application/json");
             tell_trail(&mut headers, trail);
-            let body = dialect::hand_over(dialect, answer, &ear.wording_for(trail));
+            let body = dialect::hand_over(dialect, answer, || ear.wording_for(trail));
             let problem = ear.left().then(Problem::caller_left);
             Told { problem, ..Told::response(Response { status: 200, headers, body }) }
         }
@@ -262,6 +256,10 @@ fn spoken(row: &Row, body: &[u8]) -> Dialect {
 /// posts with a bare `curl -d`, which calls everything a form; a browser's page cannot pass for that, it has an origin.
 fn json(dialect: Dialect, headers: &Headers) -> Result<(), Problem> {
     let Some(media) = headers.get("content-type") else { return Ok(()) };
+    // As nearly everybody says it.
+    if media == "application/json" {
+        return Ok(());
+    }
     let essence = media.split(';').next().unwrap_or(media).trim();
     if essence.eq_ignore_ascii_case("application/json") || essence.is_empty() {
         return Ok(());

@@ -25,13 +25,16 @@ pub(super) const UNKNOWN_KEY: &str = "invalid_api_key";
 /// Makes request ids that differ within a process by a counter, and between processes by chance.
 #[derive(Debug)]
 pub(super) struct Ids {
-    process: u64,
+    /// The first of them.
+    first: [u8; 28],
     next: AtomicU64,
 }
 
 impl Ids {
     pub(super) fn new() -> Self {
-        Self { process: RandomState::new().build_hasher().finish(), next: AtomicU64::new(1) }
+        let mut first = *b"req_0123456789abcdef00000000";
+        digits::hex(&mut first[4..20], RandomState::new().build_hasher().finish());
+        Self { first, next: AtomicU64::new(1) }
     }
 
     /// The caller's own id where it is a proper one, else a new one.
@@ -39,8 +42,7 @@ impl Ids {
         match headers.get("x-request-id") {
             Some(id) if proper(id) => id.into(),
             _ => {
-                let mut id = *b"req_0123456789abcdef01234567";
-                digits::hex(&mut id[4..20], self.process);
+                let mut id = self.first;
                 digits::hex(&mut id[20..], self.next.fetch_add(1, Ordering::Relaxed));
                 std::str::from_utf8(&id).unwrap_or_default().into()
             }

@@ -1,14 +1,16 @@
 //! The caller's end of a stream: frames are worded in his dialect, and those that came together leave together.
 
+use super::Api;
 use super::errors::Problem;
 use super::transcript::Transcript;
 use crate::dialect::{Wording, Writer};
 use crate::domain::chat::Frame;
 use crate::domain::digits;
 use crate::domain::rule::Standing;
-use crate::domain::words::Dialect;
-use crate::gateway::ports::{self, Cached, Listener, Trail};
+use crate::domain::words::{Dialect, Gist};
+use crate::gateway::ports::{self, Cached, Listener, Question, Trail};
 use crate::server::{Exchange, Fields};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Frames that came together leave together, but no more of them than this at once.
@@ -17,8 +19,12 @@ const TOGETHER_BYTES_MAX: usize = 16 << 10;
 /// Writes a stream to one caller.
 pub(super) struct Ear<'a, 'b> {
     exchange: &'a mut Exchange<'b>,
+    /// Knows what time it is.
+    api: &'a Api,
     dialect: Dialect,
-    wording: Wording,
+    request_id: &'a Arc<str>,
+    include_usage: bool,
+    base64: bool,
     standing: Standing,
     writer: Option<Writer>,
     /// What has been said, where the log is to tell it.
@@ -27,18 +33,27 @@ pub(super) struct Ear<'a, 'b> {
 
 impl<'a, 'b> Ear<'a, 'b> {
     pub(super) fn new(
-        exchange: &'a mut Exchange<'b>,
-        dialect: Dialect,
-        wording: Wording,
+        (exchange, api): (&'a mut Exchange<'b>, &'a Api),
+        (question, dialect): (&Question, Dialect),
+        request_id: &'a Arc<str>,
         standing: Standing,
     ) -> Self {
-        Self { exchange, dialect, wording, standing, writer: None, transcript: None }
+        let Gist { include_usage, base64, .. } = question.gist;
+        let transcript = None;
+        Self { exchange, api, dialect, request_id, include_usage, base64, standing, writer: None, transcript }
     }
 
     /// What the wording of an answer needs, now that it is known who answers.
     pub(super) fn wording_for(&self, trail: &Trail) -> Wording {
         let (provider, model) = trail.served.clone().unwrap_or_default();
-        Wording { provider, model, ..self.wording.clone() }
+        Wording {
+            request_id: Arc::clone(self.request_id),
+            created: self.api.seconds_since_1970(),
+            provider,
+            model,
+            include_usage: self.include_usage,
+            base64: self.base64,
+        }
     }
 
     /// Whether the caller has hung up.
@@ -59,11 +74,12 @@ impl<'a, 'b> Ear<'a, 'b> {
 
     /// The stream could not be saved: its story, an error frame, and no end mark.
     pub(super) fn broken(&mut self, problem: &Problem, trail: &Trail) {
+        let writer = self.writer.take();
+        let nobodys = || Writer::new(self.dialect, self.wording_for(&Trail::default()));
+        let mut writer = writer.unwrap_or_else(nobodys);
         let Ok(out) = self.exchange.room() else { return };
         tell_attempts(out, self.dialect, trail);
-        let complaint = problem.complaint(self.dialect, &self.wording.request_id);
-        let writer = self.writer.get_or_insert_with(|| Writer::new(self.dialect, self.wording.clone()));
-        writer.failure(&complaint, out);
+        writer.failure(&problem.complaint(self.dialect, self.request_id), out);
         let _ = self.exchange.finish();
     }
 }
@@ -79,7 +95,7 @@ impl Ear<'_, '_> {
         if self.started() {
             return;
         }
-        let headers = fields(self.dialect, &self.wording.request_id, trail, &self.standing);
+        let headers = fields(self.dialect, self.request_id, trail, &self.standing);
         self.exchange.begin(200, &headers);
     }
 }
@@ -112,7 +128,7 @@ impl Listener for Ear<'_, '_> {
         if !has_comments(self.dialect) {
             return;
         }
-        let (dialect, wording, standing) = (self.dialect, self.wording.clone(), self.standing);
+        let (dialect, wording, standing) = (self.dialect, self.wording_for(&Trail::default()), self.standing);
         self.exchange.remind(
             every,
             Box::new(move || {

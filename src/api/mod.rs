@@ -40,7 +40,6 @@ use crate::domain::price::Prices;
 use crate::domain::words::{Dialect, OddCharacters};
 use crate::gateway::Gateway;
 use crate::gateway::meter::Meter;
-use crate::gateway::ports::Caller;
 use crate::server::{
     Exchange, Fields, Handler, Head, Headers, Lane, Pass, Refusal, Request, Response, Turned,
 };
@@ -264,10 +263,8 @@ impl Handler for Api {
             Err((problem, _)) => Told::problem(problem, Dialect::Hapax),
             Ok((row, key)) => {
                 let argument = table::by_path(path).map_or("", |(_, argument)| argument);
-                let caller =
-                    key.map_or(Caller::Address(facts.client), |key| Caller::Key(Arc::clone(&key.name)));
-                let (query, request_id) = (query.as_deref(), &request_id);
-                let asked = Asked { row, path, argument, query, headers, request_id, key, caller };
+                let (query, request_id, client) = (query.as_deref(), &request_id, facts.client);
+                let asked = Asked { row, path, argument, query, headers, request_id, key, client };
                 match self.endpoint(&state, &asked, exchange) {
                     Some(told) => *told,
                     None => chat::serve(self, &state, &asked, body, exchange),
@@ -275,7 +272,7 @@ impl Handler for Api {
             }
         };
         let status = self.send(&state, &facts, &mut told, exchange);
-        let sent = Sent { status, bytes: exchange.bytes_out(), refused: false };
+        let sent = Sent { status, bytes: exchange.bytes_out(), refused: false, at: exchange.ended() };
         active.endpoint = None;
         self.record(&facts, &mut told, &sent, key);
     }
@@ -296,7 +293,7 @@ impl Api {
     fn preflight(&self, state: &State, facts: &Facts<'_>, exchange: &mut Exchange<'_>) {
         let mut told = Told::response(cors::preflight(facts.path));
         let status = self.send(state, facts, &mut told, exchange);
-        let sent = Sent { status, bytes: exchange.bytes_out(), refused: true };
+        let sent = Sent { status, bytes: exchange.bytes_out(), refused: true, at: exchange.ended() };
         self.record(facts, &mut told, &sent, None);
     }
 
@@ -316,7 +313,8 @@ impl Api {
         let dialect = row.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, facts.headers));
         let mut response = problem.response(dialect, &request_id);
         cors::tell(&mut response.headers, state, turned.headers);
-        let sent = Sent { status: response.status, bytes: response.body.len() as u64, refused: true };
+        let (status, bytes) = (response.status, response.body.len() as u64);
+        let sent = Sent { status, bytes, refused: true, at: self.clock.now() };
         self.record(&facts, &mut Told::problem(problem, dialect), &sent, key.map(|key| &key.name));
         response
     }

@@ -27,6 +27,8 @@ pub(super) struct Sent {
     pub(super) status: u16,
     pub(super) bytes: u64,
     pub(super) refused: bool,
+    /// When all of it had.
+    pub(super) at: Instant,
 }
 
 impl Api {
@@ -34,7 +36,7 @@ impl Api {
     #[inline(never)]
     pub(super) fn record(&self, facts: &Facts<'_>, told: &mut Told, sent: &Sent, key: Option<&Arc<str>>) {
         let trail = &told.trail;
-        let now = self.clock.now();
+        let now = sent.at;
         let took = now.saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
         let row = table::by_path(facts.path).map(|(row, _)| row);

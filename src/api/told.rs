@@ -9,6 +9,7 @@ use crate::domain::words::Dialect;
 use crate::gateway::meter::Limited;
 use crate::gateway::ports::{Caller, Trail};
 use crate::server::{Fields, Headers, Response};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A request that passed the door.
@@ -28,8 +29,15 @@ pub(super) struct Asked<'a> {
     pub request_id: &'a Arc<str>,
     /// The caller's key; `None` when none is configured.
     pub key: Option<&'a Key>,
+    /// His address.
+    pub client: IpAddr,
+}
+
+impl Asked<'_> {
     /// Who asks.
-    pub caller: Caller,
+    pub fn caller(&self) -> Caller {
+        self.key.map_or(Caller::Address(self.client), |key| Caller::Key(Arc::clone(&key.name)))
+    }
 }
 
 /// What became of it.

@@ -1,6 +1,6 @@
 //! What glances at answers share: a glance that is not sure says so, and the full parse has the last word.
 
-use super::json::{self, Bad};
+use super::json::{Bad, Scan};
 
 /// It takes a closer look.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub(super) fn once(keys: &mut u8, bit: u8) -> Result<(), Unsure> {
     Ok(())
 }
 
-/// A string without escapes.
-pub(super) fn plain(raw: &str) -> Result<&str, Unsure> {
-    json::plain(raw).ok_or(Unsure)
+/// The next value: a string without escapes.
+pub(super) fn plain<'a>(scan: &mut Scan<'a>) -> Result<&'a str, Unsure> {
+    scan.plain()?.ok_or(Unsure)
 }
 
 /// Answers that are nearly like another one: members said twice, left out, added, or with another value.

@@ -4,6 +4,7 @@
 //! depth, and hands out slices; what is needed of them is read by `serde_json` into typed values.
 
 mod odd;
+mod run;
 mod scan;
 
 use super::Invalid;
@@ -16,7 +17,8 @@ use std::fmt;
 use std::ops::Range;
 
 pub use odd::{complaint, replaced};
-pub use scan::{Bad, DEPTH_MAX, Scan, plain as quiet_length};
+pub use run::plain as quiet_length;
+pub use scan::{Bad, DEPTH_MAX, Scan};
 
 /// A body as text, if it is UTF-8 at all.
 ///
@@ -140,7 +142,7 @@ pub fn digits(raw: &str) -> Option<u64> {
 #[must_use]
 pub fn plain(raw: &str) -> Option<&str> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    (!inner.contains('\\')).then_some(inner)
+    (!inner.as_bytes().contains(&b'\\')).then_some(inner)
 }
 
 /// What a string says that a [`Scan`] stepped over; `path` names the field when it is none.

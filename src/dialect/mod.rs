@@ -421,13 +421,13 @@ pub fn write_answer(caller: Dialect, answer: &Answer, wording: &Wording) -> Vec<
     }
 }
 
-/// As [`write_answer`]; a verbatim body that nobody else holds is handed over as it is.
+/// As [`write_answer`]; a verbatim body that nobody else holds is handed over as it is, and needs no wording.
 #[must_use]
-pub fn hand_over(caller: Dialect, answer: Arc<Answer>, wording: &Wording) -> Vec<u8> {
+pub fn hand_over(caller: Dialect, answer: Arc<Answer>, wording: impl FnOnce() -> Wording) -> Vec<u8> {
     match Arc::try_unwrap(answer) {
         Ok(Answer { content: Content::Verbatim { dialect, body }, .. }) if dialect == caller => body,
-        Ok(answer) => write_answer(caller, &answer, wording),
-        Err(shared) => write_answer(caller, &shared, wording),
+        Ok(answer) => write_answer(caller, &answer, &wording()),
+        Err(shared) => write_answer(caller, &shared, &wording()),
     }
 }
 

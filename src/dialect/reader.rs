@@ -66,6 +66,23 @@ impl Likeness {
             }
         }
     }
+
+    /// Reads the frame at the beginning of these bytes if it is like the one before; its length, or 0.
+    fn cast(&mut self, bytes: &[u8], verbatim: bool, frame: &mut Frame) -> usize {
+        let Some(mould) = &self.mould else { return 0 };
+        let Some(cast) = mould.cast(bytes) else { return 0 };
+        if cast.raw.len() > sse::FRAME_BYTES_MAX {
+            return 0;
+        }
+        mould.fill(&cast, frame);
+        if verbatim {
+            frame.spell(cast.raw);
+        } else {
+            frame.verbatim = None;
+        }
+        self.unlike = 0;
+        cast.raw.len()
+    }
 }
 
 enum Framing {
@@ -161,6 +178,20 @@ impl Reader {
         }
     }
 
+    /// Takes more bytes. If they begin with a frame like the one before, that is read where they are and put in the place
+    /// of `frame`; whether it was.
+    pub fn take(&mut self, bytes: &[u8], frame: &mut Frame) -> bool {
+        let between = !self.ended && matches!(&self.framing, Framing::Sse(lines) if lines.between());
+        let length = if between { self.likeness.cast(bytes, self.verbatim, frame) } else { 0 };
+        if length < bytes.len() {
+            self.feed(&bytes[length..]);
+        }
+        if length > 0 {
+            self.knew();
+        }
+        length > 0
+    }
+
     /// The next whole frame, if one has arrived. An error frame is `ErrorInBody`.
     ///
     /// # Errors
@@ -209,29 +240,25 @@ impl Reader {
         Ok(false)
     }
 
-    /// Reads the next frame if it is like the one before.
+    /// Reads the next frame, of what was fed, if it is like the one before.
     fn cast(&mut self, frame: &mut Frame) -> bool {
-        let (Some(mould), Framing::Sse(lines)) = (&self.likeness.mould, &mut self.framing) else {
+        let Framing::Sse(lines) = &mut self.framing else { return false };
+        let length = self.likeness.cast(lines.rest(), self.verbatim, frame);
+        if length == 0 {
             return false;
-        };
-        let Some(cast) = mould.cast(lines.rest()) else { return false };
-        let length = cast.raw.len();
-        if length > sse::FRAME_BYTES_MAX {
-            return false;
-        }
-        mould.fill(&cast, frame);
-        if self.verbatim {
-            frame.spell(cast.raw);
-        } else {
-            frame.verbatim = None;
         }
         lines.skip(length);
-        (self.likeness.unlike, self.malformed) = (0, 0);
+        self.knew();
+        true
+    }
+
+    /// A frame was recognised.
+    fn knew(&mut self) {
+        self.malformed = 0;
         #[cfg(test)]
         {
             self.casts += 1;
         }
-        true
     }
 
     /// Cuts the next frame out and reads it in full. `None`: it has not arrived; `Some(None)`: it is malformed.

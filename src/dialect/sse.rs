@@ -93,6 +93,12 @@ impl Lines {
         if self.begun { &self.buffer[self.start..] } else { &[] }
     }
 
+    /// Whether the next bytes that are fed will begin a frame.
+    #[must_use]
+    pub fn between(&self) -> bool {
+        self.begun && self.is_empty()
+    }
+
     /// Whether all that was fed is cut.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -106,21 +106,24 @@ pub fn needs_escape(text: &str) -> bool {
     let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     let special = |word: u64| below(word, 0x20) | is(word, b'"') | is(word, b'\\');
     let of_word = |word: &[u8; 8]| special(u64::from_le_bytes(*word));
-    // Of a long text whole blocks are judged at once: a shape that compilers make a few instructions of.
-    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    let (blocks, rest) = text.as_bytes().as_chunks::<32>();
-    if blocks.iter().any(|block| block.iter().fold(false, |found, byte| found | is_special(*byte))) {
-        return true;
-    }
-    let (words, rest) = rest.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| found | of_word(word));
-    // What is left over is looked at together with what stands before it.
-    let rest = match (rest, text.as_bytes().last_chunk::<8>()) {
-        ([], _) => 0,
-        (_, Some(last)) => of_word(last),
-        (short, None) => short.iter().fold(0, |found, byte| found | special(ONES * u64::from(*byte))),
+    let bytes = text.as_bytes();
+    let found = match (bytes.first_chunk(), bytes.last_chunk()) {
+        // Most are names: two words, which may lie over each other, are all of one.
+        (Some(first), Some(last)) if bytes.len() <= 16 => of_word(first) | of_word(last),
+        (Some(_), Some(last)) => {
+            // Of a long text whole blocks are judged at once: a shape that compilers make a few instructions of.
+            let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+            let (blocks, rest) = bytes.as_chunks::<32>();
+            if blocks.iter().any(|block| block.iter().fold(false, |found, byte| found | is_special(*byte))) {
+                return true;
+            }
+            let (words, _) = rest.as_chunks();
+            words.iter().fold(of_word(last), |found, word| found | of_word(word))
+        }
+        // Less than a word: gathered behind letters.
+        _ => special(bytes.iter().fold(ONES * u64::from(b'x'), |word, byte| word << 8 | u64::from(*byte))),
     };
-    found | rest != 0
+    found != 0
 }
 
 #[cfg(test)]

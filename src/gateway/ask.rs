@@ -89,7 +89,7 @@ impl Gateway {
         // Before the flight lands: whoever comes then finds it kept.
         self.keep(terms, &outcome, &trail, &mut rest);
         let Some(lead) = lead else { return (outcome, trail) };
-        lead.end(shared(&outcome), &trail);
+        lead.end(|| shared(&outcome), &trail);
         // Now that nobody waits for it.
         if rest.pay() { (outcome, trail) } else { (Outcome::Broken(left(Reason::CallerLeft)), trail) }
     }

@@ -7,7 +7,7 @@ use super::body::Framing;
 use super::connection::Ready;
 use super::head::{Parsed, length};
 use super::limits::Limits;
-use super::message::{Head, Pass};
+use super::message::Head;
 use std::ops::Range;
 
 /// What is remembered of a request beside what it leaves for the next one.
@@ -15,15 +15,13 @@ use std::ops::Range;
 pub(super) struct Before {
     /// Where the digits of its `Content-Length` lie in the head.
     digits: Range<usize>,
-    /// What its screening said.
-    pass: Pass,
 }
 
 impl Before {
-    /// Of a request that passed with this; `None` when its head could not be known again.
-    pub(super) fn of(parsed: &Parsed, pass: Pass) -> Option<Self> {
+    /// Of a request; `None` when its head could not be known again.
+    pub(super) fn of(parsed: &Parsed) -> Option<Self> {
         let digits = parsed.digits.clone().filter(|_| !parsed.expects_continue)?;
-        Some(Self { digits, pass })
+        Some(Self { digits })
     }
 
     /// The head `bytes` begin with, and its length, if it is the one of the request that is `over`.
@@ -44,7 +42,7 @@ impl Before {
             headers: std::mem::take(&mut request.headers),
             peer: request.peer,
             content_length: Some(length),
-            known: self.pass,
+            known: request.pass,
         };
         let framing = Framing::Length(length);
         let digits = Some(self.digits.clone());

@@ -302,6 +302,7 @@ impl Connection {
         let room = self.spare.as_mut().map_or_else(Room::default, |spare| Room {
             path: std::mem::take(&mut spare.request.path),
             headers: std::mem::take(&mut spare.request.headers),
+            pass: spare.request.pass,
         });
         let parsed = parse(&bytes[..length], self.peer, &self.limits, (&mut self.refused, room))?;
         Ok(Some((length, parsed)))
@@ -325,7 +326,7 @@ impl Connection {
             self.buffer = Vec::new();
         }
         let pass = std::mem::take(&mut self.pass);
-        self.before = Before::of(&parsed, pass);
+        self.before = Before::of(&parsed);
         let Parsed { head: Head { method, path, query, headers, peer, .. }, manner, .. } = parsed;
         let request = Request { method, path, query, headers, body, peer, received: now, pass };
         let ready = Ready { request, manner };

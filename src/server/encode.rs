@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::message::Manner;
 use crate::clock::Clock;
-use parking_lot::Mutex;
+use std::cell::Cell;
 use std::io::Write;
 use std::time::UNIX_EPOCH;
 
@@ -27,53 +27,71 @@ impl Extent {
     }
 }
 
-/// The `Date` field's value, made once a second.
-#[derive(Debug, Default)]
-pub(super) struct DateCache {
-    /// Guards the second and its text.
-    text: Mutex<(u64, String)>,
+/// Bytes of a `Date` field's value: `Sun, 06 Nov 1994 08:49:37 GMT`.
+const DATE_BYTES: usize = 29;
+
+thread_local! {
+    /// The second of this thread's last answer, since 1970, and how it is written: most answers are of the same.
+    static DATE: Cell<(u64, [u8; DATE_BYTES])> = const { Cell::new((u64::MAX, [0; DATE_BYTES])) };
 }
 
-impl DateCache {
-    fn append(&self, out: &mut Vec<u8>, clock: &dyn Clock) {
-        let today = clock.today();
-        let second = today.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let mut text = self.text.lock();
-        if text.0 != second || text.1.is_empty() {
-            *text = (second, httpdate::fmt_http_date(today));
-        }
-        out.extend_from_slice(text.1.as_bytes());
+/// Appends what a `Date` field says now.
+fn date(out: &mut Vec<u8>, clock: &dyn Clock) {
+    let today = clock.today();
+    let second = today.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let known = DATE.try_with(Cell::get).ok().filter(|(known, _)| *known == second);
+    if let Some((_, text)) = known {
+        return out.extend_from_slice(&text);
     }
+    let text = httpdate::fmt_http_date(today);
+    out.extend_from_slice(text.as_bytes());
+    if let Some(text) = text.as_bytes().first_chunk() {
+        // A thread that is ending keeps nothing.
+        let _ = DATE.try_with(|kept| kept.set((second, *text)));
+    }
+}
 
-    /// Appends a whole head.
-    pub(super) fn head(
-        &self,
-        out: &mut Vec<u8>,
-        clock: &dyn Clock,
-        (status, headers): (u16, &Fields),
-        (extent, manner): (Extent, Manner),
-    ) {
-        if status == 200 {
-            out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
-        } else {
-            let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
-        }
-        self.append(out, clock);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(headers.as_bytes());
-        match extent {
-            Extent::Length(length) => {
-                let _ = write!(out, "Content-Length: {length}\r\n");
-            }
-            Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Extent::Nothing | Extent::UntilClose => {}
-        }
-        match manner {
-            Manner { keep_alive: false, .. } => out.extend_from_slice(b"Connection: close\r\n\r\n"),
-            Manner { old: true, .. } => out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
-            _ => out.extend_from_slice(b"\r\n"),
-        }
+/// Appends a whole head.
+pub(super) fn head(
+    out: &mut Vec<u8>,
+    clock: &dyn Clock,
+    (status, headers): (u16, &Fields),
+    (extent, manner): (Extent, Manner),
+) {
+    if status == 200 {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: ");
+    } else {
+        let _ = write!(out, "HTTP/1.1 {status} {}\r\nDate: ", phrase(status));
     }
+    date(out, clock);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers.as_bytes());
+    match extent {
+        Extent::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Extent::Nothing | Extent::UntilClose => {}
+    }
+    match manner {
+        Manner { keep_alive: false, .. } => out.extend_from_slice(b"Connection: close\r\n\r\n"),
+        Manner { old: true, .. } => out.extend_from_slice(b"Connection: keep-alive\r\n\r\n"),
+        _ => out.extend_from_slice(b"\r\n"),
+    }
+}
+
+/// Appends a number in decimal: formatting would take as long as all the rest of a head.
+fn decimal(out: &mut Vec<u8>, mut number: usize) {
+    let mut room = [0; usize::MAX.ilog10() as usize + 1];
+    let mut at = room.len();
+    while number > 0 || at == room.len() {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&room[at..]);
 }
 
 /// Appends one chunk.
@@ -150,6 +168,28 @@ fn phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use std::time::Duration;
+
+    #[test]
+    fn a_date_is_that_of_its_second() {
+        let clock = ManualClock::new();
+        for milliseconds in [0, 1, 999, 1_000, 3_600_000] {
+            clock.advance(Duration::from_millis(milliseconds));
+            let mut out = b"Date: ".to_vec();
+            date(&mut out, &clock);
+            assert_eq!(out, format!("Date: {}", httpdate::fmt_http_date(clock.today())).as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_as_formatting_would() {
+        for length in [0, 7, 10, 99, 100, 4_096, usize::MAX] {
+            let mut out = b": ".to_vec();
+            decimal(&mut out, length);
+            assert_eq!(out, format!(": {length}").as_bytes());
+        }
+    }
 
     #[test]
     fn a_chunk_says_how_long_it_is_wherever_it_stands() {

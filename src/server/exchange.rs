@@ -1,6 +1,6 @@
 //! Answering one request: a whole answer in one write, or a stream, flushed whenever its maker has nothing more at hand.
 
-use super::encode::{Extent, close_chunk, open_chunk};
+use super::encode::{self, Extent, close_chunk, open_chunk};
 use super::fields::Fields;
 use super::hub::Hub;
 use super::limits::Limits;
@@ -41,6 +41,8 @@ pub struct Exchange<'a> {
     hooked: std::cell::Cell<bool>,
     /// The poller may speak for us.
     reminded: bool,
+    /// When it was found to be over.
+    ended: Option<Instant>,
 }
 
 /// How far the answer is.
@@ -96,6 +98,7 @@ impl<'a> Exchange<'a> {
             waited: Duration::ZERO,
             hooked: std::cell::Cell::new(false),
             reminded: false,
+            ended: None,
         }
     }
 
@@ -103,6 +106,12 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// Now that nothing more will be sent: what time it is. It is asked for once.
+    #[must_use]
+    pub fn ended(&mut self) -> Instant {
+        *self.ended.get_or_insert_with(|| self.hub.clock.now())
     }
 
     /// Sends a whole answer, in one write. After the first answer nothing more is sent.
@@ -293,7 +302,7 @@ impl<'a> Exchange<'a> {
 
     fn head(&mut self, status: u16, headers: &Fields, extent: Extent) {
         self.manner.keep_alive &= !self.hub.is_draining();
-        self.hub.dates.head(self.out, &*self.hub.clock, (status, headers), (extent, self.manner));
+        encode::head(self.out, &*self.hub.clock, (status, headers), (extent, self.manner));
     }
 
     fn leave_now(&mut self) -> Result<(), Gone> {

@@ -153,11 +153,16 @@ pub struct Understood {
     pub head_only: bool,
 }
 
+/// Fields by which a caller shows who he is: what the screening said of them holds as long as they are the same.
+const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+
 /// What a head is put in: fresh, or that of a request that is over.
 #[derive(Debug, Default)]
 pub struct Room {
     pub(super) path: String,
     pub(super) headers: Headers,
+    /// What its screening said.
+    pub(super) pass: Pass,
 }
 
 /// Parses a complete head, as found by [`Scan`]. When it is refused, `understood` receives as much as was.
@@ -187,6 +192,8 @@ pub fn parse(
     })?;
     let old = request.version == Some(0);
     let mut headers = room.headers;
+    let is_known = headers.show_the_same(&CREDENTIALS, request.headers);
+    let known = if is_known { room.pass } else { Pass::default() };
     let (facts, framing) = match fields(bytes, request.headers, (old, limits), &mut headers) {
         Ok(fields) => fields,
         Err(refusal) => {
@@ -205,15 +212,7 @@ pub fn parse(
         head_only: understood.head_only,
     };
     let method = Method::from(method);
-    let head = Head {
-        method,
-        path: target.path,
-        query: target.query,
-        headers,
-        peer,
-        content_length,
-        known: Pass::default(),
-    };
+    let head = Head { method, path: target.path, query: target.query, headers, peer, content_length, known };
     let digits = facts.digits.map(|(from, to)| from as usize..to as usize);
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old, digits })
 }

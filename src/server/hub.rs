@@ -1,7 +1,7 @@
 //! Where a line goes next: what poller and workers both do with the connection they own.
 
 use super::connection::{Ready, Step};
-use super::encode::{DateCache, Extent};
+use super::encode::{self, Extent};
 use super::fields::Fields;
 use super::gauges::Gauges;
 use super::lane::Pool;
@@ -27,7 +27,6 @@ pub(super) struct Hub {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) gauges: Arc<Gauges>,
-    pub(super) dates: DateCache,
     pub(super) work: Pool<Arc<Line>, Self>,
     pub(super) control: Pool<Arc<Line>, Self>,
     /// The start of the hub's time.
@@ -198,7 +197,7 @@ impl Hub {
             (_, false) => Extent::Chunked,
         };
         manner.keep_alive &= !self.is_draining() && (extent != Extent::UntilClose || manner.head_only);
-        self.dates.head(out, &*self.clock, (status, fields), (extent, *manner));
+        encode::head(out, &*self.clock, (status, fields), (extent, *manner));
         extent
     }
 

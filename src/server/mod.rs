@@ -49,7 +49,6 @@ pub use turned::Turned;
 
 use crate::clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use encode::DateCache;
 use hub::Hub;
 use lane::{Pool, Size};
 use line::Line;
@@ -135,7 +134,6 @@ impl Server {
             handler,
             epoch: clock.now(),
             clock,
-            dates: DateCache::default(),
             work: Pool::new(("work", work), Arc::clone(&gauges), Hub::hire, Line::is_queued),
             control: Pool::new(("control", control), Arc::clone(&gauges), Hub::hire, Line::is_queued),
             gauges,

@@ -1,7 +1,7 @@
 //! A request that is turned away: what is known of it, and the answer it gets.
 
 use super::connection::Ready;
-use super::encode::Extent;
+use super::encode::{self, Extent};
 use super::hub::Hub;
 use super::message::{Head, Headers, Manner, Response};
 use super::refusal::Refusal;
@@ -62,7 +62,7 @@ impl Hub {
     pub(super) fn encode(&self, response: &Response, manner: Manner) -> Vec<u8> {
         let mut out = Vec::with_capacity(512 + response.body.len());
         let extent = Extent::whole(response.status, response.body.len());
-        self.dates.head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
+        encode::head(&mut out, &*self.clock, (response.status, &response.headers), (extent, manner));
         if !manner.head_only && extent != Extent::Nothing {
             out.extend_from_slice(&response.body);
         }

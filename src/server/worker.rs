@@ -61,6 +61,7 @@ impl Hub {
         self.gauges.workers_busy.fetch_add(1, Ordering::Relaxed);
         let mut exchange = Exchange::new(self, (line, now), out, manner);
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, &mut exchange)));
+        let ended = exchange.ended();
         let end = exchange.conclude();
         self.gauges.workers_busy.fetch_sub(1, Ordering::Relaxed);
         // Told and counted also where it is too late to say so to the caller.
@@ -69,7 +70,7 @@ impl Hub {
         match end {
             End::Keep => {
                 work.connection.reuse(ready);
-                Ok(work.connection.answered(self.clock.now()))
+                Ok(work.connection.answered(ended))
             }
             End::Close => {
                 self.linger(line, work);

@@ -25,8 +25,9 @@ const LINGER_READS_MAX: usize = 4;
 
 /// Makes frames of bytes: [`Reader`], or a test's.
 pub(super) trait Parse {
-    /// Takes more bytes.
-    fn feed(&mut self, bytes: &[u8]);
+    /// Takes more bytes. The first of them may be a frame that can be read where they are: whether it was, and is in the
+    /// place of this one.
+    fn take(&mut self, bytes: &[u8], frame: &mut Frame) -> bool;
     /// Puts the next whole frame in the place of this one; whether one has arrived.
     fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure>;
     /// Whether there is nothing left to read.
@@ -38,8 +39,8 @@ pub(super) trait Parse {
 }
 
 impl Parse for Reader {
-    fn feed(&mut self, bytes: &[u8]) {
-        Reader::feed(self, bytes);
+    fn take(&mut self, bytes: &[u8], frame: &mut Frame) -> bool {
+        Reader::take(self, bytes, frame)
     }
 
     fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
@@ -117,7 +118,8 @@ impl<P: Parse> Stream<P> {
             if has_read {
                 self.check_patience()?;
             }
-            match self.hand(wait) {
+            let mut came = false;
+            match self.hand(wait, &mut |parser, bytes| came = parser.take(bytes, frame)) {
                 Ok(None) => return Ok(if self.incoming.is_none() { Came::End } else { Came::Nothing }),
                 Ok(Some(0)) => {
                     self.incoming = None;
@@ -126,15 +128,19 @@ impl<P: Parse> Stream<P> {
                 Ok(Some(_)) => {}
                 Err(fault) => self.break_off(fault)?,
             }
+            if came {
+                self.note(frame)?;
+                return Ok(Came::Frame);
+            }
             has_read = true;
         }
     }
 
     /// Hands the parser what comes next; how much, 0 at the end. `None`: the connection is gone, or nothing is at hand.
-    fn hand(&mut self, wait: Wait) -> Result<Option<usize>, Fault> {
+    fn hand(&mut self, wait: Wait, to: &mut dyn FnMut(&mut P, &[u8])) -> Result<Option<usize>, Fault> {
         let Some(incoming) = &mut self.incoming else { return Ok(None) };
         let parser = &mut self.parser;
-        let mut take = |bytes: &[u8]| parser.feed(bytes);
+        let mut take = |bytes: &[u8]| to(parser, bytes);
         if wait == Wait::NotAtAll {
             return incoming.at_hand(&mut take);
         }

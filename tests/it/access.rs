@@ -245,39 +245,38 @@ fn a_calendar_that_jumps_changes_nothing_but_what_is_told_by_the_calendar() {
 
 #[test]
 fn a_key_known_by_the_request_before_it_is_looked_at_again_each_time() {
-    const FIELDS: [(&str, &str); 1] = [("Authorization", "Bearer hpx_good")];
-    let hash = Hash::of("hpx_good");
-    let rig = keyed(", expires: 2070-01-01");
-    let mut conversation = rig.connect();
-    let mut ask = || {
-        conversation.send("POST", CHAT, &FIELDS, HELLO);
-        conversation.answer().status
-    };
-    assert_eq!((ask(), ask()), (200, 200));
-    rig.reload(&[OPENAI, OPENAI], &format!("auth:\n  keys: [{{name: other, hash: \"{}\"}}, {{name: bot, hash: \"{hash}\", endpoints: [\"/v1/models\"]}}]\n", Hash::of("hpx_else")));
-    assert_eq!(ask(), 403, "the key has another place and may do less");
-    let mut conversation = rig.connect();
-    let mut ask = || {
-        conversation.send("POST", CHAT, &FIELDS, HELLO);
-        conversation.answer().status
-    };
-    rig.reload(
-        &[OPENAI, OPENAI],
-        &format!("auth:\n  keys: [{{name: bot, hash: \"{hash}\", expires: 2070-01-01}}]\n"),
-    );
-    assert_eq!((ask(), ask()), (200, 200));
-    rig.jump(true, Duration::from_secs(60 * 365 * 86_400));
-    assert_eq!(ask(), 401, "it has expired since");
-    let mut conversation = rig.connect();
-    let mut ask = || {
-        conversation.send("POST", CHAT, &FIELDS, HELLO);
-        conversation.answer().status
-    };
-    rig.jump(false, Duration::from_secs(60 * 365 * 86_400));
-    assert_eq!((ask(), ask()), (200, 200));
-    rig.reload(
-        &[OPENAI, OPENAI],
-        &format!("auth:\n  keys: [{{name: bot, hash: \"{}\"}}]\n", Hash::of("hpx_else")),
-    );
-    assert_eq!(ask(), 401, "it was taken away");
+    let [good, other] = ["hpx_good", "hpx_else"].map(Hash::of);
+    // The same head again, and one of which only the key is the same.
+    for ids in [["same"; 8], ["1", "2", "3", "4", "5", "6", "7", "8"]] {
+        let rig = keyed(", expires: 2070-01-01");
+        let reload = |keys: &str| rig.reload(&[OPENAI, OPENAI], &format!("auth:\n  keys: [{keys}]\n"));
+        let connect = || {
+            let (mut conversation, mut ids) = (rig.connect(), ids.into_iter());
+            move |key: &str| {
+                let fields = [("Authorization", key), ("X-Request-ID", ids.next().unwrap())];
+                conversation.send("POST", CHAT, &fields, HELLO);
+                conversation.answer().status
+            }
+        };
+        const KEY: &str = "Bearer hpx_good";
+        let mut ask = connect();
+        assert_eq!((ask(KEY), ask(KEY)), (200, 200));
+        reload(&format!(
+            "{{name: other, hash: \"{other}\"}}, {{name: bot, hash: \"{good}\", endpoints: [\"/v1/models\"]}}"
+        ));
+        assert_eq!(ask(KEY), 403, "the key has another place and may do less");
+        let mut ask = connect();
+        reload(&format!("{{name: bot, hash: \"{good}\", expires: 2070-01-01}}"));
+        assert_eq!((ask(KEY), ask(KEY)), (200, 200));
+        rig.jump(true, Duration::from_secs(60 * 365 * 86_400));
+        assert_eq!(ask(KEY), 401, "it has expired since");
+        let mut ask = connect();
+        rig.jump(false, Duration::from_secs(60 * 365 * 86_400));
+        assert_eq!((ask(KEY), ask(KEY)), (200, 200));
+        assert_eq!(ask("Bearer hpx_goof"), 401, "it is another one");
+        let mut ask = connect();
+        assert_eq!((ask(KEY), ask(KEY)), (200, 200));
+        reload(&format!("{{name: bot, hash: \"{other}\"}}"));
+        assert_eq!(ask(KEY), 401, "it was taken away");
+    }
 }

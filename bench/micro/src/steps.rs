@@ -60,7 +60,7 @@ fn answer(name: &'static str, allocations_max: u64, target: Dialect, said: &'sta
     step(name, allocations_max, move || {
         let answer = dialect::read_answer(target, Dialect::OpenAiChat, said.as_bytes().to_vec(), None)
             .expect("an answer");
-        dialect::hand_over(Dialect::OpenAiChat, Arc::new(answer), &Wording::default())
+        dialect::hand_over(Dialect::OpenAiChat, Arc::new(answer), Wording::default)
     })
 }
 

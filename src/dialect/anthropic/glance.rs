@@ -34,15 +34,15 @@ impl<'a> Plain<'a> {
         match key {
             "type" => {
                 once(&mut self.keys, 1)?;
-                sure(plain(scan.value()?)? == "message")?;
+                sure(plain(scan)? == "message")?;
             }
             "id" => {
                 once(&mut self.keys, 2)?;
-                self.id = Some(plain(scan.value()?)?);
+                self.id = Some(plain(scan)?);
             }
             "model" => {
                 once(&mut self.keys, 4)?;
-                self.model = plain(scan.value()?)?;
+                self.model = plain(scan)?;
             }
             "content" => {
                 once(&mut self.keys, 8)?;
@@ -54,7 +54,7 @@ impl<'a> Plain<'a> {
             }
             "stop_reason" => {
                 once(&mut self.keys, 16)?;
-                self.stop_reason = plain(scan.value()?)?;
+                self.stop_reason = plain(scan)?;
             }
             "usage" => {
                 once(&mut self.keys, 32)?;

@@ -2,6 +2,7 @@
 
 use super::super::Invalid;
 use super::odd;
+use super::run::{SHORT_BYTES, plain, special_in};
 use crate::domain::failure::Failure;
 use std::borrow::Cow;
 
@@ -52,6 +53,12 @@ impl<'a> Scan<'a> {
     /// The first byte of the next value, or 0 at the end.
     #[inline]
     pub fn peek(&mut self) -> u8 {
+        // Most bodies have no blanks.
+        let byte = self.byte();
+        if byte > b' ' { byte } else { self.past_blanks() }
+    }
+
+    fn past_blanks(&mut self) -> u8 {
         loop {
             match self.byte() {
                 b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
@@ -83,11 +90,33 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
-        let begin = self.position();
-        if self.byte() != b'"' || !self.short() {
-            self.skip()?;
+        let open = self.peek();
+        let begin = self.at;
+        if matches!(open, b'{' | b'[') {
+            self.skip()?
+        } else {
+            self.scalar(open)?
         }
         Ok(&self.text[begin..self.at])
+    }
+
+    /// Steps over the next value, whatever it is: what it says, if it is a string without escapes.
+    ///
+    /// # Errors
+    /// [`Bad`] when it is not JSON.
+    pub fn plain(&mut self) -> Result<Option<&'a str>, Bad> {
+        let is_string = self.peek() == b'"';
+        if is_string && let Some(text) = self.short() {
+            return Ok(Some(text));
+        }
+        let raw = self.value()?;
+        Ok(if is_string { super::plain(raw) } else { None })
+    }
+
+    /// What was stepped over since the walk stood there.
+    #[must_use]
+    pub fn since(&self, begin: usize) -> &'a str {
+        &self.text[begin..self.at]
     }
 
     /// Walks through an object; `member` is called with each key and must step over its value.
@@ -172,36 +201,38 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    #[inline]
     fn key(&mut self) -> Result<Cow<'a, str>, Bad> {
         if self.peek() != b'"' {
             return Err(Bad::Syntax(self.at));
         }
-        let begin = self.at;
-        let key = if !self.short() && self.string()? {
-            self.unescaped(begin)?
-        } else {
-            Cow::Borrowed(&self.text[begin + 1..self.at - 1])
+        let key = match self.short() {
+            Some(key) => Cow::Borrowed(key),
+            None => self.long_key()?,
         };
         self.expect(b':')?;
         Ok(key)
     }
 
-    /// The string just stepped over, which began here.
+    /// A key that is long, or has escapes.
     #[cold]
-    fn unescaped(&self, begin: usize) -> Result<Cow<'a, str>, Bad> {
+    #[inline(never)]
+    fn long_key(&mut self) -> Result<Cow<'a, str>, Bad> {
+        let begin = self.at;
+        if !self.string()? {
+            return Ok(Cow::Borrowed(&self.text[begin + 1..self.at - 1]));
+        }
         serde_json::from_str(&self.text[begin..self.at]).map(Cow::Owned).map_err(|_| Bad::Syntax(begin))
     }
 
     /// Steps over one value without recursion: a bit per open container says whether it is an object.
+    #[inline(never)]
     fn skip(&mut self) -> Result<(), Bad> {
         let floor = self.depth;
         let mut objects: u64 = 0;
         loop {
             let open = self.peek();
             match open {
-                b'"' if self.short() => {}
-                b'"' => drop(self.string()?),
-                b'-' | b'0'..=b'9' => self.number()?,
                 b'{' | b'[' => {
                     self.at += 1;
                     self.deeper()?;
@@ -213,10 +244,7 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                 }
-                b't' => self.literal("true")?,
-                b'f' => self.literal("false")?,
-                b'n' => self.literal("null")?,
-                _ => return Err(Bad::Syntax(self.at)),
+                _ => self.scalar(open)?,
             }
             loop {
                 if self.depth == floor {
@@ -242,11 +270,25 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Steps over a value that holds no others and begins with this byte.
+    #[inline(always)]
+    fn scalar(&mut self, open: u8) -> Result<(), Bad> {
+        match open {
+            b'"' if self.short().is_some() => Ok(()),
+            b'"' => self.string().map(drop),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            _ => Err(Bad::Syntax(self.at)),
+        }
+    }
+
     fn skip_key(&mut self) -> Result<(), Bad> {
         if self.peek() != b'"' {
             return Err(Bad::Syntax(self.at));
         }
-        if !self.short() {
+        if self.short().is_none() {
             self.string()?;
         }
         self.expect(b':')
@@ -291,17 +333,16 @@ impl<'a> Scan<'a> {
         if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
     }
 
-    /// Steps over a string, if it is short and plain, as most are. Else the walk stands where it stood.
+    /// Steps over a string, if it is short and plain, as most are: what it says. Else the walk stands where it stood.
     #[inline(always)]
-    fn short(&mut self) -> bool {
+    fn short(&mut self) -> Option<&'a str> {
         let begin = self.at + 1;
-        let bytes = self.text.as_bytes().get(begin..).unwrap_or_default();
-        let Some(length) = special_in(beginning(bytes)) else { return false };
-        let ends = bytes.get(length) == Some(&b'"');
-        if ends {
-            self.at = begin + length + 1;
-        }
-        ends
+        let words: &[u8; SHORT_BYTES] = self.text.as_bytes().get(begin..)?.first_chunk()?;
+        let length = special_in(words.as_chunks().0)?;
+        let ends = words.get(length) == Some(&b'"');
+        let text = self.text.get(begin..begin + length).filter(|_| ends)?;
+        self.at = begin + length + 1;
+        Some(text)
     }
 
     /// Steps over a string, quotes included; whether there are escapes in it.
@@ -336,66 +377,6 @@ impl<'a> Scan<'a> {
             }
         }
     }
-}
-
-/// The words of eight bytes within which a short string ends.
-#[inline(always)]
-fn beginning(bytes: &[u8]) -> &[[u8; 8]] {
-    const SHORT_WORDS: usize = 3;
-    let (words, _) = bytes.as_chunks();
-    &words[..words.len().min(SHORT_WORDS)]
-}
-
-/// How many bytes from the beginning need no attention inside a string. Words come first, for a run between two escapes
-/// is short; of longer ones whole blocks are judged at once.
-#[must_use]
-pub fn plain(bytes: &[u8]) -> usize {
-    let words = beginning(bytes);
-    if let Some(at) = special_in(words) {
-        return at;
-    }
-    let mut at = words.as_flattened().len();
-    at += quiet::<128>(&bytes[at..]);
-    at += quiet::<32>(&bytes[at..]);
-    let (words, rest) = bytes[at..].as_chunks();
-    let last = || rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
-    at + special_in(words).unwrap_or_else(|| words.len() * 8 + last())
-}
-
-/// Where in these words the first byte is that ends a plain run.
-#[inline(always)]
-fn special_in(words: &[[u8; 8]]) -> Option<usize> {
-    words.iter().enumerate().find_map(|(index, word)| {
-        let hit = specials(u64::from_le_bytes(*word));
-        (hit != 0).then(|| index * 8 + hit.trailing_zeros() as usize / 8)
-    })
-}
-
-/// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so
-/// one comparison finds both.
-fn is_special(byte: u8) -> bool {
-    byte ^ 2 <= 0x20 || byte == b'\\'
-}
-
-/// The bytes of the whole blocks from the beginning in which nothing is special, judged in a form the compiler turns into
-/// vector instructions; the larger the block, the fewer of them for each byte.
-fn quiet<const BLOCK: usize>(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    // Written out: a short circuit would keep it from being one comparison of many bytes.
-    let is_quiet = |block: &&[u8; BLOCK]| {
-        !block.iter().fold(false, |any, &byte| any | (byte ^ 2 <= 0x20) | (byte == b'\\'))
-    };
-    blocks.iter().take_while(is_quiet).count() * BLOCK
-}
-
-/// The top bit of each byte that ends a plain run, as [`is_special`] says. Only the lowest one set is exact: a borrow
-/// can only come from a byte that is itself a hit.
-fn specials(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    let low = word ^ (ONES * 2);
-    let backslash = word ^ (ONES * 0x5c);
-    (low.wrapping_sub(ONES * 0x21) | backslash.wrapping_sub(ONES)) & !word & TOPS
 }
 
 #[cfg(test)]
@@ -437,28 +418,6 @@ mod tests {
                 [("\"", true), ("\\n\"", true), ("\u{1f}\"", false), ("\\x\"", false), ("", false)]
             {
                 assert_eq!(accepts(&format!("\"{pad}{end}")), good, "{length} {end:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn words_and_blocks_find_what_a_look_at_each_byte_finds() {
-        let slowly = |bytes: &[u8]| {
-            let ends = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-            bytes.iter().position(ends).unwrap_or(bytes.len())
-        };
-        for fill in [b'x', b' ', b'!', b'#', 0x7f, 0x80, 0xff] {
-            for length in (0..48).chain([127, 128, 129, 151, 152, 153, 300]) {
-                let mut bytes = vec![fill; length];
-                assert_eq!(plain(&bytes), length, "{fill} {length}");
-                for at in [0, 1, 7, 8, 23, 24, 25, 151, 152, 183, 184, 299] {
-                    let Some(before) = bytes.get(at).copied() else { continue };
-                    for byte in 0..=u8::MAX {
-                        bytes[at] = byte;
-                        assert_eq!(plain(&bytes), slowly(&bytes), "{byte} at {at} of {length}");
-                    }
-                    bytes[at] = before;
-                }
             }
         }
     }

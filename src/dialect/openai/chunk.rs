@@ -60,15 +60,15 @@ impl<'a> Chunk<'a> {
         match key {
             "id" => {
                 once(&mut self.keys, 1)?;
-                self.id = plain(scan.value()?)?;
+                self.id = plain(scan)?;
             }
             "object" => {
                 once(&mut self.keys, 2)?;
-                sure(plain(scan.value()?)? != "error")?;
+                sure(plain(scan)? != "error")?;
             }
             "model" => {
                 once(&mut self.keys, 4)?;
-                self.model = plain(scan.value()?)?;
+                self.model = plain(scan)?;
             }
             "choices" => {
                 once(&mut self.keys, 8)?;

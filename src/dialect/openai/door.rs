@@ -127,12 +127,11 @@ impl Found {
         match key {
             "model" => {
                 let begin = scan.position();
-                let raw = scan.value()?;
-                self.model = match json::plain(raw) {
+                self.model = match scan.plain()? {
                     Some(model) => Some(model.to_owned()),
-                    None => json::read(raw, key, "a string")?,
+                    None => json::read(scan.since(begin), key, "a string")?,
                 };
-                self.model_at = Some(begin..begin + raw.len());
+                self.model_at = Some(begin..scan.here());
             }
             "stream" => {
                 self.stream = match scan.value()? {
@@ -215,13 +214,19 @@ fn message(scan: &mut Scan<'_>, index: usize) -> Result<(), Invalid> {
     }
     let mut known = None;
     scan.object(|scan, key| {
-        let raw = scan.value()?;
-        if key == "role" {
-            if known.is_some() {
-                return Err(Invalid::new(Some(&at(".role")), format!("{} is given twice", at(".role"))));
-            }
-            known = Some(is_role(raw));
+        if key != "role" {
+            scan.value()?;
+            return Ok(());
         }
+        let begin = scan.position();
+        let role = scan.plain()?;
+        if known.is_some() {
+            return Err(Invalid::new(Some(&at(".role")), format!("{} is given twice", at(".role"))));
+        }
+        known = Some(match role {
+            Some(role) => is_role(role),
+            None => serde_json::from_str::<String>(scan.since(begin)).is_ok_and(|role| is_role(&role)),
+        });
         Ok(())
     })?;
     match known {
@@ -234,13 +239,8 @@ fn message(scan: &mut Scan<'_>, index: usize) -> Result<(), Invalid> {
     }
 }
 
-fn is_role(raw: &str) -> bool {
-    let known =
-        |role: &str| matches!(role, "system" | "developer" | "user" | "assistant" | "tool" | "function");
-    match json::plain(raw) {
-        Some(role) => known(role),
-        None => serde_json::from_str::<String>(raw).is_ok_and(|role| known(&role)),
-    }
+fn is_role(role: &str) -> bool {
+    matches!(role, "system" | "developer" | "user" | "assistant" | "tool" | "function")
 }
 
 fn include_usage(raw: &str) -> Result<bool, Invalid> {

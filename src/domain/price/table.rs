@@ -6,7 +6,10 @@
 //! depends on the hour the higher one stands here, where it depends on the prompt's length the one of short prompts;
 //! batch, priority and regional rates are not known.
 
+use super::super::quick::Seed;
 use super::{Price, Vendor};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The day the table was last compared with its sources.
 pub const PRICES_AS_OF: &str = "2026-11-25";
@@ -14,18 +17,28 @@ pub const PRICES_AS_OF: &str = "2026-11-25";
 /// A model's name without its date, and what it costs.
 pub(super) type Row = (&'static str, Price);
 
-/// A vendor's rows, sorted by name.
-pub(super) fn rows(vendor: Vendor) -> &'static [Row] {
-    match vendor {
-        Vendor::OpenAi => OPENAI,
-        Vendor::Anthropic => ANTHROPIC,
-        Vendor::Gemini => GEMINI,
-        Vendor::Mistral => MISTRAL,
-        Vendor::DeepSeek => DEEPSEEK,
-        Vendor::Groq => GROQ,
-        Vendor::Xai => XAI,
-        Vendor::Local | Vendor::Other => &[],
-    }
+/// Every vendor with its rows, sorted by name.
+pub(super) const ROWS: [(Vendor, &[Row]); 7] = [
+    (Vendor::OpenAi, OPENAI),
+    (Vendor::Anthropic, ANTHROPIC),
+    (Vendor::Gemini, GEMINI),
+    (Vendor::Mistral, MISTRAL),
+    (Vendor::DeepSeek, DEEPSEEK),
+    (Vendor::Groq, GROQ),
+    (Vendor::Xai, XAI),
+];
+
+/// What the table says of this very name. Every request asks, so the first one makes a map of it.
+pub(super) fn of(vendor: Vendor, name: &str) -> Option<Price> {
+    type Known = HashMap<(Vendor, &'static str), Price, Seed>;
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+        let named = |(vendor, rows): &(Vendor, &'static [Row])| {
+            let vendor = *vendor;
+            rows.iter().map(move |(name, price)| ((vendor, *name), *price))
+        };
+        ROWS.iter().flat_map(named).collect()
+    });
+    KNOWN.get(&(vendor, name)).copied()
 }
 
 /// Input, cached input, output; writing to the cache costs what input costs.

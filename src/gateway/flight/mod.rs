@@ -303,12 +303,13 @@ impl Flight {
         anybody
     }
 
-    fn finish(&self, shared: Shared, trail: &Trail) {
+    /// It has landed; what is shared of its end is put together only where somebody waits for it.
+    fn finish(&self, shared: impl FnOnce() -> Shared, trail: &Trail) {
         let mut state = self.state.lock();
         state.sealed = true;
         state.leader = false;
         if state.followers > 0 && state.end.is_none() {
-            state.end = Some(Arc::new(End { shared, trail: trail.clone() }));
+            state.end = Some(Arc::new(End { shared: shared(), trail: trail.clone() }));
             drop(state);
             self.news.notify_all();
         }
@@ -355,7 +356,7 @@ pub(super) struct Lead<'a> {
 
 impl Lead<'_> {
     /// Lands the flight and shares its end with those on board.
-    pub(super) fn end(mut self, shared: Shared, trail: &Trail) {
+    pub(super) fn end(mut self, shared: impl FnOnce() -> Shared, trail: &Trail) {
         self.ended = true;
         // First out of the table, so that whoever comes now asks anew.
         self.flights.land(&self.flight);
@@ -367,7 +368,7 @@ impl Drop for Lead<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.flights.land(&self.flight);
-            self.flight.finish(Shared::Lost, &Trail::default());
+            self.flight.finish(|| Shared::Lost, &Trail::default());
         }
     }
 }

@@ -272,7 +272,7 @@ fn a_follower_who_falls_too_far_behind_is_told_and_the_others_are_not_held_up() 
         assert!(flights.kept_bytes() <= REPLAY_BYTES_MAX);
     }
     assert!(matches!(slow.next(&leave, soon), News::Behind));
-    lead.end(Shared::Streamed, &Trail::default());
+    lead.end(|| Shared::Streamed, &Trail::default());
     assert!(matches!(quick.next(&leave, soon), News::Ended(_)));
     drop((quick, slow));
     assert_eq!(flights.kept_bytes(), 0);

@@ -20,8 +20,9 @@ struct Lines {
 }
 
 impl Parse for Lines {
-    fn feed(&mut self, bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8], _: &mut Frame) -> bool {
         self.pending.push_str(std::str::from_utf8(bytes).unwrap());
+        false
     }
 
     fn read(&mut self, frame: &mut Frame) -> Result<bool, Failure> {
