@@ -159,13 +159,13 @@ impl<'a> Run<'a> {
         if let Some(tab) = stint.bill.tab.take() {
             tab.settle(used, house.today());
         }
+        // What a caller did wrong he is told in the provider's words.
+        let is_read = |failure: &Failure| failure.verdict() == Verdict::Caller && failure.status.is_some();
+        if !stint.heard && result.as_ref().err().is_none_or(is_read) {
+            self.trail.served = Some((Arc::clone(&stint.slot.name), Arc::clone(&stint.name)));
+        }
         match result {
-            Ok(outcome) => {
-                if !stint.heard {
-                    self.trail.served = Some((Arc::clone(&stint.slot.name), Arc::clone(&stint.name)));
-                }
-                Ok(outcome)
-            }
+            Ok(outcome) => Ok(outcome),
             Err(failure) if stint.heard => {
                 self.from = Some((stint.slot, failure.fault));
                 if let Some(told) = &mut self.told {

@@ -204,7 +204,9 @@ struct Play {
 impl Frames for Play {
     fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         loop {
-            if wait == Wait::NotAtAll && !matches!(self.steps.front(), None | Some(Step::Frame(_))) {
+            if wait == Wait::NotAtAll
+                && !matches!(self.steps.front(), None | Some(Step::Frame(_) | Step::Break(_)))
+            {
                 return Ok(Came::Nothing);
             }
             match self.steps.pop_front() {

@@ -52,6 +52,18 @@ fn whatever_the_preferred_provider_does_the_first_request_succeeds_through_the_n
 }
 
 #[test]
+fn whose_reason_a_caller_reads_stands_in_the_head_and_whose_failure_does_not() {
+    let rig = Rig::built(&[OPENAI, OPENAI], ", retries: 0", "");
+    for (fault, reader) in [("status=422", Some("a")), ("status=503", None)] {
+        rig.behave(0, fault);
+        rig.behave(1, fault);
+        let answer = rig.post(CHAT, crate::rig::HELLO);
+        assert_eq!(answer.header("x-hapax-provider"), reader, "{fault}");
+        assert_eq!(answer.header("x-hapax-model"), reader.map(|_| "model-a"), "{fault}");
+    }
+}
+
+#[test]
 fn a_refused_connection_fails_over_and_traffic_returns_by_itself() {
     let rig = Rig::built(
         &[OPENAI, "anthropic"],

@@ -163,3 +163,12 @@ fn an_unfinished_stream_never_looks_complete() {
     }
     assert_eq!(rig.rejected(Refusal::Panicked), 2, "the panics, too late as they were to be told");
 }
+
+#[test]
+fn a_flush_with_nothing_to_tell_sends_nothing_not_even_the_head() {
+    let rig = rig(Limits::default());
+    let mut caller = rig.call();
+    let answer = caller.get("/flushed").hear("0\r\n\r\n");
+    assert!(answer.ends_with("\r\n\r\n4\r\nsome\r\n0\r\n\r\n"), "{answer}");
+    assert_eq!([rig.fact(), rig.fact(), rig.fact()], ["stayed", "left", "stayed"]);
+}

@@ -69,6 +69,17 @@ impl Handler for Scripted {
                 }
                 let _ = exchange.finish();
             }
+            "/flushed" => {
+                exchange.begin(200, &Fields::default());
+                for words in ["", "some", ""] {
+                    let before = exchange.bytes_out();
+                    let room = exchange.room().expect("it is begun");
+                    room.extend_from_slice(words.as_bytes());
+                    exchange.flush().expect("the caller is there");
+                    self.say(if exchange.bytes_out() > before { "left" } else { "stayed" });
+                }
+                let _ = exchange.finish();
+            }
             "/cut" => {
                 exchange.begin(200, &Fields::default());
                 let _ = exchange.write(b"half of");
