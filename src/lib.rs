@@ -17,7 +17,7 @@
 //! | [`config`] | **What we were told.** The YAML as typed, then settings that cannot be wrong |
 //! | [`gateway`] | **The use case.** The one failover loop, flights, kept answers, slots, meter. Threads meet here; no I/O |
 //! | [`server`] | **HTTP in.** Accepts, bounds, times and parses HTTP/1.1. Knows nothing of language models |
-//! | [`upstream`] | **HTTP out.** Our client for plain HTTP, ureq's agents for TLS and proxies, names, cancellation |
+//! | [`upstream`] | **HTTP out.** Our client over sockets, TLS and what ureq builds through proxies; names, cancellation |
 //! | [`telemetry`] | Metrics and log lines, worded from events |
 //! | [`ledger`] | Usage that survives: sums in memory, one SQLite file, written off the request's path |
 //! | [`api`] | **Endpoints.** A table (method, path) → endpoint; one file owns every status and error body |

@@ -1,8 +1,8 @@
 //! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
 //!
 //! ```text
-//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─┬▶ ureq ─▶ shelf ─▶ Ears ─▶ TLS ─▶ Wire
-//!                        ▲                       │       └▶ plain ─▶ shelf ─▶ Wire
+//!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ client ─▶ shelf, dial ─▶ Link ─┬▶ Wire
+//!                        ▲                       │                                         └▶ TLS, tunnel ─▶ Wire
 //!                        │                       │ status, headers, body within bounds
 //!                        └── dialect::read_* ◀───┘
 //! ```
@@ -10,16 +10,16 @@
 //! No thread but for looking up a name, no lock across a call, no redirect, no proxy of the environment. A call that is
 //! cancelled ends wherever it waits.
 
-mod agent;
-mod ears;
+mod client;
+mod dial;
 mod faults;
 mod http;
 mod hush;
 mod keys;
 mod line;
+mod link;
 mod names;
 mod pages;
-mod plain;
 mod redacted;
 mod refused;
 pub mod reply;
@@ -27,6 +27,7 @@ mod requests;
 mod shelf;
 mod sockets;
 mod stream;
+mod tls;
 mod wait;
 mod wire;
 
@@ -44,7 +45,9 @@ use crate::domain::quirks::Responses;
 use crate::domain::words::{Dialect, Gist, Subject, Words};
 use crate::gateway::ports::{Attempt, Call, Frames, Provider, Question, Reply};
 use crate::memory::{Held, Memory};
-use http::{Incoming, Way};
+use client::Client;
+use dial::Dial;
+use http::Incoming;
 use hush::Hush;
 use keys::{Keys, Refused};
 use line::Bound;
@@ -77,7 +80,7 @@ pub struct Upstream {
     keys: Keys,
     hush: Hush,
     refusals: Refusals,
-    way: Way,
+    client: Arc<Client>,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
 }
@@ -136,7 +139,8 @@ impl Upstream {
         let requests = Requests::new(settings)?;
         let keys = Keys::new(requests.keys(&settings.keys)?);
         let names = Names::new(Arc::clone(&clock), settings.connect_timeout);
-        let way = Way::to(settings, names, Arc::clone(&clock))?;
+        let dial = Dial::new(settings, names, Arc::clone(&clock))?;
+        let client = Arc::new(Client::new(dial, Arc::clone(&clock), settings.max_concurrency));
         let defaults = Defaults {
             max_tokens: settings.max_tokens,
             num_ctx: settings.num_ctx,
@@ -165,7 +169,7 @@ impl Upstream {
             keys,
             hush,
             refusals: Refusals::default(),
-            way,
+            client,
             clock,
             memory,
         })
@@ -191,7 +195,7 @@ impl Upstream {
             let until = begun + asked.head_within;
             let head = Bound::new(until, Fault::FirstTokenTimeout).or_earlier(last);
             let request = self.requests.post(&address, key, said, &outgoing.body);
-            let mut incoming = http::send(&self.way, (&self.clock, begun), &call.cancel, head, &request)
+            let mut incoming = http::send(&self.client, (&self.clock, begun), &call.cancel, head, &request)
                 .map_err(|fault| self.failure(fault))?;
             if is_success(incoming.status) {
                 Ok((incoming, head))
@@ -278,7 +282,7 @@ impl Upstream {
     fn check_with(&self, address: &Address, key: Option<&HeaderValue>, call: &Call) -> Result<(), Failure> {
         let last = Bound::new(call.deadline, Fault::TotalTimeout);
         let request = self.requests.get(address, key);
-        let mut incoming = http::send(&self.way, (&self.clock, call.began), &call.cancel, last, &request)
+        let mut incoming = http::send(&self.client, (&self.clock, call.began), &call.cancel, last, &request)
             .map_err(|fault| self.failure(fault))?;
         // A compatible server without a list of models is there all the same.
         if incoming.status == 404 && self.kind == Kind::OpenAiCompatible {

@@ -31,14 +31,21 @@ pub(super) struct Pages {
 }
 
 thread_local! {
-    /// This thread's buffers while it makes no call.
-    static SPARE: Cell<Option<Pages>> = const { Cell::new(None) };
+    /// This thread's buffers while it makes no call: under TLS there are two, of records and of plain text.
+    static SPARE: [Cell<Option<Pages>>; 2] = const { [Cell::new(None), Cell::new(None)] };
 }
 
 impl Pages {
     /// This thread's buffers, or new ones.
     pub(super) fn lend() -> Self {
-        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+        SPARE.try_with(|[one, other]| one.take().or_else(|| other.take())).ok().flatten().unwrap_or_default()
+    }
+
+    /// Takes this thread's buffers where there are none.
+    pub(super) fn take_up(&mut self) {
+        if self.input.is_empty() && self.output.is_empty() {
+            *self = Self::lend();
+        }
     }
 
     /// Leaves them to this thread's next call, unless something in them is still wanted.
@@ -49,7 +56,12 @@ impl Pages {
         let mut pages = std::mem::take(self);
         (pages.filled, pages.consumed, pages.short, pages.progress) = (0, 0, false, false);
         // A thread that is ending keeps nothing.
-        let _ = SPARE.try_with(|spare| spare.set(Some(pages)));
+        let _ = SPARE.try_with(|[one, other]| {
+            let before = one.replace(Some(pages));
+            if before.is_some() {
+                other.set(before);
+            }
+        });
     }
 
     /// A page to write a head on, in place of gathering; [`Pages::seal`] makes it what is to be sent.
@@ -64,13 +76,17 @@ impl Pages {
 
     /// An empty page for a letter: the one answers are read onto, if nothing is on that. They take turns.
     pub(super) fn clear(&mut self) {
+        self.take_turns();
+        self.gathered = 0;
+        self.output.clear();
+        self.output.reserve(INPUT_BYTES_MIN);
+    }
+
+    fn take_turns(&mut self) {
         if self.output.capacity() == 0 && self.input().is_empty() {
             std::mem::swap(&mut self.output, &mut self.input);
             (self.filled, self.consumed) = (0, 0);
         }
-        self.gathered = 0;
-        self.output.clear();
-        self.output.reserve(INPUT_BYTES_MIN);
     }
 
     /// The letter has left; its page makes room for the answer.
@@ -101,8 +117,10 @@ impl Pages {
 
 impl Buffers for Pages {
     fn output(&mut self) -> &mut [u8] {
+        self.take_turns();
         if self.output.len() - self.gathered < ROOM_BYTES_MIN {
-            let bytes = if self.output.is_empty() { OUTPUT_BYTES_MIN } else { OUTPUT_BYTES_MAX };
+            let is_short = self.output.len() < OUTPUT_BYTES_MIN && self.gathered == 0;
+            let bytes = if is_short { OUTPUT_BYTES_MIN } else { OUTPUT_BYTES_MAX };
             self.output.resize(bytes, 0);
         }
         &mut self.output[self.gathered..]

@@ -11,12 +11,13 @@
 //!
 //! Out of scope: codings other than `chunked`, upgrades, redirects.
 
-use super::agent::HEAD_BYTES_MAX;
 use super::wait::Waits;
 use crate::domain::failure::Fault;
 use std::mem::MaybeUninit;
 
-/// Fields of an answer's head; as many as ureq takes.
+/// An answer's head. Below what is read at once at most, else a larger one would look like a disconnect.
+pub(super) const HEAD_BYTES_MAX: usize = 24 * 1024;
+/// Fields of an answer's head.
 const FIELDS_MAX: usize = 128;
 /// Fields of an ordinary one. Every stream's thread keeps the stack that reading the head took.
 const FIELDS_USUAL: usize = 16;
@@ -175,7 +176,7 @@ impl Head {
 }
 
 /// Whether a media type is `application/json`, whatever its parameters.
-pub(super) fn is_json(media: &str) -> bool {
+fn is_json(media: &str) -> bool {
     media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 

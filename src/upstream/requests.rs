@@ -17,11 +17,9 @@ use crate::domain::key::Secret;
 use crate::domain::words::Dialect;
 use crate::gateway::ports::Question;
 use std::borrow::Cow;
-use ureq::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, USER_AGENT,
-};
+use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
 use ureq::http::uri::{Authority, PathAndQuery};
-use ureq::http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Uri};
 
 /// Headers that are HTTP's business, not the configuration's.
 const FORBIDDEN: [&str; 6] =
@@ -46,9 +44,7 @@ pub(super) struct Requests {
     known: Vec<(&'static str, Address)>,
     /// Where the kind wants the key.
     key_header: HeaderName,
-    /// On every request, as ureq takes it.
-    headers: HeaderMap,
-    /// The same as our own plain HTTP writes it: what stands in every request,
+    /// What stands in every request, as it is written,
     fixed: Vec<u8>,
     /// and what may have to stand back, each with its whole line.
     lines: Vec<(HeaderName, Vec<u8>)>,
@@ -62,7 +58,7 @@ pub(super) struct Address {
     start: Vec<u8>,
 }
 
-/// One request: for ureq, or for plain HTTP of our own.
+/// One request.
 pub(super) struct Sending<'a> {
     requests: &'a Requests,
     address: &'a Address,
@@ -92,7 +88,6 @@ impl Requests {
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // ureq would make these three anew for every call.
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("hapax/", env!("CARGO_PKG_VERSION"))));
@@ -121,8 +116,7 @@ impl Requests {
         let (yielding, fixed): (Vec<_>, Vec<_>) =
             headers.iter().map(line).partition(|(name, _)| *name == key_header || yields(name));
         let fixed = fixed.into_iter().flat_map(|(_, line)| line).collect();
-        let mut requests =
-            Self { root, azure, known: Vec::new(), key_header, headers, fixed, lines: yielding };
+        let mut requests = Self { root, azure, known: Vec::new(), key_header, fixed, lines: yielding };
         if requests.azure.is_none() {
             let asked = ["/chat/completions", "/messages", "/api/chat", "/responses"];
             requests.known = asked.iter().filter_map(|path| Some((*path, requests.at(path)?))).collect();
@@ -199,30 +193,7 @@ impl Sending<'_> {
         self.body
     }
 
-    /// The same as ureq takes it, but for what is behind the head.
-    pub(super) fn for_ureq(&self) -> Request<()> {
-        let mut request = Request::new(());
-        *request.uri_mut() = self.uri().clone();
-        let mut headers = self.requests.headers.clone();
-        if let Some(body) = self.body {
-            *request.method_mut() = Method::POST;
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        } else {
-            headers.remove(CONTENT_TYPE);
-        }
-        if let Some(key) = self.key {
-            headers.insert(self.requests.key_header.clone(), key.clone());
-        }
-        for (name, value) in self.own().filter(|(_, value)| fits(value)) {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
-        *request.headers_mut() = headers;
-        request
-    }
-
-    /// Writes the same head as ureq would (RFC 9112, section 3).
+    /// Writes the head (RFC 9112, section 3).
     #[inline(never)]
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.body.is_some() { b"POST" } else { b"GET" });

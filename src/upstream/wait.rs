@@ -1,7 +1,6 @@
 //! How long a provider asks us to wait: `retry-after-ms` (OpenAI's), else `Retry-After` (RFC 9110, 10.2.3).
 
 use std::time::{Duration, SystemTime};
-use ureq::http::HeaderMap;
 
 /// A longer wait is not believed.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -16,12 +15,6 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// As ureq reads heads.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Self { milliseconds: text("retry-after-ms"), seconds: text("retry-after") }
-    }
-
     /// The wait that is asked for, at most [`WAIT_MAX`]; `None` when none is that can be understood.
     pub(super) fn asked_for(&self, today: SystemTime) -> Option<Duration> {
         let milliseconds = self.milliseconds.as_deref().and_then(|text| seconds(text.trim(), 0.001));
@@ -45,15 +38,14 @@ fn seconds(text: &str, unit: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ureq::http::HeaderValue;
 
     fn wait(headers: &[(&'static str, &str)]) -> Option<Duration> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, HeaderValue::from_str(value).unwrap());
-        }
+        let text = |wanted: &str| {
+            headers.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned())
+        };
+        let waits = Waits { milliseconds: text("retry-after-ms"), seconds: text("retry-after") };
         // 1994-11-06 08:49:30 GMT
-        Waits::of(&map).asked_for(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
+        waits.asked_for(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770))
     }
 
     #[test]

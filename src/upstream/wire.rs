@@ -2,8 +2,8 @@
 //! whether it was reused.
 //!
 //! ```text
-//!   ureq's pool ─▶ Ears ─▶ [TLS] ─▶ Wire (the socket) ◀─ Line::cut, from any thread
-//!                        plain HTTP ─▶─┘
+//!   client ─▶ Link ─┬───────────────▶ Wire (the socket) ◀─ Line::cut, from any thread
+//!                   └▶ TLS, tunnel ─▶─┘
 //! ```
 //!
 //! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
@@ -37,7 +37,7 @@ const PIECES_MAX: usize = 64;
 const ARMED_ENOUGH: Duration = Duration::from_secs(1);
 
 /// No bound but the line's own.
-const NEVER: NextTimeout = NextTimeout {
+pub(super) const NEVER: NextTimeout = NextTimeout {
     after: UreqDuration::NotHappening,
     reason: Timeout::RecvResponse,
     per_read: None,
@@ -217,6 +217,7 @@ impl Transport for Wire {
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if !self.pages.gathered().is_empty() {
             self.send(None, timeout)?;
+            self.pages.posted();
         }
         let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
         let mut patience = Patience::new(&line, timeout);

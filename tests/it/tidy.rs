@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "upstream",
         &["domain", "dialect", "gateway", "clock", "config", "memory"],
-        &["ureq", "rustls", "httparse", "httpdate", "parking_lot", "rustix"],
+        &["ureq", "rustls", "webpki_roots", "httparse", "httpdate", "parking_lot", "rustix"],
     ),
     (
         "telemetry",
@@ -60,6 +60,7 @@ const PARTS: &[(&str, &str, &[&str])] = &[
 const CRATES: &[&str] = &[
     "ureq",
     "rustls",
+    "webpki_roots",
     "serde",
     "serde_json",
     "serde_yaml",

@@ -5,13 +5,16 @@
 //!   b filler bytes in the answer, s status, f fault kind.
 //! The same keys work as a path prefix: /d=500,n=50/v1/chat/completions,
 //! and as header x-mock: d=500 n=50. GET /__stats gives counters.
+//! With --tls CERT KEY (PEM files) it speaks TLS.
 use perfkit::*;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio::time::{sleep, sleep_until, Instant};
+use tokio_rustls::rustls::pki_types::{pem::PemObject, CertificateDer, PrivateKeyDer};
+use tokio_rustls::{rustls::ServerConfig, TlsAcceptor};
 
 #[derive(Default)]
 struct Stats {
@@ -97,8 +100,7 @@ fn anthropic(out: &mut Vec<u8>, p: &Plan, recv: u64) {
     reply(out, 200, "application/json", &s);
 }
 
-async fn serve(io: TcpStream, base: Rc<Plan>, st: Rc<Stats>) -> std::io::Result<()> {
-    io.set_nodelay(true)?;
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(io: S, base: Rc<Plan>, st: Rc<Stats>) -> std::io::Result<()> {
     let mut c = Conn::new(io);
     let mut out: Vec<u8> = Vec::with_capacity(8192);
     while let Some((h, raw)) = c.head().await? {
@@ -154,6 +156,7 @@ async fn serve(io: TcpStream, base: Rc<Plan>, st: Rc<Stats>) -> std::io::Result<
                     let role = if k == 0 { r#""role":"assistant","# } else { "" };
                     sse_chunk(&mut out, &head_of(&format!(r#"{{{role}"content":"t={} "}}"#, now_ns()), "null"));
                     c.io.write_all(&out).await?;
+                    c.io.flush().await?;
                     out.clear();
                     if p.fault == "trunc" && k >= p.chunks / 2 {
                         return Ok(());
@@ -174,6 +177,7 @@ async fn serve(io: TcpStream, base: Rc<Plan>, st: Rc<Stats>) -> std::io::Result<
             reply(&mut out, 200, "application/json", r#"{"status":"ok"}"#);
         }
         c.io.write_all(&out).await?;
+        c.io.flush().await?;
         if h.close {
             break;
         }
@@ -181,15 +185,24 @@ async fn serve(io: TcpStream, base: Rc<Plan>, st: Rc<Stats>) -> std::io::Result<
     Ok(())
 }
 
+fn acceptor(cert: &str, key: &str) -> TlsAcceptor {
+    let chain = CertificateDer::pem_file_iter(cert).expect("certificate").map(|c| c.expect("certificate")).collect();
+    let key = PrivateKeyDer::from_pem_file(key).expect("key");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
+    std::sync::Arc::new(config).into()
+}
+
 fn main() -> std::io::Result<()> {
     let mut port = 9100u16;
     let mut base = Plan { chunks: 10, interval_ms: 0, filler: 300, status: 200, ..Default::default() };
+    let mut tls = None;
     let mut args = std::env::args().skip(1);
     while let Some(a) = args.next() {
         match a.as_str() {
             "--port" => port = args.next().and_then(|v| v.parse().ok()).expect("port"),
             "--plan" => apply(&mut base, args.next().expect("plan").as_bytes()),
-            _ => panic!("usage: mock [--port N] [--plan 'd=50 n=50 i=20 b=300']"),
+            "--tls" => tls = Some(acceptor(&args.next().expect("certificate"), &args.next().expect("key"))),
+            _ => panic!("usage: mock [--port N] [--plan 'd=50 n=50 i=20 b=300'] [--tls CERT KEY]"),
         }
     }
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -204,9 +217,16 @@ fn main() -> std::io::Result<()> {
             let (io, _) = l.accept().await?;
             st.conns.set(st.conns.get() + 1);
             st.open.set(st.open.get() + 1);
-            let (b, s) = (base.clone(), st.clone());
+            io.set_nodelay(true)?;
+            let (b, s, tls) = (base.clone(), st.clone(), tls.clone());
             tokio::task::spawn_local(async move {
-                let _ = serve(io, b, s.clone()).await;
+                let _ = match tls {
+                    None => serve(io, b, s.clone()).await,
+                    Some(tls) => match tls.accept(io).await {
+                        Ok(io) => serve(io, b, s.clone()).await,
+                        Err(e) => Err(e),
+                    },
+                };
                 s.open.set(s.open.get() - 1);
             });
         }

@@ -6,8 +6,8 @@ use crate::dialect::Body;
 use crate::domain::failure::{Fault, Insecure};
 use crate::domain::key::Secret;
 use crate::gateway::cancel::Reason;
-use crate::upstream::agent;
 use crate::upstream::names::Names;
+use crate::upstream::reply::HEAD_BYTES_MAX;
 use rustix::net::{AddressFamily, SocketType};
 use std::io;
 use std::net::SocketAddr;
@@ -222,7 +222,7 @@ fn a_body_that_ends_too_early_is_truncated() {
 
 #[test]
 fn a_head_or_body_over_its_limit_is_refused() {
-    let large_head = format!("HTTP/1.1 200 OK\r\nx-large: {}\r\n\r\n", "x".repeat(agent::HEAD_BYTES_MAX));
+    let large_head = format!("HTTP/1.1 200 OK\r\nx-large: {}\r\n\r\n", "x".repeat(HEAD_BYTES_MAX));
     let large_body = "content-length: 2000000\r\n\r\n".to_owned();
     let endless = format!("transfer-encoding: chunked\r\n\r\n200000\r\n{}", "x".repeat(0x0020_0000));
     for answer in
@@ -379,39 +379,47 @@ fn what_follows_an_answer_unasked_is_no_answer_to_the_next_call() {
 }
 
 #[test]
-fn both_ways_say_the_same() {
+fn what_is_said_is_the_requests_own_before_what_is_configured() {
     let said_by_caller = Arc::new(b"a question".to_vec());
     let edited = Body::spliced(&said_by_caller, vec![(0..1, b"the".to_vec()), (10..10, b"!".to_vec())]);
-    let mut said = Vec::new();
-    for by_ureq in [false, true] {
-        let (tell, told) = std::sync::mpsc::channel();
-        let server = Server::new(vec![Box::new(move |peer| {
-            tell.send(peer.request().unwrap()).unwrap();
-            peer.answer("200 OK", "");
-        })]);
-        let mut settings = settings(&format!("http://{}", server.address));
-        // The key and the request's own fields go before what is configured.
-        settings.headers =
-            ["authorization", "x-request-id", "x-site"].map(|name| (name.into(), Secret::new("conf"))).into();
-        super::rig::set_by_ureq(by_ureq);
-        let mut client = Client::of(&settings, Arc::new(SystemClock));
-        client.question.traceparent = Some("00-1-2-3".to_owned());
-        client.question.passed =
-            vec![("anthropic-beta", "one, two".to_owned()), ("anthropic-version", "b\u{e9}".to_owned())];
-        client.body = edited.clone();
-        client.call().unwrap();
-        drop(client);
-        let heard = told.recv().unwrap().replace(&server.address.to_string(), "HOST");
-        let mut lines: Vec<String> = heard.lines().map(str::to_owned).collect();
-        lines[1..].sort();
-        said.push(lines);
-        server.finish();
-    }
-    super::rig::set_by_ureq(false);
-    assert_eq!(said[0], said[1]);
-    assert!(said[0].contains(&"the question!".to_owned()), "{said:?}");
-    assert!(said[0].contains(&"authorization: Bearer k-1".to_owned()), "{said:?}");
-    assert!(said[0].contains(&"x-request-id: req-1".to_owned()), "{said:?}");
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = Server::new(vec![Box::new(move |peer| {
+        tell.send(peer.request().unwrap()).unwrap();
+        peer.answer("200 OK", "");
+    })]);
+    let mut settings = settings(&format!("http://{}", server.address));
+    settings.headers =
+        ["authorization", "x-request-id", "x-site"].map(|name| (name.into(), Secret::new("conf"))).into();
+    let mut client = Client::of(&settings, Arc::new(SystemClock));
+    client.question.traceparent = Some("00-1-2-3".to_owned());
+    client.question.passed =
+        vec![("anthropic-beta", "one, two".to_owned()), ("anthropic-version", "b\u{e9}".to_owned())];
+    client.body = edited;
+    client.call().unwrap();
+    drop(client);
+    let said = told.recv().unwrap();
+    let mut lines: Vec<_> = said.trim_end().lines().collect();
+    lines[1..].sort_unstable();
+    let host = format!("host: {}", server.address);
+    let version = concat!("user-agent: hapax/", env!("CARGO_PKG_VERSION"));
+    let expected = [
+        "POST /v1/chat/completions HTTP/1.1",
+        "",
+        "accept-encoding: identity",
+        "accept: */*",
+        "anthropic-beta: one, two",
+        "authorization: Bearer k-1",
+        "content-length: 13",
+        "content-type: application/json",
+        &host,
+        "the question!",
+        "traceparent: 00-1-2-3",
+        version,
+        "x-request-id: req-1",
+        "x-site: conf",
+    ];
+    assert_eq!(lines, expected);
+    server.finish();
 }
 
 #[test]
@@ -450,29 +458,6 @@ fn an_unknown_name_is_said_to_be_one() {
 }
 
 #[test]
-fn every_option_that_matters_is_as_written() {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let agent = agent::build(
-        &settings("https://models.example"),
-        Names::new(Arc::clone(&clock), super::rig::LONG),
-        clock,
-    )
-    .unwrap();
-    let config = agent.config();
-    assert!(config.proxy().is_none(), "none is taken from the environment");
-    assert_eq!(config.max_redirects(), 0);
-    assert!(!config.max_redirects_will_error() && !config.http_status_as_error());
-    assert!(config.max_response_header_size() < config.input_buffer_size());
-    assert_eq!(config.max_idle_connections(), 0, "they rest on our own shelf");
-    let timeouts = config.timeouts();
-    assert_eq!(
-        (timeouts.global, timeouts.per_call, timeouts.resolve),
-        (None, None, None),
-        "each of these starts a thread per call"
-    );
-}
-
-#[test]
 fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_like_a_connection() {
     fn tunnel(peer: &mut super::rig::Peer) {
         assert!(peer.head().unwrap().starts_with("CONNECT models.example:80 HTTP/1.1\r\n"));
@@ -508,6 +493,7 @@ fn a_configured_proxy_is_asked_for_the_name_and_its_tunnel_is_kept_and_replaced_
 }
 
 so_it_is_by_ureq! {
+    what_is_said_is_the_requests_own_before_what_is_configured,
     a_connection_read_to_its_end_serves_the_next_call,
     bodies_of_every_size_arrive_whole,
     a_body_in_many_large_pieces_arrives_whole,
@@ -522,6 +508,7 @@ so_it_is_by_ureq! {
     a_body_that_ends_too_early_is_truncated,
     a_head_or_body_over_its_limit_is_refused,
     what_is_not_http_is_garbage,
+    an_interim_answer_is_none,
     an_answer_whose_end_could_be_read_in_two_ways_is_garbage,
     a_length_said_twice_alike_is_said_once_and_beside_chunks_it_means_nothing,
     what_follows_an_answer_unasked_is_no_answer_to_the_next_call,

@@ -7,8 +7,9 @@ use crate::domain::failure::Fault;
 use crate::domain::words::{Dialect, Gist, Marks, Words};
 use crate::gateway::cancel::Cancel;
 use crate::gateway::ports::{Caller, Question};
-use crate::upstream::agent;
-use crate::upstream::http::{self, Incoming, Way};
+use crate::upstream::client::Client as Asking;
+use crate::upstream::dial::Dial;
+use crate::upstream::http::{self, Incoming};
 use crate::upstream::line::Bound;
 use crate::upstream::names::Names;
 use crate::upstream::requests::{Address, Requests};
@@ -195,24 +196,19 @@ pub(super) fn settings(base_url: &str) -> Provider {
 }
 
 thread_local! {
-    /// Whether this thread's clients ask by ureq where plain HTTP of our own would do.
+    /// Whether this thread's clients are connected by ureq where a socket would do.
     static BY_UREQ: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a test with clients that ask by ureq.
+/// Runs a test with clients that ureq connects.
 pub(super) fn by_ureq(test: fn()) {
-    set_by_ureq(true);
+    BY_UREQ.set(true);
     test();
     // The thread may run other tests.
-    set_by_ureq(false);
+    BY_UREQ.set(false);
 }
 
-/// From now on this thread's clients ask by ureq, or where they can by plain HTTP of our own.
-pub(super) fn set_by_ureq(by_ureq: bool) {
-    BY_UREQ.set(by_ureq);
-}
-
-/// What holds for plain HTTP of our own holds for ureq.
+/// What holds upon a socket holds upon what ureq builds.
 macro_rules! so_it_is_by_ureq {
     ($($test:ident),* $(,)?) => {
         mod by_ureq {
@@ -229,7 +225,7 @@ pub(super) use so_it_is_by_ureq;
 
 /// The lower layer by itself.
 pub(super) struct Client {
-    pub(super) way: Way,
+    pub(super) asking: Arc<Asking>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) cancel: Arc<Cancel>,
     pub(super) question: Question,
@@ -257,15 +253,13 @@ impl Client {
     }
 
     pub(super) fn with_names(settings: &Provider, names: Names, clock: Arc<dyn Clock>) -> Self {
-        let way = if BY_UREQ.get() {
-            Way::Ureq(agent::build(settings, names, Arc::clone(&clock)).unwrap())
-        } else {
-            Way::to(settings, names, Arc::clone(&clock)).unwrap()
-        };
+        let dial = if BY_UREQ.get() { Dial::building } else { Dial::new };
+        let dial = dial(settings, names, Arc::clone(&clock)).unwrap();
+        let asking = Arc::new(Asking::new(dial, Arc::clone(&clock), settings.max_concurrency));
         let requests = Requests::new(settings).unwrap();
         let address = requests.address("/chat/completions", "m").unwrap().into_owned();
         Self {
-            way,
+            asking,
             clock,
             cancel: Cancel::new(),
             question: question(),
@@ -289,7 +283,7 @@ impl Client {
         let said = (&self.question, &self.question.passed[..]);
         let request = self.requests.post(&self.address, Some(&key), said, &self.body);
         let bound = self.bound(patience, Fault::FirstTokenTimeout);
-        http::send(&self.way, (&self.clock, self.clock.now()), &self.cancel, bound, &request)
+        http::send(&self.asking, (&self.clock, self.clock.now()), &self.cancel, bound, &request)
             .map(|incoming| *incoming)
     }
 

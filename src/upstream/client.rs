@@ -1,48 +1,43 @@
-//! Plain HTTP/1.1 of our own, over the same sockets as ureq: one request, its answer's head and body.
+//! HTTP/1.1 of our own, over sockets of our own or what ureq built upon them: one request, its answer's head and body.
 //!
-//! For providers that are asked without TLS and without a proxy: models in the same house. ureq's part of such a call
-//! is a third of everything a request costs; what is needed of it here is small. What the bytes of an answer mean is
-//! [`super::reply`]'s business; here they come from a socket, which is kept when both sides know where the answer ended.
-//! Out of scope: redirects, retries (that is [`super::http::send`]'s).
+//! ureq's part of a call is half of everything a request costs; what is needed of it here is small. What the bytes of an
+//! answer mean is [`super::reply`]'s business; here they come from a connection, which is kept when both sides know where
+//! the answer ended. Out of scope: redirects, retries (that is [`super::http::send`]'s).
 
+use super::dial::Dial;
 use super::faults;
 use super::line::Line;
-use super::names::Names;
+use super::link::Link;
 use super::reply::{self, Framing, Head, Part};
 use super::requests::Sending;
 use super::shelf::Shelf;
-use super::sockets::Sockets;
-use super::wire::Wire;
 use crate::clock::Clock;
 use crate::domain::failure::Fault;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
 use ureq::Error;
 
 /// The connections to one provider.
-pub(super) struct Plain {
-    sockets: Sockets,
-    shelf: Shelf<Wire>,
-    connect_timeout: Duration,
+pub(super) struct Client {
+    dial: Dial,
+    shelf: Shelf<Link>,
     clock: Arc<dyn Clock>,
 }
 
 /// A body under way.
 pub(super) struct Body {
     /// `None` once it was given back or closed.
-    wire: Option<Wire>,
+    link: Option<Link>,
     framing: Framing,
     keeps: bool,
     line: Arc<Line>,
-    plain: Arc<Plain>,
+    client: Arc<Client>,
 }
 
-impl Plain {
+impl Client {
     /// Nothing is connected yet. At most `most` connections rest.
-    pub(super) fn new(names: Names, clock: Arc<dyn Clock>, most: usize, connect_timeout: Duration) -> Self {
-        let sockets = Sockets { clock: Arc::clone(&clock), names };
-        Self { sockets, shelf: Shelf::new(most), connect_timeout, clock }
+    pub(super) fn new(dial: Dial, clock: Arc<dyn Clock>, most: usize) -> Self {
+        Self { dial, shelf: Shelf::new(most), clock }
     }
 
     /// Sends one request and waits for its answer's head.
@@ -55,32 +50,31 @@ impl Plain {
         line: &Arc<Line>,
     ) -> Result<(Head, Box<Body>), Fault> {
         let failed = |error: Error| faults::before_the_head(&error, line);
-        let mut wire = self.wire(request, line).map_err(failed)?;
-        request.write_head(wire.letter());
-        wire.post(request.body()).map_err(failed)?;
+        let mut link = self.link(request, line).map_err(failed)?;
+        link.post(request).map_err(failed)?;
         let head = loop {
-            if let Some((head, used)) = reply::head(wire.input())? {
-                wire.consume(used);
+            if let Some((head, used)) = reply::head(link.input())? {
+                link.consume(used);
                 break head;
             }
-            if !wire.hear().map_err(failed)? {
+            if !link.hear().map_err(failed)? {
                 return Err(failed(Error::Io(ErrorKind::UnexpectedEof.into())));
             }
             line.hear();
         };
-        let body = self.body(wire, &head, line);
+        let body = self.body(link, &head, line);
         Ok((head, body))
     }
 
     /// Boxed, and a function of its own: what is copied on its way up is not on the stack of who waits for a head.
     #[inline(never)]
-    fn body(self: &Arc<Self>, wire: Wire, head: &Head, line: &Arc<Line>) -> Box<Body> {
+    fn body(self: &Arc<Self>, link: Link, head: &Head, line: &Arc<Line>) -> Box<Body> {
         let mut body = Box::new(Body {
-            wire: Some(wire),
+            link: Some(link),
             framing: Framing::of(head),
             keeps: head.keeps,
             line: Arc::clone(line),
-            plain: Arc::clone(self),
+            client: Arc::clone(self),
         });
         body.rest_when_over();
         body
@@ -88,14 +82,14 @@ impl Plain {
 
     /// A connection that rested, or a new one.
     #[inline(never)]
-    fn wire(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Wire, Error> {
+    fn link(&self, request: &Sending<'_>, line: &Arc<Line>) -> Result<Link, Error> {
         let now = line.begun();
-        while let Some(mut wire) = self.shelf.take(now) {
-            if wire.serve(Arc::clone(line), now) {
-                return Ok(wire);
+        while let Some(mut link) = self.shelf.take(now) {
+            if link.serve(line, now) {
+                return Ok(link);
             }
         }
-        self.sockets.dial(request.uri(), self.connect_timeout, line)
+        self.dial.connect(request.uri(), line)
     }
 }
 
@@ -123,16 +117,23 @@ impl Body {
         Ok(Some(amount))
     }
 
-    /// Reads some of it, at most this much, to the end of `whole`; 0 is the body's end.
+    /// Appends up to this much of it to `whole`; less only at its end. `whole` keeps what came even when it fails.
     ///
     /// # Errors
     /// As [`Body::hand`].
     pub(super) fn append(&mut self, whole: &mut Vec<u8>, at_most: usize) -> Result<usize, Fault> {
-        let piece = self.piece()?;
-        let amount = piece.len().min(at_most);
-        whole.extend_from_slice(&piece[..amount]);
-        self.took(amount);
-        Ok(amount)
+        let mut appended = 0;
+        while appended < at_most {
+            let piece = self.piece()?;
+            let amount = piece.len().min(at_most - appended);
+            if amount == 0 {
+                break;
+            }
+            whole.extend_from_slice(&piece[..amount]);
+            self.took(amount);
+            appended += amount;
+        }
+        Ok(appended)
     }
 
     /// What is there of the body, once something is; nothing at its end.
@@ -150,14 +151,14 @@ impl Body {
     }
 
     /// The first bytes of what was received.
-    fn first(&self, amount: usize) -> &[u8] {
-        self.wire.as_ref().and_then(|wire| wire.input().get(..amount)).unwrap_or_default()
+    fn first(&mut self, amount: usize) -> &[u8] {
+        self.link.as_mut().and_then(|link| link.input().get(..amount)).unwrap_or_default()
     }
 
     /// How much was received of the body and is not used yet: 0 at its end, `None` where there is nothing.
     fn received(&mut self) -> Result<Option<usize>, Fault> {
         loop {
-            let input = self.wire.as_ref().map_or(&[][..], Wire::input);
+            let input = self.link.as_mut().map_or(&[][..], Link::input);
             match self.framing.next(input)? {
                 Part::Body(amount) => return Ok(Some(amount)),
                 Part::Between(amount) => self.consume(amount),
@@ -174,16 +175,16 @@ impl Body {
     }
 
     fn consume(&mut self, amount: usize) {
-        if let Some(wire) = &mut self.wire {
-            wire.consume(amount);
+        if let Some(link) = &mut self.link {
+            link.consume(amount);
         }
         self.rest_when_over();
     }
 
     /// Waits for more bytes; false at the connection's end.
     fn more(&mut self) -> Result<bool, Fault> {
-        let Some(wire) = &mut self.wire else { return Ok(false) };
-        match wire.hear() {
+        let Some(link) = &mut self.link else { return Ok(false) };
+        match link.hear() {
             Ok(false) if self.line.was_cut() => Err(Fault::CallerLeft),
             Ok(more) => Ok(more),
             Err(error) => Err(faults::in_the_body(&error, &self.line)),
@@ -198,10 +199,10 @@ impl Body {
     }
 
     fn rest(&mut self) {
-        let Some(mut wire) = self.wire.take() else { return };
-        let now = self.plain.clock.now();
-        if self.keeps && wire.input().is_empty() && wire.rest(now) {
-            self.plain.shelf.put(wire, now);
+        let Some(mut link) = self.link.take() else { return };
+        let now = self.client.clock.now();
+        if self.keeps && link.input().is_empty() && link.rest(now) {
+            self.client.shelf.put(link, now);
         }
     }
 }
