@@ -53,14 +53,14 @@ impl Client {
         let mut link = self.link(request, line).map_err(failed)?;
         link.post(request).map_err(failed)?;
         let head = loop {
-            if let Some((head, used)) = reply::head(link.input())? {
-                link.consume(used);
-                break head;
-            }
             if !link.hear().map_err(failed)? {
                 return Err(failed(Error::Io(ErrorKind::UnexpectedEof.into())));
             }
             line.hear();
+            if let Some((head, used)) = reply::head(link.input())? {
+                link.consume(used);
+                break head;
+            }
         };
         let body = self.body(link, &head, line);
         Ok((head, body))
