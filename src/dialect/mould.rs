@@ -117,6 +117,7 @@ fn stuffed<'a>(raw: &str, after: &'a str) -> Option<(&'a str, &'a str)> {
 mod tests {
     use super::super::Reader;
     use super::super::glance::twisted::seeded;
+    use super::super::sse::FRAME_BYTES_MAX;
     use super::*;
     use crate::domain::failure::Failure;
     use crate::domain::words::Dialect;
@@ -227,6 +228,23 @@ mod tests {
         }
         let many = |(casts, taken)| casts > 5_000 && taken > 500;
         assert!(cast.into_iter().all(many), "many were recognised: {cast:?}");
+    }
+
+    #[test]
+    fn a_frame_like_the_one_before_is_no_longer_than_any_other_may_be() {
+        let frame = |bytes: usize| {
+            let room = bytes - (CHUNK.len() - "TEXT".len() + "\n\n".len());
+            CHUNK.replace("TEXT", &"x".repeat(room)) + "\n\n"
+        };
+        for (bytes, casts) in [(FRAME_BYTES_MAX, 1), (FRAME_BYTES_MAX + 1, 0)] {
+            // The first one says more than its text: who answers.
+            let stream = (frame(400) + &frame(400) + &frame(bytes)).into_bytes();
+            let reader = || Reader::new(Dialect::OpenAiChat, Dialect::OpenAiChat, None);
+            let (told, end, (cast, _)) = read(reader(), &stream, stream.len());
+            let in_full = read(reader().in_full(), &stream, stream.len());
+            assert_eq!((told.len(), cast), (2 + casts, casts));
+            assert!(told == in_full.0 && end == in_full.1);
+        }
     }
 
     #[test]

@@ -180,6 +180,8 @@ impl<'a> Run<'a> {
     /// A line in the trail.
     pub(super) fn record(&mut self, stint: &Stint<'_>, outcome: Cow<'static, str>, took: Duration) {
         let (provider, model) = (Arc::clone(&stint.slot.name), Arc::clone(&stint.name));
+        // Most have one: room for four would be kept as long as a stream lasts.
+        self.trail.attempts.reserve_exact(1);
         self.trail.attempts.push(Tried { provider, model, outcome, took });
     }
 }

@@ -136,14 +136,22 @@ impl<'a> Run<'a> {
 
     /// Visits one candidate; the outcome, if this decides it.
     pub(super) fn visit_one(&mut self, slot: &'a Slot, model: &'a str, entry: Entry<'a>) -> Option<Outcome> {
-        if let Some((from, fault)) = self.from.filter(|_| self.told.is_none()) {
-            let house = &self.gateway.house;
-            house.tell(&Event::FailedOver { from: &from.name, to: &slot.name, fault });
+        if self.from.is_some() && self.told.is_none() {
+            self.turn_to(slot);
         }
         self.asked += 1;
         match self.attempt(slot, model, entry) {
             Ok(outcome) => Some(outcome),
             Err(failed) => self.in_trouble((slot, model), failed),
+        }
+    }
+
+    /// Tells that another one is asked now.
+    #[cold]
+    #[inline(never)]
+    fn turn_to(&self, slot: &Slot) {
+        if let Some((from, fault)) = self.from {
+            self.gateway.house.tell(&Event::FailedOver { from: &from.name, to: &slot.name, fault });
         }
     }
 

@@ -293,26 +293,54 @@ fn whoever_holds_the_file_at_the_start_makes_nobody_forget_anything() {
     assert_eq!(read(&folder.ledger(), 0).expect("readable")[0].calls, 2);
 }
 
+fn spent(value: u64) -> Keepsake {
+    Keepsake::new("key_spent", "bot", UNIX_EPOCH + Duration::from_secs(1_000), value)
+}
+
+/// Somebody who holds a file in which seven are spent.
+fn held(path: &Path) -> Connection {
+    let (mut file, _) = File::open(path).expect("it opens");
+    file.write(&[row(1, "a", 1, ONE)], &[spent(7)]).expect("written");
+    drop(file);
+    let somebody = Connection::open(path).expect("it opens");
+    somebody.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("it is held");
+    somebody
+}
+
+/// Two are spent, and whatever is recalled.
+fn spending() -> Lasting {
+    let sum = Arc::new(AtomicU64::new(2));
+    let mine = Arc::clone(&sum);
+    Lasting {
+        remember: Box::new(move || vec![spent(mine.load(Ordering::SeqCst))]),
+        recall: Box::new(move |kept| {
+            sum.fetch_add(kept[0].value, Ordering::SeqCst);
+        }),
+    }
+}
+
+#[test]
+fn what_a_file_says_that_takes_over_is_not_taken_up() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let bench = bench(Some(&folder.ledger()));
+    bench.ledger.remember(spending());
+    let somebody = held(&other.ledger());
+    let opened = open(&settings(Some(&other.ledger()))).expect("it opens, later");
+    bench.ledger.change(opened).expect("a thread is left");
+    drop(somebody);
+    assert!(!bench.ledger.shared.write());
+    bench.ledger.close();
+    assert_eq!(File::open(&other.ledger()).expect("it opens").1, [spent(2)]);
+}
+
 #[test]
 fn what_a_file_says_that_was_locked_at_the_start_is_taken_up_before_it_is_written_over() {
     let folder = Folder::new();
-    let spent = |value| Keepsake::new("key_spent", "bot", UNIX_EPOCH + Duration::from_secs(1_000), value);
-    let (mut file, _) = File::open(&folder.ledger()).expect("it opens");
-    file.write(&[row(1, "a", 1, ONE)], &[spent(7)]).expect("written");
-    drop(file);
-    let somebody = Connection::open(folder.ledger()).expect("it opens");
-    somebody.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("it is held");
+    let somebody = held(&folder.ledger());
     let bench = bench(Some(&folder.ledger()));
     assert!(bench.witness.0.lock()[0].contains("locked"), "said at once: {:?}", bench.witness.0.lock());
     bench.used("bot", ONE);
-    let sum = Arc::new(AtomicU64::new(2));
-    let (mine, theirs) = (Arc::clone(&sum), Arc::clone(&sum));
-    bench.ledger.remember(Lasting {
-        remember: Box::new(move || vec![spent(mine.load(Ordering::SeqCst))]),
-        recall: Box::new(move |kept| {
-            theirs.fetch_add(kept[0].value, Ordering::SeqCst);
-        }),
-    });
+    bench.ledger.remember(spending());
     assert!(bench.ledger.shared.write(), "it is still held");
     drop(somebody);
     assert!(!bench.ledger.shared.write());

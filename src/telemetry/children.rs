@@ -60,6 +60,14 @@ mod tests {
         let remembered = || often.0.iter().map_while(OnceLock::get).count();
         assert_eq!(remembered(), 2);
         assert_eq!(all.with_label_values(&["a", "b"]).get(), 3);
+        // Another one finds the same while we do.
+        let find = |name: &str| (name.to_owned(), all.with_label_values(&[name, "b"]));
+        let meanwhile = || {
+            count("twice");
+            find("twice")
+        };
+        often.with(|known| known == "twice", meanwhile, |child| child.inc());
+        assert_eq!((remembered(), all.with_label_values(&["twice", "b"]).get()), (3, 2));
         for index in 0..100 {
             count(&format!("{index}"));
         }
