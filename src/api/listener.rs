@@ -180,7 +180,7 @@ pub(super) fn tell_trail(fields: &mut Fields, trail: &Trail) {
         Some(Cached::Miss) => fields.add("X-Hapax-Cache", "miss"),
         Some(Cached::Hit(age)) => {
             fields.add("X-Hapax-Cache", "hit");
-            fields.put("Age", |out| number(out, age.as_secs()));
+            fields.count("Age", age.as_secs(), "");
         }
     }
     if !trail.dropped.is_empty() {
@@ -224,12 +224,9 @@ pub(super) fn tell_limits(fields: &mut Fields, standing: &Standing) {
         ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
     for (left, [limit, remaining, reset]) in [(&standing.requests, REQUESTS), (&standing.tokens, TOKENS)] {
         let Some(left) = left else { continue };
-        fields.put(limit, |out| number(out, left.limit));
-        fields.put(remaining, |out| number(out, left.remaining));
-        fields.put(reset, |out| {
-            number(out, left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0));
-            out.push(b's');
-        });
+        fields.count(limit, left.limit, "");
+        fields.count(remaining, left.remaining, "");
+        fields.count(reset, left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0), "s");
     }
 }
 

@@ -244,6 +244,7 @@ impl Handler for Api {
         let facts = Facts {
             method,
             path,
+            found: table::by_path(path),
             headers,
             request_id: &request_id,
             client: door::address(*peer, headers, &state.trusted_proxies),
@@ -262,7 +263,7 @@ impl Handler for Api {
         let mut told = match admitted {
             Err((problem, _)) => Told::problem(problem, Dialect::Hapax),
             Ok((row, key)) => {
-                let argument = table::by_path(path).map_or("", |(_, argument)| argument);
+                let argument = facts.found.map_or("", |(_, argument)| argument);
                 let (query, request_id, client) = (query.as_deref(), &request_id, facts.client);
                 let asked = Asked { row, path, argument, query, headers, request_id, key, client };
                 match self.endpoint(&state, &asked, exchange) {
@@ -300,17 +301,18 @@ impl Api {
     /// The answer to a request that no worker will see; everyone is told of it.
     fn turn_away(&self, state: &State, turned: &Turned<'_>, (problem, key): Refused<'_>) -> Response {
         let request_id = self.ids.of(turned.headers);
+        let path = turned.path.unwrap_or_default();
         let facts = Facts {
             method: turned.method,
-            path: turned.path.unwrap_or_default(),
+            path,
+            found: table::by_path(path),
             headers: turned.headers,
             request_id: &request_id,
             client: door::address(turned.peer, turned.headers, &state.trusted_proxies),
             received: turned.received,
             bytes_in: 0,
         };
-        let row = table::by_path(facts.path);
-        let dialect = row.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, facts.headers));
+        let dialect = facts.dialect();
         let mut response = problem.response(dialect, &request_id);
         cors::tell(&mut response.headers, state, turned.headers);
         let (status, bytes) = (response.status, response.body.len() as u64);
@@ -324,8 +326,7 @@ impl Api {
     /// Sends what is still to be sent, and says which status the caller got.
     #[inline(never)]
     fn send(&self, state: &State, facts: &Facts<'_>, told: &mut Told, exchange: &mut Exchange<'_>) -> u16 {
-        let row = table::by_path(facts.path).map(|(row, _)| models::spoken(row, facts.headers));
-        let dialect = told.dialect.or(row).unwrap_or(Dialect::Hapax);
+        let dialect = told.dialect.unwrap_or_else(|| facts.dialect());
         let response = match (&told.problem, told.response.take()) {
             (_, Some(response)) => Some(response),
             (Some(problem), None) if !exchange.started() => {

@@ -1,11 +1,12 @@
 //! What is told of a request once it is over: one record for metrics, log and status page.
 
 use super::errors::class_of;
-use super::table::{self, Endpoint};
+use super::table::{self, Endpoint, Row};
 use super::told::Told;
 use super::transcript::Transcript;
-use super::{Api, door, status};
+use super::{Api, door, models, status};
 use crate::domain::event::{Event, Record, Said};
+use crate::domain::words::Dialect;
 use crate::gateway::ports::{Cached, Observer};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,11 +16,20 @@ use std::time::{Duration, Instant};
 pub(super) struct Facts<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
+    /// Where the path leads, and what follows its beginning.
+    pub(super) found: Option<(&'static Row, &'a str)>,
     pub(super) headers: &'a crate::server::Headers,
     pub(super) request_id: &'a Arc<str>,
     pub(super) client: IpAddr,
     pub(super) received: Instant,
     pub(super) bytes_in: u64,
+}
+
+impl Facts<'_> {
+    /// What is spoken where the path leads.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.found.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, self.headers))
+    }
 }
 
 /// What went out.
@@ -39,7 +49,7 @@ impl Api {
         let now = sent.at;
         let took = now.saturating_duration_since(facts.received);
         let waited: Duration = trail.attempts.iter().map(|tried| tried.took).sum();
-        let row = table::by_path(facts.path).map(|(row, _)| row);
+        let row = facts.found.map(|(row, _)| row);
         let asked = !trail.attempts.is_empty();
         let whole = !told.stream && !trail.deduplicated && trail.served.is_some() && asked;
         let said = told.transcript.as_ref().map(Transcript::text);

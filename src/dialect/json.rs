@@ -66,7 +66,7 @@ pub fn look_through(text: &str) -> Result<Option<usize>, Invalid> {
 /// # Errors
 /// [`Invalid`] names the key as it should be.
 pub fn only_ours(key: &str, known: &[&str]) -> Result<(), Invalid> {
-    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+    if !key.bytes().fold(false, |any, byte| any | !byte.is_ascii() | byte.is_ascii_uppercase()) {
         return Ok(());
     }
     let fold = |letter: char| match letter {

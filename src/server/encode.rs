@@ -69,7 +69,7 @@ pub(super) fn head(
     match extent {
         Extent::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");
-            decimal(out, length);
+            decimal(out, length as u64);
             out.extend_from_slice(b"\r\n");
         }
         Extent::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -83,13 +83,16 @@ pub(super) fn head(
 }
 
 /// Appends a number in decimal: formatting would take as long as all the rest of a head.
-fn decimal(out: &mut Vec<u8>, mut number: usize) {
-    let mut room = [0; usize::MAX.ilog10() as usize + 1];
+pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut room = [0; u64::MAX.ilog10() as usize + 1];
     let mut at = room.len();
-    while number > 0 || at == room.len() {
+    for place in room.iter_mut().rev() {
         at -= 1;
-        room[at] = b'0' + (number % 10) as u8;
+        *place = b'0' + (number % 10) as u8;
         number /= 10;
+        if number == 0 {
+            break;
+        }
     }
     out.extend_from_slice(&room[at..]);
 }
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_length_is_written_as_formatting_would() {
-        for length in [0, 7, 10, 99, 100, 4_096, usize::MAX] {
+        for length in [0, 7, 10, 99, 100, 4_096, u64::MAX] {
             let mut out = b": ".to_vec();
             decimal(&mut out, length);
             assert_eq!(out, format!(": {length}").as_bytes());

@@ -1,5 +1,6 @@
 //! The header fields of an answer, held as they will stand on the wire: one buffer, however many there are.
 
+use super::encode::decimal;
 use super::message::bit;
 
 /// Fields in the order in which they were added. Those that are the server's own business are left out.
@@ -31,12 +32,9 @@ impl Fields {
 
     /// Adds a field whose value is appended by `write`.
     pub fn put(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        if !self.begin(name) {
             return;
         }
-        self.names |= bit(name.as_bytes());
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b": ");
         let begin = self.text.len();
         write(&mut self.text);
         // A line break in a value would begin a field of somebody else's making.
@@ -46,6 +44,26 @@ impl Fields {
             value.iter_mut().filter(breaks).for_each(|byte| *byte = b' ');
         }
         self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a field whose value is a number, in this unit.
+    pub fn count(&mut self, name: &str, number: u64, unit: &'static str) {
+        if self.begin(name) {
+            decimal(&mut self.text, number);
+            self.text.extend_from_slice(unit.as_bytes());
+            self.text.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// A field up to its value, unless it is the server's own business.
+    fn begin(&mut self, name: &str) -> bool {
+        if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+            return false;
+        }
+        self.names |= bit(name.as_bytes());
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        true
     }
 
     /// The value of the first field of this name, as it was written.
@@ -75,7 +93,9 @@ mod tests {
         fields.add("Content-LENGTH", "7");
         fields.add("B", "x\r\nC: y\tz");
         fields.put("D", |text| text.extend_from_slice("\u{e4}".as_bytes()));
-        assert_eq!(fields.as_bytes(), "A: 1\r\nB: x  C: y\tz\r\nD: \u{e4}\r\n".as_bytes());
+        fields.count("E", 60, "s");
+        fields.count("content-length", 60, "");
+        assert_eq!(fields.as_bytes(), "A: 1\r\nB: x  C: y\tz\r\nD: \u{e4}\r\nE: 60s\r\n".as_bytes());
         assert_eq!((fields.get("B"), fields.get("D")), (Some("x  C: y\tz"), Some("\u{e4}")));
         assert_eq!((fields.get("C"), fields.get("Content-LENGTH")), (None, None));
     }

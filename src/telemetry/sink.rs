@@ -11,6 +11,8 @@ use std::time::Duration;
 pub const WAITING_BYTES_MAX: usize = 1 << 20;
 /// How long the writer gathers lines before it writes them in one call.
 const GATHER: Duration = Duration::from_millis(5);
+/// How much room a buffer keeps, times what it held last.
+const ROOM_TIMES: usize = 4;
 /// How long the end of the process waits for a blocked log.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The writer's stack. Of address space: it touches 8 KiB, and the allocator, built without optimisation, 48 KiB at once.
@@ -124,8 +126,10 @@ fn write_all(shared: &Shared, mut out: impl Write) {
             let lines = batch.iter().filter(|byte| **byte == b'\n').count() as u64;
             shared.dropped.fetch_add(lines, Ordering::Relaxed);
         }
+        // Room for the next ones, of which there will be about as many.
+        let room = batch.len().saturating_mul(ROOM_TIMES);
         batch.clear();
-        batch.shrink_to(64 * 1024);
+        batch.shrink_to(room);
     }
 }
 

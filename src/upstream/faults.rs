@@ -41,15 +41,13 @@ fn read(error: &Error, line: &Line) -> Fault {
     }
     match error {
         Error::Io(error) => read_io(error),
-        // ureq's other clocks are not wound: whatever it says, it waited for an answer.
         Error::Timeout(Timeout::Connect) => Fault::ConnectTimeout,
         Error::Timeout(_) => Fault::FirstTokenTimeout,
         Error::HostNotFound => Fault::NameNotFound,
         Error::ConnectionFailed | Error::ConnectProxyFailed(_) => Fault::Refused,
         Error::Tls(_) | Error::TlsRequired => Fault::Tls(Insecure::Handshake),
-        Error::LargeResponseHeader(..) | Error::BodyExceedsLimit(_) => Fault::AnswerTooLarge,
-        Error::TooManyRedirects | Error::RedirectFailed => Fault::Redirect,
-        Error::Protocol(_) | Error::BodyStalled => Fault::Garbage,
+        // What a proxy says.
+        Error::Protocol(_) => Fault::Garbage,
         // The rest complains of our request; `Error` may also grow.
         _ => Fault::Internal,
     }

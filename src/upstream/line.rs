@@ -92,7 +92,7 @@ struct State {
 }
 
 thread_local! {
-    /// The call this thread is connecting for. ureq asks its pool and its connectors on the calling thread.
+    /// The call this thread is connecting for. ureq asks its resolver and its connectors on the calling thread.
     static CALLING: RefCell<Option<Arc<Line>>> = const { RefCell::new(None) };
 }
 
@@ -233,7 +233,7 @@ pub(super) struct Patience<'a> {
 
 #[derive(Clone, Copy)]
 enum Limit {
-    /// ureq's own, while it connects.
+    /// That of connecting.
     Connecting(Timeout),
     /// The call's.
     Call(Fault),

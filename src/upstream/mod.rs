@@ -1,4 +1,4 @@
-//! HTTP out: asks one configured provider, over our own sockets below ureq, and says what went wrong in our terms.
+//! HTTP out: asks one configured provider, over sockets of our own, and says what went wrong in our terms.
 //!
 //! ```text
 //!   Upstream::ask ─▶ dialect::ask ─▶ keys ─▶ http::send ─▶ client ─▶ shelf, dial ─▶ Link ─┬▶ Wire
@@ -105,7 +105,7 @@ struct Worded {
     held: Held,
 }
 
-/// The configured timeouts that are not ureq's business.
+/// The configured timeouts but for connecting.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     first_token: Duration,

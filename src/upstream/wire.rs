@@ -1,4 +1,4 @@
-//! The socket below ureq: it can be ended from another thread, never waits past the call's bound, and knows
+//! The socket below everything: it can be ended from another thread, never waits past the call's bound, and knows
 //! whether it was reused.
 //!
 //! ```text
@@ -44,11 +44,11 @@ pub(super) const NEVER: NextTimeout = NextTimeout {
     per_write: None,
 };
 
-/// A socket under ureq, or under plain HTTP of our own.
+/// A socket, by itself or under TLS and tunnels.
 pub(super) struct Wire {
     /// Shared with the line of the call it serves, which may shut it down.
     socket: Arc<TcpStream>,
-    /// What is read, and what ureq wrote and is not sent yet.
+    /// What is read, and what was written and is not sent yet.
     pages: Pages,
     /// The socket's present read timeout.
     armed: Option<Duration>,

@@ -24,10 +24,15 @@ pub fn plain(bytes: &[u8]) -> usize {
 /// Where in these words the first byte is that ends a plain run.
 #[inline(always)]
 pub(super) fn special_in(words: &[[u8; 8]]) -> Option<usize> {
-    words.iter().enumerate().find_map(|(index, word)| {
+    let mut at = 0;
+    for word in words {
         let hit = specials(u64::from_le_bytes(*word));
-        (hit != 0).then(|| index * 8 + hit.trailing_zeros() as usize / 8)
-    })
+        if hit != 0 {
+            return Some(at + hit.trailing_zeros() as usize / 8);
+        }
+        at += word.len();
+    }
+    None
 }
 
 /// What ends a plain run. One bit apart from the quote lies the blank, the first byte that is no control character: so
