@@ -75,9 +75,7 @@ impl Poller {
     pub(super) fn new(hub: Arc<Hub>, listener: TcpListener) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        listener.set_nonblocking(true)?;
-        // It listens already, with the 128 of the standard library.
-        rustix::net::listen(&listener, BACKLOG)?;
+        open(&listener)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
         let (connections_max, shed_max) =
@@ -351,7 +349,6 @@ impl Poller {
             self.shed.push_back(socket);
             return;
         }
-        let _ = sockopt::set_tcp_nodelay(&socket, true);
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -374,6 +371,16 @@ impl Poller {
     }
 }
 
+/// Makes the listener ready for many.
+fn open(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    // It listens already, with the 128 of the standard library.
+    rustix::net::listen(listener, BACKLOG)?;
+    // On Linux whoever is let in through it has this too, and need not be told.
+    let _ = sockopt::set_tcp_nodelay(listener, true);
+    Ok(())
+}
+
 /// Whose connections are counted together: an IPv4 address, or the 64 bits of an IPv6 address that its holder was given
 /// (RFC 6177: below them every address is as good as any other).
 fn neighbourhood(peer: IpAddr) -> IpAddr {
@@ -387,6 +394,16 @@ fn neighbourhood(peer: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_to_a_caller_is_not_held_back_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        open(&listener).expect("it listens");
+        let address = listener.local_addr().expect("bound");
+        let _caller = std::net::TcpStream::connect(address).expect("it listens");
+        let (socket, _) = acceptfrom_with(&listener, SocketFlags::CLOEXEC).expect("he has connected");
+        assert_eq!(sockopt::tcp_nodelay(&socket), Ok(true));
+    }
 
     #[test]
     fn an_ipv6_holder_is_one_neighbour_whatever_address_he_picks() {

@@ -7,7 +7,8 @@
 //! Every request differs from every other in one number, so that no gateway may share or cache an answer;
 //! --same 1 sends the same bytes each time.
 //! Common: --model M, -H 'k: v' (repeat), --plan 'd=500 n=50 i=20', --prompt-bytes N,
-//!         --pid P (gateway: CPU seconds, RSS of its process tree), --timeout-ms T.
+//!         --pid P (gateway: CPU seconds, RSS of its process tree), --timeout-ms T,
+//!         --each FILE (rate, closed: a line per answer, in ns: sent, at the mock, left the mock, answered).
 use perfkit::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -33,6 +34,7 @@ struct Args {
     pid: u32,
     timeout_ms: u64,
     same: bool,
+    each: String,
 }
 
 /// Ten digits in the text of every request, counted up.
@@ -42,7 +44,7 @@ fn parse() -> Args {
     let mut a = Args {
         mode: String::new(), host: String::new(), path: "/".into(), model: "gpt-4o-mini".into(), headers: vec![],
         plan: String::new(), prompt_bytes: 256, rate: 200.0, secs: 5.0, conns: 64, streams: 200, rounds: 1,
-        spread_ms: 1000, pid: 0, timeout_ms: 30_000, same: false,
+        spread_ms: 1000, pid: 0, timeout_ms: 30_000, same: false, each: String::new(),
     };
     let mut it = std::env::args().skip(1);
     a.mode = it.next().expect("mode: probe|rate|closed|stream|idle");
@@ -67,6 +69,7 @@ fn parse() -> Args {
             "--rounds" => a.rounds = v.parse().unwrap(),
             "--spread-ms" => a.spread_ms = v.parse().unwrap(),
             "--pid" => a.pid = v.parse().unwrap(),
+            "--each" => a.each = v,
             "--same" => a.same = v == "1",
             "--timeout-ms" => a.timeout_ms = v.parse().unwrap(),
             _ => panic!("unknown {k}"),
@@ -111,6 +114,7 @@ fn numbered(a: &Args, req: &[u8]) -> Vec<u8> {
 struct Tally {
     lat: RefCell<Vec<u64>>,  // ns, client side
     over: RefCell<Vec<u64>>, // ns, client latency minus time inside the mock
+    each: RefCell<Vec<[u64; 4]>>, // CLOCK_MONOTONIC ns: sent, at the mock, left the mock, answered
     ok: Cell<u64>,
     bad_status: Cell<u64>,
     io_err: Cell<u64>,
@@ -157,6 +161,7 @@ async fn shot(slot: &mut Option<Conn<TcpStream>>, a: &Args, req: &[u8], t: &Tall
                 t.lat.borrow_mut().push(t1 - t0);
                 if let (Some(r), Some(s)) = (num_after(&body, b"r="), num_after(&body, b" s=")) {
                     t.over.borrow_mut().push((t1 - t0).saturating_sub(s.saturating_sub(r)));
+                    t.each.borrow_mut().push([t0, r, s, t1]);
                 }
                 if !keep {
                     *slot = None;
@@ -245,6 +250,10 @@ fn dist(name: &str, v: &mut Vec<u64>) -> String {
 
 fn report(a: &Args, t: &Tally, m: &Meter) {
     let n = t.ok.get();
+    if !a.each.is_empty() {
+        let line = |[sent, came, left, got]: &[u64; 4]| format!("{sent} {came} {left} {got}\n");
+        std::fs::write(&a.each, t.each.borrow().iter().map(line).collect::<String>()).expect("--each: a file");
+    }
     let wall = (now_ns() - m.t0) as f64 / 1e9;
     println!(
         r#"{{"mode":"{}","ok":{n},"bad_status":{},"io_err":{},"rps":{:.1},{},{},{},"first_bad":{:?}}}"#,
