@@ -39,6 +39,7 @@ def load(port, *words):
 
 
 def one(command, port, callers, again):
+    bench.free(command[0], f"http://127.0.0.1:{port}")
     gateway = subprocess.Popen(["taskset", "-c", bench.GW_CPU, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         time.sleep(0.5)

@@ -42,6 +42,8 @@ def family(pid):
 
 
 def measure(name, command, port, a, folder, mock):
+    if command:
+        bench.free(name, f"http://127.0.0.1:{port}")
     gateway = command and subprocess.Popen(["taskset", "-c", bench.GW_CPU, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     trace, each = os.path.join(folder, "trace"), os.path.join(folder, "each")
     try:
