@@ -8,11 +8,14 @@ use std::time::Instant;
 use ureq::Error;
 use ureq::unversioned::transport::Transport;
 
+/// A head is rarely longer.
+const HEAD_BYTES_USUAL: usize = 1024;
+
 /// Serving a call, or at rest between two.
 pub(super) enum Link {
     /// A socket: what is sent goes from where it is.
     Wire(Wire),
-    /// TLS, a proxy's tunnel, or one in the other. At the bottom of it is a [`Wire`], which learns from this thread's
+    /// TLS, a proxy's tunnel, or TLS in one. At the bottom of it is a [`Wire`], which learns from this thread's
     /// [`Line`] whom it serves.
     Built(Box<dyn Transport>),
 }
@@ -77,9 +80,6 @@ impl Link {
         }
     }
 }
-
-/// A head is rarely longer.
-const HEAD_BYTES_USUAL: usize = 1024;
 
 /// Writes the pieces one behind the other; they leave with the next read, or once they are many.
 fn write<'a>(transport: &mut dyn Transport, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), Error> {

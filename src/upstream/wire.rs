@@ -6,8 +6,8 @@
 //!                   └▶ TLS, tunnel ─▶─┘
 //! ```
 //!
-//! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where ureq tells
-//! it that it changes from one to the other. Writes are gathered until the next read or until they are large, so
+//! A [`Wire`] is *at rest* in the pool or *serving* a call whose [`Line`] it holds; `is_open` is where a
+//! transport above tells it that it changes from one to the other. Writes are gathered until the next read or until they are large, so
 //! that head and body of a call leave together: a kept connection costs one send and one receive per call. At rest
 //! it has no buffers.
 
