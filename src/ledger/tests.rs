@@ -379,6 +379,17 @@ fn two_gateways_on_one_file_lose_no_token_of_each_other() {
 }
 
 #[test]
+fn of_two_gateways_that_begin_one_file_the_later_finds_it_begun() {
+    let folder = Folder::new();
+    let mut later = Connection::open(folder.ledger()).expect("it opens");
+    assert_eq!(file::recognise(&later), Ok(false), "it has looked, and seen an empty file");
+    let (mut first, _) = File::open(&folder.ledger()).expect("it opens");
+    first.write(&[row(1, "a", 1, ONE)], &[]).expect("written");
+    file::make(&mut later).expect("it is there already");
+    assert_eq!(read(&folder.ledger(), 0).expect("readable").len(), 1);
+}
+
+#[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
     let folder = Folder::new();
     let (mut file, _) = File::open(&folder.ledger()).expect("it opens");
