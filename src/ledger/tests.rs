@@ -213,6 +213,9 @@ fn what_is_no_ledger_is_refused_before_anything_in_it_is_changed() {
     assert!(nowhere.starts_with("usage.path: ") && nowhere.ends_with("there is no such folder"), "{nowhere}");
     assert!(read(&folder.0.join("none.db"), 0).expect_err("none").contains("no such file yet"));
     assert!(read(&foreign, 0).expect_err("foreign").contains("no ledger"));
+    // A way that leads through a file: like a folder of somebody else's it cannot be gone, and says nothing of the end.
+    let hidden = read(&text.join("usage.db"), 0).expect_err("hidden");
+    assert!(hidden.contains("cannot be looked at: Not a directory"), "{hidden}");
 }
 
 #[test]
