@@ -144,6 +144,10 @@ fn the_image_is_probed_and_told_its_configuration_by_what_exists() {
     );
     let settings = config::parse("image", &read("deploy/image.yaml"), &|_| None).expect("it loads");
     assert_eq!(settings.server.listen, "0.0.0.0:8080");
+    // Every worker is a thread, and there are others.
+    let compose = &documents(&root().join("deploy/compose.yaml"))[0]["services"]["hapax"];
+    let threads = compose["pids_limit"].as_u64();
+    assert!(threads.is_some_and(|threads| threads > settings.server.workers as u64 + 64), "{threads:?}");
     let kubernetes = read("deploy/kubernetes/hapax.yaml");
     for path in ["/health/live", "/health/ready"] {
         assert!(kubernetes.contains(&format!("path: {path}")), "{path}");
