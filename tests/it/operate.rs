@@ -349,6 +349,17 @@ fn health_asks_where_the_named_file_listens_also_after_an_edit_that_went_wrong()
 }
 
 #[test]
+fn an_address_without_a_port_is_told_what_an_address_is() {
+    for command in ["demo", "simulate"] {
+        for address in ["9000", "localhost", "127.0.0.1:99999"] {
+            let output = hapax(&[command, "--listen", address], &[]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() == Some(1) && said.contains("say HOST:PORT"), "{address}: {said}");
+        }
+    }
+}
+
+#[test]
 fn completions_are_scripts_their_shell_accepts() {
     for shell in ["bash", "zsh", "fish"] {
         let output = hapax(&["completions", shell], &[]);
