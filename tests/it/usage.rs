@@ -3,6 +3,7 @@
 use crate::rig::process::{Folder, HAPAX, Running, Start};
 use crate::rig::{CHAT, HELLO, HELLO_STREAM, Rig, at_once, until};
 use hapax::clock::SystemClock;
+use hapax::config;
 use hapax::domain::key::Hash;
 use hapax::simulate::Simulator;
 use rustix::process::Signal;
@@ -265,6 +266,13 @@ fn a_file_that_is_no_ledger_keeps_the_gateway_from_starting_and_a_reload_from_ha
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("usage.path: ") && said.contains("usage.db: is not a database"), "{said}");
+    let rig = Rig::new(&[OPENAI]);
+    let settings = config::parse("test.yaml", &kept_in(&folder, ""), &|_| None).expect("it is right");
+    let problem = rig.house().reload(&settings).expect_err("it cannot be used");
+    let told = rig.get("/v1/status").json()["config"]["refused"]["problem"].clone();
+    assert_eq!(told, "usage.path: usage.db: is not a database", "without its folder: {problem}");
+    rig.wait_for_metric("hapax_config_reloads_total{result=\"failure\"} 1");
+    assert_eq!(rig.chat().header("x-hapax-provider"), Some("a"));
 }
 
 /// Waits until the ledger's file tells of so many calls.
