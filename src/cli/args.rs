@@ -132,8 +132,10 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
             Long("pid") => {
                 options.given.push("--pid");
                 let pid = text(&mut parser)?;
-                let wrong = |_| Failed::Usage(format!("--pid takes a process's number, not '{pid}'"));
-                options.pid = Some(pid.parse().map_err(wrong)?);
+                // kill(2) takes 0 and less for many processes at once.
+                let one = pid.parse().ok().filter(|pid| *pid > 0);
+                let wrong = || Failed::Usage(format!("--pid takes a process's number, not '{pid}'"));
+                options.pid = Some(one.ok_or_else(wrong)?);
             }
             Long("script") => {
                 options.given.push("--script");
@@ -340,6 +342,8 @@ mod tests {
             "drill --pid 7",
             "usage --json --format csv",
             "drill --url http://x --pid seven",
+            "drill --url http://x --pid 0",
+            "drill --url http://x --pid -1",
             "drill --url http://x --config x.yaml",
             "health --url http://x --config x.yaml",
             "--wat",

@@ -10,7 +10,7 @@ use crate::drill::{self, Cast, Outcome, Report, Row, SECTIONS, Site, Stage};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -181,14 +181,10 @@ fn take<'r>(next: &AtomicUsize, rows: &[&'r Row]) -> Option<(usize, &'r Row)> {
 
 fn elsewhere(place: &Place) -> Result<Vec<Report>, Failed> {
     let authority = health::of_url(&place.url)?;
-    let address: SocketAddr = authority
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| Failed::Running(format!("{authority} cannot be found")))?;
     // Not sixty rows that all fail for want of a gateway.
-    health::get(&authority, "/health/live", None)
-        .map_err(|error| Failed::Running(format!("no answer from {authority}: {error}")))?;
+    let silent = |error| Failed::Running(format!("no answer from {authority}: {error}"));
+    let address = health::connect(&authority).and_then(|stream| stream.peer_addr()).map_err(silent)?;
+    health::get(&authority, "/health/live", None).map_err(silent)?;
     let progress = Progress::new(drill::rows().count());
     let mut reports = Vec::new();
     for row in drill::rows() {

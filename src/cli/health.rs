@@ -72,10 +72,21 @@ fn of_settings(explicit: Option<&Path>) -> Result<String, Failed> {
     })
 }
 
+/// The first of a name's addresses that takes a connection: `localhost` has two on most machines, a gateway listens at one.
+pub(super) fn connect(name: impl ToSocketAddrs) -> std::io::Result<TcpStream> {
+    let mut tried = Err(std::io::ErrorKind::AddrNotAvailable.into());
+    for address in name.to_socket_addrs()? {
+        tried = TcpStream::connect_timeout(&address, PATIENCE);
+        if tried.is_ok() {
+            break;
+        }
+    }
+    tried
+}
+
 /// One question to a running gateway: the status and the body of its answer.
 pub(super) fn get(authority: &str, target: &str, key: Option<&str>) -> std::io::Result<(u16, Vec<u8>)> {
-    let address = authority.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let mut stream = connect(authority)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
@@ -94,7 +105,8 @@ pub(super) fn get(authority: &str, target: &str, key: Option<&str>) -> std::io::
 
 #[cfg(test)]
 mod tests {
-    use super::of_url;
+    use super::{connect, of_url};
+    use std::net::{SocketAddr, TcpListener};
 
     #[test]
     fn a_url_names_host_and_port() {
@@ -102,5 +114,16 @@ mod tests {
         assert_eq!(of_url("http://gateway").expect("fine"), "gateway:80");
         assert!(of_url("https://gateway").is_err());
         assert!(of_url("http://").is_err());
+    }
+    #[test]
+    fn a_name_of_several_addresses_is_asked_at_the_one_that_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let open = listener.local_addr().expect("it is bound");
+        let closed = SocketAddr::from(([127, 0, 0, 1], 9));
+        for addresses in [[closed, open], [open, closed]] {
+            let stream = connect(&addresses[..]).expect("one of them listens");
+            assert_eq!(stream.peer_addr().expect("it is connected"), open);
+        }
+        assert!(connect(&[closed][..]).is_err() && connect(&[][..]).is_err());
     }
 }

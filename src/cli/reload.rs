@@ -16,7 +16,7 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// For a gateway started with these settings.
+    /// For a gateway started with these settings, as they were told.
     pub(super) fn new(explicit: Option<&Path>, settings: &Settings) -> Self {
         let (explicit, door) = (explicit.map(Path::to_owned), settings.server.clone());
         Self { explicit, door, logging: settings.logging }
@@ -56,6 +56,29 @@ impl Reload {
             trusted_proxies: self.door.trusted_proxies.clone(),
             ..settings.server.clone()
         };
-        door != self.door || settings.logging != self.logging
+        let logging = Logging { prompts: self.logging.prompts, ..settings.logging };
+        door != self.door || logging != self.logging
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn only_what_waits_for_the_next_start_is_said_to_wait() {
+        let settings = |text: &str| config::parse("test.yaml", text, &|_| None).expect(text);
+        let reload = Reload::new(None, &settings(""));
+        for at_once in [
+            "server: {request_timeout: 1m, shutdown_timeout: 1s, trusted_proxies: [10.0.0.1]}",
+            "logging: {prompts: true}",
+            "retry: {wait_max: 1s}",
+        ] {
+            assert!(!reload.needs_a_start(&settings(at_once)), "{at_once}");
+        }
+        for later in ["server: {workers: 7}", "server: {memory_max: 255MiB}", "logging: {level: debug}"] {
+            assert!(reload.needs_a_start(&settings(later)), "{later}");
+        }
     }
 }

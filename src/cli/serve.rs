@@ -19,6 +19,8 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
     // The watch begins before the file is read: what changes in between is read again.
     let watch = config::find(explicit, &config::process_environment).map(|path| Watch::new(&path));
     let mut settings = super::settings(explicit)?;
+    // As the file says it: what a container leaves of it is no change of the file.
+    let reload = Reload::new(explicit, &settings);
     let memory_max = settings.server.memory_max;
     settings.server.memory_max = container::fitting(memory_max);
     let listen = &settings.server.listen;
@@ -41,7 +43,7 @@ pub(super) fn run(explicit: Option<&Path>) -> Result<(), Failed> {
     let providers = settings.preference.join(", ");
     log::info!("hapax {} listens on {}, asks {providers}", env!("CARGO_PKG_VERSION"), house.address());
     let duty = Duty {
-        reload: Some(Reload::new(explicit, &settings)),
+        reload: Some(reload),
         watch,
         notify: Notify::from_environment(),
         patience: settings.server.shutdown_timeout,

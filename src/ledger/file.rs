@@ -4,7 +4,9 @@
 use crate::domain::chat::Usage;
 use crate::domain::keepsake::Keepsake;
 use crate::domain::usage::Row;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -270,13 +272,20 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), Trouble> {
     connection.pragma_update(None, "cache_size", -512)?; // KiB
     connection.pragma_update(None, "journal_size_limit", 1 << 20)?; // bytes of WAL kept after a checkpoint
     if !known {
-        let change = connection.transaction()?;
+        make(connection)?;
+    }
+    Ok(())
+}
+
+/// Makes the tables, unless another gateway that starts has made them meanwhile.
+pub(super) fn make(connection: &mut Connection) -> Result<(), Trouble> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !recognise(&change)? {
         change.execute_batch(SCHEMA)?;
         change.pragma_update(None, "application_id", APPLICATION)?;
         change.pragma_update(None, "user_version", VERSION)?;
-        change.commit()?;
     }
-    Ok(())
+    Ok(change.commit()?)
 }
 
 /// Whether it is a ledger of ours; `false`: an empty file.
@@ -319,7 +328,7 @@ fn write(
     if rows.is_empty() && wanted == *saved {
         return Ok(());
     }
-    let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     add(&change, rows)?;
     if wanted != *saved {
         // Read once for all of them.

@@ -11,8 +11,11 @@ use std::path::Path;
 /// Trouble, in words that name the file.
 pub fn read(path: &Path, since: u64) -> Result<Vec<Row>, String> {
     let named = |words: &str| format!("{}: {words}", path.display());
-    if !path.exists() {
-        return Err(named("there is no such file yet: the gateway makes it when it starts"));
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(named("there is no such file yet: the gateway makes it when it starts")),
+        // Its folder is not this user's.
+        Err(error) => return Err(named(&format!("cannot be looked at: {error}"))),
     }
     let open = |uri: String| -> Result<Vec<Row>, Trouble> {
         let flags =

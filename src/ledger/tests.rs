@@ -213,6 +213,9 @@ fn what_is_no_ledger_is_refused_before_anything_in_it_is_changed() {
     assert!(nowhere.starts_with("usage.path: ") && nowhere.ends_with("there is no such folder"), "{nowhere}");
     assert!(read(&folder.0.join("none.db"), 0).expect_err("none").contains("no such file yet"));
     assert!(read(&foreign, 0).expect_err("foreign").contains("no ledger"));
+    // A way that leads through a file: like a folder of somebody else's it cannot be gone, and says nothing of the end.
+    let hidden = read(&text.join("usage.db"), 0).expect_err("hidden");
+    assert!(hidden.contains("cannot be looked at: Not a directory"), "{hidden}");
 }
 
 #[test]
@@ -376,6 +379,17 @@ fn two_gateways_on_one_file_lose_no_token_of_each_other() {
     both.iter().for_each(|bench| bench.ledger.close());
     let rows = read(&folder.ledger(), 0).expect("readable");
     assert_eq!(rows.iter().map(|row| (row.calls, row.usage.input)).collect::<Vec<_>>(), [(100, 1_100)]);
+}
+
+#[test]
+fn of_two_gateways_that_begin_one_file_the_later_finds_it_begun() {
+    let folder = Folder::new();
+    let mut later = Connection::open(folder.ledger()).expect("it opens");
+    assert_eq!(file::recognise(&later), Ok(false), "it has looked, and seen an empty file");
+    let (mut first, _) = File::open(&folder.ledger()).expect("it opens");
+    first.write(&[row(1, "a", 1, ONE)], &[]).expect("written");
+    file::make(&mut later).expect("it is there already");
+    assert_eq!(read(&folder.ledger(), 0).expect("readable").len(), 1);
 }
 
 #[test]
