@@ -7,7 +7,7 @@ Each gateway is started anew, served by 64 callers for half a second, and then a
 a second for their provider. While they wait it is looked at: CPU, page faults and switches since the moment before.
 --again: the second such moment, so many seconds after the first one's end, when threads and connections may be there already.
 """
-import argparse, json, os, signal, statistics, subprocess, tempfile, time
+import argparse, json, os, statistics, subprocess, time
 
 import bench
 
@@ -33,24 +33,22 @@ def master(pid):
     return int(kids[0]) if kids else pid
 
 
-def load(port, *words):
-    url = ["--url", f"http://127.0.0.1:{port}/v1/chat/completions", "--model", "gpt-4o-mini", "-H", "authorization: Bearer sk-test"]
-    return subprocess.Popen(["taskset", "-c", bench.LOAD_CPU, os.path.join(bench.BIN, "loadgen"), *words, *url], stdout=subprocess.PIPE, text=True)
+def load(url, *words):
+    return subprocess.Popen(bench.load_command("closed", url, *words), stdout=subprocess.PIPE, text=True)
 
 
-def one(command, port, callers, again):
-    bench.free(command[0], f"http://127.0.0.1:{port}")
-    gateway = subprocess.Popen(["taskset", "-c", bench.GW_CPU, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+def one(command, url, callers, again):
+    with bench.gateway(command[0], command, url) as gateway:
         time.sleep(0.5)
-        load(port, "closed", "--conns", "64", "--secs", "0.5").communicate()
+        load(url, "--conns", "64", "--secs", "0.5").communicate()
         time.sleep(0.3)
         pid = master(gateway.pid)
+        crowd = ["--conns", str(callers), "--secs", "0.4", "--plan", "d=500"]
         if again:
-            load(port, "closed", "--conns", str(callers), "--secs", "0.4", "--plan", "d=500").communicate()
+            load(url, *crowd).communicate()
             time.sleep(again)
         before = used(pid)
-        burst = load(port, "closed", "--conns", str(callers), "--secs", "0.4", "--plan", "d=500")
+        burst = load(url, *crowd)
         time.sleep(0.35)
         after = used(pid)
         answer = json.loads(burst.communicate()[0].strip().splitlines()[-1])
@@ -58,9 +56,6 @@ def one(command, port, callers, again):
         late = answer["over_us"]
         return {"p50": late["p50"] / 1e3, "p90": late["p90"] / 1e3, "p99": late["p99"] / 1e3, "cpu": cpu, "faults": faults, "switches": switches,
                 "threads": after[3] - before[3], "ok": answer["ok"]}
-    finally:
-        os.killpg(gateway.pid, signal.SIGTERM)
-        gateway.wait(5)
 
 
 def main():
@@ -70,20 +65,15 @@ def main():
     p.add_argument("--reps", type=int, default=6)
     p.add_argument("--again", type=float)
     a = p.parse_args()
-    folder = tempfile.mkdtemp(prefix="hapax-burst-")
-    config, floor = bench.configured(folder, False)
-    gateways = {"nginx": (["/usr/sbin/nginx", "-c", floor], 9210)}
-    for program in a.programs:
-        gateways[program] = ([os.path.abspath(program), "serve", "--config", config], 9220)
-    mock = subprocess.Popen(["taskset", "-c", bench.LOAD_CPU, os.path.join(bench.BIN, "mock"), "--port", str(bench.MOCK_PORT)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    time.sleep(0.3)
+    gateways, _ = bench.side_by_side(a.programs, "hapax-burst-")
+    mocks = bench.Mocks()
     seen = {name: [] for name in gateways}
     try:
         for _ in range(a.reps):
-            for name, (command, port) in gateways.items():
-                seen[name].append(one(command, port, a.callers, a.again))
+            for name, (command, url) in gateways.items():
+                seen[name].append(one(command, url, a.callers, a.again))
     finally:
-        mock.terminate()
+        mocks.stop()
     keys = ["p50", "p90", "p99", "cpu", "faults", "switches", "threads", "ok"]
     print("| | p50, ms late | p90 | p99 | CPU us/caller | page faults | switches | threads started | answered |\n" + "|---" * 9 + "|")
     for name, rows in seen.items():

@@ -7,7 +7,7 @@ Every request's moments (sent, at the provider, answered) are laid beside what r
 the slowest hundredth is said whose the cores were on their way to the provider and back, and of all others how slow they are
 when nobody else wants a core. --bare: the distribution alone, without tracing.
 """
-import argparse, bisect, collections, os, re, signal, subprocess, tempfile, time
+import argparse, bisect, collections, os, re, subprocess, time
 
 import bench
 
@@ -35,36 +35,21 @@ def threads(pid):
     return {int(task) for task in os.listdir(f"/proc/{pid}/task")}
 
 
-def family(pid):
-    """Of a process and its children."""
-    kids = open(f"/proc/{pid}/task/{pid}/children").read().split()
-    return threads(pid).union(*(threads(int(kid)) for kid in kids))
-
-
-def measure(name, command, port, a, folder, mock):
-    if command:
-        bench.free(name, f"http://127.0.0.1:{port}")
-    gateway = command and subprocess.Popen(["taskset", "-c", bench.GW_CPU, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+def measure(name, command, url, a, folder, mock):
     trace, each = os.path.join(folder, "trace"), os.path.join(folder, "each")
-    try:
+    with bench.gateway(name, command, url) as gateway:
         time.sleep(0.6)
-        url = ["--url", f"http://127.0.0.1:{port}/v1/chat/completions", "--model", "gpt-4o-mini", "-H", "authorization: Bearer sk-test"]
-        load = ["taskset", "-c", bench.LOAD_CPU, os.path.join(bench.BIN, "loadgen")]
-        subprocess.run([*load, "closed", "--conns", "16", "--secs", "1", *url], capture_output=True)
+        subprocess.run(bench.load_command("closed", url, "--conns", "16", "--secs", "1"), capture_output=True)
         time.sleep(1)
         tracing = [] if a.bare else ["perf", "record", "-q", "-a", "-e", "sched:sched_switch", "-k", "CLOCK_MONOTONIC", "-m", "4096", "-o", trace]
-        subprocess.run([*tracing, *load, "rate", "--rate", str(a.rate), "--secs", str(a.secs), "--each", each, *url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        house = threads(mock) | (family(gateway.pid) if gateway else set())
+        subprocess.run([*tracing, *bench.load_command("rate", url, "--rate", str(a.rate), "--secs", str(a.secs), "--each", each)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        house = threads(mock).union(*(threads(pid) for pid in bench.tree(gateway.pid)) if gateway else ())
         rows = [tuple(map(int, line.split())) for line in open(each)]
         over = sorted(got - sent - (left - came) for sent, came, left, got in rows)
         at = lambda part: over[min(len(over) - 1, int(part * len(over)))] / 1e3
         print(f"{name}: {len(over)} requests, p50 {at(.5):.0f} p90 {at(.9):.0f} p99 {at(.99):.0f} p99.9 {at(.999):.0f} most {over[-1] / 1e3:.0f} us", flush=True)
         if not a.bare:
             explain(rows, runs(trace), house)
-    finally:
-        if gateway:
-            os.killpg(gateway.pid, signal.SIGTERM)
-            gateway.wait(5)
 
 
 def explain(rows, ran, house):
@@ -103,18 +88,14 @@ def main():
     p.add_argument("--rounds", type=int, default=1)
     p.add_argument("--bare", action="store_true")
     a = p.parse_args()
-    folder = tempfile.mkdtemp(prefix="hapax-slow-")
-    config, floor = bench.configured(folder, False)
-    mock = subprocess.Popen(["taskset", "-c", bench.LOAD_CPU, os.path.join(bench.BIN, "mock"), "--port", str(bench.MOCK_PORT)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    time.sleep(0.3)
+    gateways, folder = bench.side_by_side(a.programs, "hapax-slow-")
+    mocks = bench.Mocks()
     try:
         for _ in range(a.rounds):
-            measure("direct", None, bench.MOCK_PORT, a, folder, mock.pid)
-            measure("nginx", ["/usr/sbin/nginx", "-c", floor], 9210, a, folder, mock.pid)
-            for program in a.programs:
-                measure(program, [os.path.abspath(program), "serve", "--config", config], 9220, a, folder, mock.pid)
+            for name, (command, url) in {"direct": (None, bench.URL.format(bench.MOCK_PORT)), **gateways}.items():
+                measure(name, command, url, a, folder, mocks.pid)
     finally:
-        mock.terminate()
+        mocks.stop()
 
 
 main()

@@ -1,6 +1,7 @@
 //! Load generator: one thread, keep-alive HTTP/1.1, one JSON line on stdout.
 //!   loadgen probe  --url U ...                       first 200, as CLOCK_MONOTONIC ns
-//!   loadgen rate   --url U --rate 200 --secs 5 ...   fixed rate, latency + exact overhead
+//!   loadgen rate   --url U --rate 200 --secs 5 ...   fixed rate, latency + exact overhead; over at most --conns 1000:
+//!                                                    what waits for one, or for this program, is counted (late, not_sent)
 //!   loadgen closed --url U --conns 64 --secs 5 ...   as fast as it goes
 //!   loadgen stream --url U --streams 200 ...         SSE, delay per chunk
 //!   loadgen idle   --url U --conns 10000 --secs 3    connections that say nothing, then one request
@@ -12,10 +13,13 @@
 use perfkit::*;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{sleep, sleep_until, timeout, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout, timeout_at, Instant};
 
 struct Args {
     mode: String,
@@ -27,6 +31,7 @@ struct Args {
     prompt_bytes: usize,
     rate: f64,
     secs: f64,
+    /// 0: the mode's own number.
     conns: usize,
     streams: usize,
     rounds: usize,
@@ -43,7 +48,7 @@ const NUMBER: &str = "n=0000000000";
 fn parse() -> Args {
     let mut a = Args {
         mode: String::new(), host: String::new(), path: "/".into(), model: "gpt-4o-mini".into(), headers: vec![],
-        plan: String::new(), prompt_bytes: 256, rate: 200.0, secs: 5.0, conns: 64, streams: 200, rounds: 1,
+        plan: String::new(), prompt_bytes: 256, rate: 200.0, secs: 5.0, conns: 0, streams: 200, rounds: 1,
         spread_ms: 1000, pid: 0, timeout_ms: 30_000, same: false, each: String::new(),
     };
     let mut it = std::env::args().skip(1);
@@ -74,6 +79,9 @@ fn parse() -> Args {
             "--timeout-ms" => a.timeout_ms = v.parse().unwrap(),
             _ => panic!("unknown {k}"),
         }
+    }
+    if a.conns == 0 {
+        a.conns = if a.mode == "rate" { 1000 } else { 64 };
     }
     a
 }
@@ -248,7 +256,8 @@ fn dist(name: &str, v: &mut Vec<u64>) -> String {
     )
 }
 
-fn report(a: &Args, t: &Tally, m: &Meter) {
+/// `more`: figures of the mode's own, as JSON fields, each with a comma behind it.
+fn report(a: &Args, t: &Tally, m: &Meter, more: &str) {
     let n = t.ok.get();
     if !a.each.is_empty() {
         let line = |[sent, came, left, got]: &[u64; 4]| format!("{sent} {came} {left} {got}\n");
@@ -256,7 +265,7 @@ fn report(a: &Args, t: &Tally, m: &Meter) {
     }
     let wall = (now_ns() - m.t0) as f64 / 1e9;
     println!(
-        r#"{{"mode":"{}","ok":{n},"bad_status":{},"io_err":{},"rps":{:.1},{},{},{},"first_bad":{:?}}}"#,
+        r#"{{"mode":"{}","ok":{n},"bad_status":{},"io_err":{},"rps":{:.1},{more}{},{},{},"first_bad":{:?}}}"#,
         a.mode, t.bad_status.get(), t.io_err.get(), n as f64 / wall, m.end(n + t.bad_status.get()),
         dist("lat_us", &mut t.lat.borrow_mut()), dist("over_us", &mut t.over.borrow_mut()), t.first_bad.borrow()
     );
@@ -284,34 +293,51 @@ async fn closed(a: Rc<Args>) {
     for j in js {
         let _ = j.await;
     }
-    report(&a, &t, &m);
+    report(&a, &t, &m, "");
 }
 
+/// Sent so long after its time, a request is late.
+const LATE: Duration = Duration::from_millis(10);
+/// So long after its time it is not sent any more.
+const TOO_LATE: Duration = Duration::from_secs(1);
+
+/// An open loop, but a bounded one: a request whose time has come waits for one of `conns` connections, and while it does
+/// nobody behind it is sent. Whatever the gateway, or this program, cannot take in time is counted and never piled up.
 async fn rate(a: Rc<Args>) {
     let req = Rc::new(request(&a, false));
     let t = Rc::new(Tally::default());
     let pool: Rc<RefCell<Vec<Conn<TcpStream>>>> = Rc::new(RefCell::new(vec![]));
+    let room = Arc::new(Semaphore::new(a.conns));
     let m = Meter::start(a.pid);
     let start = Instant::now();
     let total = (a.rate * a.secs) as u64;
-    let mut js = vec![];
+    let (mut late, mut not_sent) = (0u64, 0u64);
+    let mut js = JoinSet::new();
     for k in 0..total {
         // a little seeded jitter so that sends do not lock on to the 1 ms timer wheel
         let jit = (k.wrapping_mul(2654435761) >> 7) % 1000;
-        sleep_until(start + Duration::from_secs_f64(k as f64 / a.rate) + Duration::from_micros(jit)).await;
+        let due = start + Duration::from_secs_f64(k as f64 / a.rate) + Duration::from_micros(jit);
+        sleep_until(due).await;
+        while js.try_join_next().is_some() {}
+        // Asked in this order, for leave that is there is taken however late it is.
+        let leave = if due.elapsed() > TOO_LATE { None } else { timeout_at(due + TOO_LATE, room.clone().acquire_owned()).await.ok() };
+        let Some(leave) = leave else {
+            not_sent += 1;
+            continue;
+        };
+        late += u64::from(due.elapsed() > LATE);
         let (a, req, t, pool) = (a.clone(), req.clone(), t.clone(), pool.clone());
-        js.push(tokio::task::spawn_local(async move {
+        js.spawn_local(async move {
             let mut slot = pool.borrow_mut().pop();
             shot(&mut slot, &a, &req, &t).await;
             if let Some(c) = slot {
                 pool.borrow_mut().push(c);
             }
-        }));
+            drop(leave);
+        });
     }
-    for j in js {
-        let _ = j.await;
-    }
-    report(&a, &t, &m);
+    while js.join_next().await.is_some() {}
+    report(&a, &t, &m, &format!(r#""late":{late},"not_sent":{not_sent},"#));
 }
 
 #[derive(Default)]
