@@ -174,7 +174,14 @@ impl Api {
         let first = problems.lines().next().unwrap_or_default();
         // `/etc/hapax/config.yaml:12:5: ...`: in which folder is nobody's business here.
         let folder = first.split(": ").next().and_then(|place| place.rfind('/')).map_or(0, |slash| slash + 1);
-        let problem = first[folder..].chars().take(PROBLEM_CHARS_MAX).collect();
+        // Nor where the ledger lies: `usage.path: /var/lib/hapax/usage.db: ...`.
+        fn bare(part: &str) -> &str {
+            part.rsplit_once('/')
+                .filter(|_| part.starts_with('/') && !part.contains(' '))
+                .map_or(part, |(_, name)| name)
+        }
+        let parts: Vec<&str> = first[folder..].split(": ").map(bare).collect();
+        let problem = parts.join(": ").chars().take(PROBLEM_CHARS_MAX).collect();
         self.configuration.lock().refused = Some(Refused { at: rfc3339(self.clock.today()), problem });
     }
 }

@@ -125,7 +125,7 @@ impl House {
         let mut made = lock(&self.made);
         let old = self.api.state();
         let opened =
-            books::other(&self.ledger, settings).inspect_err(|_| self.parts.metrics.reloaded(None))?;
+            books::other(&self.ledger, settings).inspect_err(|problem| self.reload_failed(problem))?;
         let state = self
             .parts
             .state(settings, &mut made, Some(&old))

@@ -23,7 +23,7 @@ Commands:
   help      this, or 'hapax help COMMAND', or 'hapax help KEY': what a key of the configuration means
 
 Options:
-  -c, --config FILE  the configuration; else $CONFIG_PATH, else ./config.yaml, else built-in defaults:
+  -c, --config FILE  the configuration; else $CONFIG_PATH, else ./config.yaml or ./hapax.yaml, else built-in defaults:
                      every provider whose key is in the environment, and a local Ollama
       --validate     only say whether the configuration is valid
   -V, --version
@@ -108,8 +108,8 @@ Examples:
 const SIMULATE: &str = "\
 Usage: hapax simulate [--listen ADDRESS] [--script FILE]
 
-A provider on ADDRESS (127.0.0.1:9100) that speaks OpenAI, Anthropic and Ollama, whole and streamed, and misbehaves
-as the script or the model's name says: 'gpt-4o!status=503', 'gpt-4o!cut_after=5', 'gpt-4o!first=2s,pace=50ms'.
+A provider on ADDRESS (127.0.0.1:9100) that speaks OpenAI (chat and Responses, also Azure's), Anthropic, Gemini and Ollama,
+whole and streamed, and misbehaves as the script or the model's name says: 'gpt-4o!status=503', 'gpt-4o!cut_after=5', 'gpt-4o!first=2s,pace=50ms'.
 The script is JSON: {\"default\": \"pace=20ms\", \"models\": {\"gpt-4o\": \"status=503\"}, \"key\": \"sk-test\"}
 
 Examples:

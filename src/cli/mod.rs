@@ -84,6 +84,7 @@ fn cannot_listen(address: &str, error: &std::io::Error) -> Failed {
              HAPAX_PORT, or --listen of demo and simulate"
         }
         ErrorKind::AddrNotAvailable => ": no interface of this machine has that address",
+        ErrorKind::InvalidInput => ": say HOST:PORT, such as 127.0.0.1:9000",
         ErrorKind::PermissionDenied => ": ports below 1024 want root or CAP_NET_BIND_SERVICE",
         _ => "",
     };

@@ -14,7 +14,8 @@ pub(super) fn run(listen: &str, script: Option<&Path>) -> Result<(), Failed> {
         simulator.apply(script);
     }
     print(&format!(
-        "Simulated provider at {url}: OpenAI below /v1, Anthropic at /v1/messages, Ollama below /api.\n\
+        "Simulated provider at {url}: OpenAI below /v1, Anthropic at /v1/messages, Gemini below /v1beta,\n\
+         Azure below /openai, Ollama below /api.\n\
          A model's name may ask for misbehaviour, as in 'gpt-4o!status=503' or 'gpt-4o!cut_after=5'.\n\n  \
          curl {url}/v1/chat/completions -H 'Content-Type: application/json' \\\n    \
          -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",

@@ -360,6 +360,11 @@ mod tests {
     }
 
     #[test]
+    fn as_many_tokens_as_the_limit_may_be_asked_for() {
+        assert_eq!(parsed("tokens=1000000").tokens, Some(TOKENS_MAX));
+    }
+
+    #[test]
     fn a_body_takes_the_rest_with_its_commas() {
         let behaviour = parsed(r#"status=500,body={"a":1,"b":2}"#);
         assert_eq!(behaviour.body.as_deref(), Some(r#"{"a":1,"b":2}"#));
@@ -372,6 +377,7 @@ mod tests {
             ("status=42", "42"),
             ("delay=200", "200"),
             ("tokens=many", "many"),
+            ("tokens=1000001", "1000001"),
             ("status=503,reset", "reset"),
             ("cut_after=1,stall_after=2", "stall_after=2"),
             ("header=X", "header=X"),

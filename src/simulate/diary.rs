@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn as_many_bytes_are_kept_as_the_limit_and_not_one_more() {
+        for (more, kept) in [(0, 2), (1, 1)] {
+            let log = Log::default();
+            for bytes in [SEEN_BYTES_MAX / 2, SEEN_BYTES_MAX / 2 + more] {
+                let head = record(true).head;
+                log.begin(Record { body: vec![0; bytes - head.len()], ..record(true) });
+            }
+            assert_eq!(log.records.lock().kept.len(), kept, "{more} more");
+        }
+    }
+
+    #[test]
     fn an_index_still_means_the_same_request_after_old_ones_are_gone() {
         let log = Log::default();
         for _ in 0..SEEN_MAX {

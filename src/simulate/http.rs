@@ -81,11 +81,14 @@ impl Reader {
             self.more(line)?;
             line.set_busy(true);
         };
+        // Nobody is asked to send what is not taken.
+        if matches!(length, Length::Known(length) if length > BODY_BYTES_MAX) {
+            return Err(NoRequest::Wrong(413));
+        }
         if expects {
             (&line.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         request.body = match length {
-            Length::Known(length) if length > BODY_BYTES_MAX => return Err(NoRequest::Wrong(413)),
             Length::Known(length) => self.take(line, length)?,
             Length::Chunked => self.chunks(line)?,
         };

@@ -1,6 +1,6 @@
 //! Streams end to end, through the socket: continued at every cut between every two dialects, and kept alive.
 
-use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig};
+use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig, until};
 use hapax::simulate::Simulator;
 use std::time::Duration;
 
@@ -105,9 +105,7 @@ fn a_stream_with_nothing_to_say_yet_is_kept_alive_and_a_later_failure_is_told_in
 /// Waits until the poller, which has nothing else to do, has looked at every deadline.
 fn has_looked_round(rig: &Rig) {
     let before = rig.house().heartbeat();
-    while rig.house().heartbeat() < before + 2 {
-        std::thread::yield_now();
-    }
+    until("the poller has looked round twice", || rig.house().heartbeat() >= before + 2);
 }
 
 #[test]

@@ -20,7 +20,6 @@ mod memory;
 mod operate;
 mod page;
 mod process;
-
 mod redaction;
 mod responses;
 mod restart;

@@ -144,6 +144,10 @@ fn the_image_is_probed_and_told_its_configuration_by_what_exists() {
     );
     let settings = config::parse("image", &read("deploy/image.yaml"), &|_| None).expect("it loads");
     assert_eq!(settings.server.listen, "0.0.0.0:8080");
+    // Every worker is a thread, and there are others.
+    let compose = &documents(&root().join("deploy/compose.yaml"))[0]["services"]["hapax"];
+    let threads = compose["pids_limit"].as_u64();
+    assert!(threads.is_some_and(|threads| threads > settings.server.workers as u64 + 64), "{threads:?}");
     let kubernetes = read("deploy/kubernetes/hapax.yaml");
     for path in ["/health/live", "/health/ready"] {
         assert!(kubernetes.contains(&format!("path: {path}")), "{path}");
@@ -336,12 +340,24 @@ fn health_asks_where_the_named_file_listens_also_after_an_edit_that_went_wrong()
         let output = hapax(&["health", "--config", &file], &[]);
         assert!(output.status.success(), "{text}: {output:?}");
     }
-    for text in ["server: {listen: 7}\n", "server: [\n"] {
+    // The last of them is YAML, but a list: nothing in it has a name.
+    for text in ["server: {listen: 7}\n", "server: [\n", "- server\n"] {
         let file = folder.put("here.yaml", text).display().to_string();
         assert_eq!(hapax(&["health", "--config", &file], &[]).status.code(), Some(78), "{text}");
     }
     let gone = folder.path("gone.yaml").display().to_string();
     assert_eq!(hapax(&["health", "-c", &gone], &[]).status.code(), Some(78));
+}
+
+#[test]
+fn an_address_without_a_port_is_told_what_an_address_is() {
+    for command in ["demo", "simulate"] {
+        for address in ["9000", "localhost", "127.0.0.1:99999"] {
+            let output = hapax(&[command, "--listen", address], &[]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() == Some(1) && said.contains("say HOST:PORT"), "{address}: {said}");
+        }
+    }
 }
 
 #[test]

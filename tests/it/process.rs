@@ -2,8 +2,8 @@
 
 use crate::rig::caller::Conversation;
 use crate::rig::process::{Folder, Running, Start};
-use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig, at_once};
-use hapax::clock::{Clock, SystemClock};
+use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig, at_once, until};
+use hapax::clock::SystemClock;
 use hapax::simulate::Simulator;
 use rustix::process::Signal;
 use std::net::{TcpListener, TcpStream};
@@ -60,9 +60,7 @@ fn a_sigterm_lets_what_is_under_way_be_finished_listens_no_more_and_ends_with_0(
     provider.wait_for(6, PATIENCE);
     gateway.signal(Signal::TERM);
     gateway.wait_for_log("draining");
-    while TcpStream::connect(gateway.address()).is_ok() {
-        std::thread::yield_now();
-    }
+    until("nobody listens", || TcpStream::connect(gateway.address()).is_err());
     assert!(!gateway.is_over());
     provider.gate().open();
     for (index, caller) in callers.iter_mut().enumerate() {
@@ -304,12 +302,10 @@ fn a_full_disk_under_the_log_delays_no_request() {
         assert_eq!(gateway.get("/v1/models").status, 200);
     }
     let mut conversation = gateway.connect();
-    loop {
+    until("lines were dropped and counted", || {
         conversation.send("GET", "/metrics", &[], "");
-        if !conversation.answer().text().contains("\nhapax_log_lines_dropped_total 0\n") {
-            break;
-        }
-    }
+        !conversation.answer().text().contains("\nhapax_log_lines_dropped_total 0\n")
+    });
 }
 
 #[test]
@@ -346,10 +342,7 @@ fn when_no_descriptor_is_left_it_recovers_as_soon_as_one_is() {
     let metrics = kept.answer().text();
     assert!(metrics.contains(counted) && !metrics.contains(&format!("{counted}0\n")), "{metrics}");
     limit(before);
-    let start = SystemClock.now();
-    while gateway.get("/health/live").status != 200 {
-        assert!(SystemClock.now() - start < PATIENCE, "it never recovers");
-    }
+    until("it has recovered", || gateway.get("/health/live").status == 200);
     assert_eq!(live(&mut kept), 200);
 }
 

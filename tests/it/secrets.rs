@@ -1,7 +1,7 @@
 //! Secrets stay where they belong: one header to the one provider; and nobody but the configuration names a host.
 
 use crate::rig::process::{Folder, Running, Start};
-use crate::rig::{CHAT, HELLO, PATIENCE, Rig, at_once};
+use crate::rig::{CHAT, HELLO, PATIENCE, Rig, at_once, until};
 use hapax::clock::SystemClock;
 use hapax::simulate::Simulator;
 use rustix::process::Signal;
@@ -113,7 +113,7 @@ fn everything_heard(level: &str, format: &str) -> [String; 3] {
             folder.put("config.yaml", &config(1 + reloads));
             gateway.signal(Signal::HUP);
             let line = format!("hapax_config_reloads_total{{result=\"success\"}} {reloads}\n");
-            while !gateway.get("/metrics").text().contains(&line) {}
+            until("it is read again", || gateway.get("/metrics").text().contains(&line));
         }
         for (path, body) in questions(index % 2 == 0) {
             let mut caller = gateway.connect();

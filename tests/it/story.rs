@@ -1,6 +1,11 @@
 //! What an operator reads afterwards: one log line per request, the metrics, the status; and no secret in any.
 
+use crate::rig::process::{Folder, Running, Start};
 use crate::rig::{CHAT, HELLO_STREAM, Rig};
+use hapax::clock::SystemClock;
+use hapax::simulate::Simulator;
+use rustix::process::Signal;
+use std::sync::Arc;
 
 const OPENAI: &str = "openai_compatible";
 
@@ -80,4 +85,34 @@ fn what_was_said_is_told_where_the_operator_wants_it_and_without_what_the_rules_
         assert!(line["prompt"].as_str().is_some_and(|prompt| prompt.contains("open ***")), "{line}");
         assert!(line["answer"].as_str().is_some_and(|answer| answer.contains("You said open ***")), "{line}");
     }
+}
+
+#[test]
+fn a_callers_words_are_no_line_of_the_log_and_no_command_to_a_terminal() {
+    let provider = Simulator::start("127.0.0.1:0", Arc::new(SystemClock)).expect("a port is free");
+    let folder = Folder::new();
+    let config = folder.put(
+        "config.yaml",
+        &format!(
+            "server: {{listen: '127.0.0.1:0'}}\nlogging: {{format: text}}\ncircuit_breaker: {{failure_threshold: 1}}\n\
+             providers: {{a: {{type: {OPENAI}, base_url: '{}', model: m, models: ['*'], retries: 0}}}}\n",
+            provider.url()
+        ),
+    );
+    let gateway = Running::start(Start::new(&config));
+    for fault in ["ok", "status=500"] {
+        provider.behave(fault).expect("it is known");
+        let forged = r"x\n2026-01-01 00:00:00 ERROR forged\r\u001b[31m\u009b";
+        let body = format!(r#"{{"model":"{forged}","messages":[{{"role":"user","content":"Hello"}}]}}"#);
+        let mut caller = gateway.connect();
+        caller.send("POST", CHAT, &[], &body);
+        assert_eq!(caller.answer().status == 200, fault == "ok");
+    }
+    gateway.signal(Signal::TERM);
+    let (_, log) = gateway.ended();
+    let circuit = "circuit a/x?2026-01-01 00:00:00 ERROR forged??[31m? is open";
+    assert!(log.contains(circuit) && log.matches("forged").count() >= 2, "{log}");
+    assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{log:?}");
+    assert!(log.lines().all(|line| !line.starts_with("2026-01-01")), "{log}");
+    provider.stop();
 }

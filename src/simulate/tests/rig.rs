@@ -203,6 +203,26 @@ fn hostile_requests_hurt_nobody() {
 }
 
 #[test]
+fn a_head_and_a_body_may_be_as_long_as_their_limits_and_no_longer() {
+    let simulator = simulator();
+    let status = |text: &str, rest: &str| {
+        let mut client = Client::to(&simulator);
+        client.send(text);
+        client.send(rest);
+        client.until_tokens(0).status
+    };
+    let begin = "GET /api/version HTTP/1.1\r\nA: ";
+    let begun = |bytes: usize| format!("{begin}{}", "x".repeat(bytes - begin.len()));
+    assert_eq!(status(&begun(64 << 10), "\r\n\r\n"), 200);
+    assert_eq!(status(&begun((64 << 10) + 1), ""), 431);
+    let announced = |bytes: usize| {
+        format!("POST {} HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {bytes}\r\n\r\n", CHATS[0])
+    };
+    assert_eq!(status(&announced(64 << 20), ""), 100);
+    assert_eq!(status(&announced((64 << 20) + 1), ""), 413);
+}
+
+#[test]
 fn a_script_file_sets_everything() {
     let simulator = simulator();
     let script = r#"{"default":"tokens=3","models":{"m":"status=418"},"checks":"status=404","key":"k"}"#;

@@ -2,8 +2,8 @@
 
 use super::echo::Echoing;
 use crate::rig::caller::Conversation;
-use crate::rig::{PATIENCE, Rig};
-use hapax::clock::{Clock, ManualClock, SystemClock};
+use crate::rig::{Rig, until};
+use hapax::clock::{Clock, ManualClock};
 use hapax::server::Limits;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,21 +17,13 @@ fn door(limits: Limits) -> (Echoing, Arc<ManualClock>) {
     (Echoing::start(limits, time), clock)
 }
 
-/// Waits until the door holds at least this many bytes; they come at once, and it is bounded by the patience.
-fn until_held(echoing: &Echoing, bytes: usize) {
-    let start = SystemClock.now();
-    while echoing.server.gauges().memory_bytes.load(Ordering::Relaxed) < bytes {
-        assert!(SystemClock.now() - start < PATIENCE, "the bytes never came");
-        std::thread::yield_now();
-    }
-}
-
 /// A caller who sends `first`, and `rest`, if there is any, when `after` has passed.
 fn late(first: &str, after: Duration, rest: &str) -> u16 {
     let (echoing, clock) = door(Limits::default());
     let mut caller = Conversation::new(echoing.address());
     caller.raw(first.as_bytes());
-    until_held(&echoing, first.split("\r\n\r\n").last().map_or(0, str::len));
+    let bytes = first.split("\r\n\r\n").last().map_or(0, str::len);
+    until("they have arrived", || echoing.server.gauges().memory_bytes.load(Ordering::Relaxed) >= bytes);
     clock.advance(after);
     caller.raw(rest.as_bytes());
     caller.answer().status
@@ -96,12 +88,8 @@ fn the_connection_after_the_last_one_is_told_so() {
     }
     let mut surplus = Conversation::new(echoing.address());
     assert_eq!((surplus.answer().status, surplus.is_closed()), (503, true));
-    let start = SystemClock.now();
     drop(callers.pop());
-    while echoing.server.gauges().connections.load(Ordering::Relaxed) == 3 {
-        assert!(SystemClock.now() - start < PATIENCE, "its place is never free again");
-        std::thread::yield_now();
-    }
+    until("its place is free again", || echoing.server.gauges().connections.load(Ordering::Relaxed) < 3);
     let mut next = Conversation::new(echoing.address());
     next.send("GET", "/", &[], "");
     assert_eq!(next.answer().status, 200);
@@ -185,5 +173,12 @@ fn a_body_of_sixteen_mebibytes_reaches_its_endpoint_and_one_byte_more_does_not()
     body.push_str(end);
     assert_eq!(body.len(), 16 << 20);
     assert_eq!(rig.post("/v1/chat/completions", &body).status, 200);
-    assert_eq!(rig.asked(0).len(), 1);
+    // Refused for what its head says, before any of it is sent.
+    let mut more = rig.connect();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len() + 1
+    );
+    more.raw(head.as_bytes());
+    assert_eq!((more.answer().status, rig.asked(0).len()), (413, 1));
 }

@@ -187,6 +187,15 @@ pub const CHAT: &str = "/v1/chat/completions";
 pub const HELLO: &str = r#"{"messages":[{"role":"user","content":"Hello"}]}"#;
 pub const HELLO_STREAM: &str = r#"{"stream":true,"messages":[{"role":"user","content":"Hello"}]}"#;
 
+/// Waits until something is so. It comes at once; a test in which it never does ends, and says what was waited for.
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = SystemClock.now();
+    while !so() {
+        assert!(SystemClock.now() - start < PATIENCE, "it never came true that {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// Runs `count` callers at once, and gives their results.
 pub fn at_once<T: Send>(count: usize, caller: impl Fn(usize) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
