@@ -76,6 +76,9 @@ def explain(rows, ran, house):
         print(f"  slowest hundredth, mean us of {what}: " + ", ".join(f"{name} {us:.0f}" for name, us in mean.most_common(8)))
     alone = [us for us, spent in asked if sum(us for (own, _), us in spent.items() if not own) < ALONE_US]
     among = sum(1 for _, spent in slow if sum(us for (own, _), us in spent.items() if not own) >= ALONE_US)
+    if not alone:
+        print("  all had others beside them: the machine is busy", flush=True)
+        return
     at = lambda part: alone[min(len(alone) - 1, int(part * len(alone)))]
     print(f"  {among} of the {len(slow)} slowest had others beside them; the {len(alone)} requests that had nobody: p50 {at(.5):.0f} p90 {at(.9):.0f} p99 {at(.99):.0f} p99.9 {at(.999):.0f} us", flush=True)
 

@@ -93,7 +93,7 @@ class Rows(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as out:
             name = os.path.join(folder, "a.jsonl")
             with open(name, "w") as file:
-                for one in (record("nginx", max=full_load(10)), record("hapax", max=full_load(13)), record("hapax", rep=1, error="did not start")):
+                for one in (record("nginx", max=full_load(10)), record("hapax", max=full_load(13)), record("hapax", rep=1, error="did not start", max=full_load(99))):
                     file.write(json.dumps(one) + "\n")
             tables.table([name])
             tables.goals([name], 30)

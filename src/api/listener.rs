@@ -236,6 +236,9 @@ fn number(out: &mut Vec<u8>, number: u64) {
 
 /// A caller's word made fit for a field value (RFC 9110, section 5.5): each character that is not becomes `?`.
 fn visible(out: &mut Vec<u8>, word: &str) {
+    if word.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~')) {
+        return out.extend_from_slice(word.as_bytes());
+    }
     let fits = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     out.extend(word.chars().map(fits).filter_map(|c| u8::try_from(c).ok()));
 }

@@ -261,7 +261,7 @@ impl Handler for Api {
         let (Ok((_, key)) | Err((_, key))) = &admitted;
         let key = key.map(|key| &key.name);
         let mut told = match admitted {
-            Err((problem, _)) => Told::problem(problem, Dialect::Hapax),
+            Err((problem, _)) => Told::problem(problem, facts.dialect()),
             Ok((row, key)) => {
                 let argument = facts.found.map_or("", |(_, argument)| argument);
                 let (query, request_id, client) = (query.as_deref(), &request_id, facts.client);

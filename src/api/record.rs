@@ -28,7 +28,10 @@ pub(super) struct Facts<'a> {
 impl Facts<'_> {
     /// What is spoken where the path leads.
     pub(super) fn dialect(&self) -> Dialect {
-        self.found.map_or(Dialect::Hapax, |(row, _)| models::spoken(row, self.headers))
+        match self.found {
+            Some((row, _)) => models::spoken(row, self.headers),
+            None => table::spoken_beside(self.path),
+        }
     }
 }
 

@@ -159,6 +159,13 @@ pub fn by_path(path: &str) -> Option<(&'static Row, &str)> {
     })
 }
 
+/// What is spoken at a path that is none: what is spoken at those beside it, for his client expects that.
+#[cold]
+pub fn spoken_beside(path: &str) -> Dialect {
+    const BELOW: [(&str, Dialect); 2] = [("/api/", Dialect::Ollama), ("/v1/messages/", Dialect::Anthropic)];
+    BELOW.iter().find(|(above, _)| path.starts_with(above)).map_or(Dialect::Hapax, |(_, dialect)| *dialect)
+}
+
 /// What an `Allow` header says of a row (RFC 9110, section 10.2.1).
 #[must_use]
 pub fn allow(row: &Row) -> &'static str {

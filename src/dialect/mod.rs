@@ -308,8 +308,12 @@ pub fn read_answer(
     unwrap_tool: Option<&str>,
 ) -> Result<Answer, Failure> {
     if passes(target, caller) && unwrap_tool.is_none() {
-        let (model, usage) = facts(target, &body)?;
-        return Ok(Answer { model, usage, content: Content::Verbatim { dialect: caller, body } });
+        let usage = facts(target, &body)?;
+        return Ok(Answer {
+            model: String::new(),
+            usage,
+            content: Content::Verbatim { dialect: caller, body },
+        });
     }
     said(target, &body, unwrap_tool)
 }
@@ -337,14 +341,15 @@ pub fn read_reply(
     }
 }
 
-fn facts(target: Dialect, body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
-    match target {
-        Dialect::OpenAiChat => openai::facts(body),
-        Dialect::Anthropic => anthropic::facts(body),
-        Dialect::Ollama => ollama::facts(body),
-        Dialect::OpenAiResponses => responses::facts(body),
-        _ => Err(nobody_speaks()),
-    }
+/// Checks an answer that is passed on as it is, and says what it cost. Who gave it nobody will word.
+fn facts(target: Dialect, body: &[u8]) -> Result<Option<Usage>, Failure> {
+    Ok(match target {
+        Dialect::OpenAiChat => openai::facts(body)?.1,
+        Dialect::Anthropic => anthropic::facts(body)?.1,
+        Dialect::Ollama => ollama::facts(body)?.1,
+        Dialect::OpenAiResponses => responses::facts(body)?.1,
+        _ => return Err(nobody_speaks()),
+    })
 }
 
 fn said(target: Dialect, body: &[u8], unwrap_tool: Option<&str>) -> Result<Answer, Failure> {

@@ -4,8 +4,8 @@ use super::{Complaint, Wording, anthropic, hapax, ollama, openai, responses};
 use crate::domain::chat::{Delta, Frame};
 use crate::domain::words::Dialect;
 
-/// Words a stream for the caller, event by event. Verbatim frames pass as they are (a usage-only frame is
-/// withheld from a caller who did not ask); translated ones continue the ids and indices already sent.
+/// Words a stream for the caller, event by event. Verbatim frames pass as they are (what they say of usage
+/// is withheld from a caller of OpenAI's who did not ask); translated ones continue the ids and indices already sent.
 pub struct Writer {
     inner: Inner,
     /// Usage-only frames are withheld.
@@ -62,8 +62,13 @@ impl Writer {
         if let (Some(bytes), false) = (&frame.verbatim, self.translated) {
             if let Inner::Responses(writer) = &mut self.inner {
                 writer.pass(bytes, &frame.deltas, out);
-            } else if !(self.hide_usage && is_usage_only(&frame.deltas)) {
+            } else if !self.hide_usage {
                 out.extend_from_slice(bytes);
+                self.saw(bytes, &frame.deltas);
+            } else if !is_usage_only(&frame.deltas) {
+                let (before, after) = without_usage(bytes);
+                out.extend_from_slice(before);
+                out.extend_from_slice(after);
                 self.saw(bytes, &frame.deltas);
             }
             return;
@@ -122,6 +127,14 @@ impl Writer {
             Inner::Hapax(writer) => writer.keep_alive(out),
         }
     }
+}
+
+/// A chunk without the `"usage":null` that providers put behind the choices where usage was asked for, be it by us. These
+/// bytes have an unescaped quote behind a comma, so they are no string's.
+fn without_usage(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().rposition(|byte| *byte == b']').map_or(bytes.len(), |at| at + 1);
+    let (before, after) = bytes.split_at(end);
+    (before, after.strip_prefix(b",\"usage\":null").unwrap_or(after))
 }
 
 /// Whether a frame says nothing but what was used.

@@ -175,7 +175,7 @@ pub enum Reasoning {
 /// A complete answer. A caller of the same dialect gets `Verbatim` bytes untouched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The model as the provider names it.
+    /// The model as the provider names it; empty where the answer itself goes on as it came.
     pub model: String,
     /// Tokens used, as reported; `None` when the provider reported none.
     pub usage: Option<Usage>,

@@ -68,11 +68,11 @@ impl Gateway {
 
     #[inline(never)]
     fn lead(&self, lead: Lead<'_>, terms: &Terms<'_>, listener: &mut dyn Listener) -> (Outcome, Trail) {
-        let flight = Arc::clone(&lead.flight);
-        let _hook = terms.leave.on_fire(Arc::clone(&flight) as Arc<dyn Heed>);
-        let mut run = self.begin(&flight.question, terms, Audience::leading(listener, &flight));
+        let flight = &lead.flight;
+        let _hook = terms.leave.on_fire_here(Arc::clone(flight) as Arc<dyn Heed>);
+        let mut run = self.begin(&flight.question, terms, Audience::leading(listener, flight));
         let outcome = run.run();
-        self.end(terms, run, outcome, Some(lead))
+        self.end(terms, run, outcome, Some(&lead))
     }
 
     /// A question has its answer, or none: it is kept, and who followed is told.
@@ -82,7 +82,7 @@ impl Gateway {
         terms: &Terms<'_>,
         run: Run<'_>,
         outcome: Outcome,
-        lead: Option<Lead<'_>>,
+        lead: Option<&Lead<'_>>,
     ) -> (Outcome, Trail) {
         let Run { trail, audience, .. } = run;
         let mut rest = audience.rest();

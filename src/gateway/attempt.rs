@@ -133,8 +133,8 @@ impl<'a> Run<'a> {
             Some(failure) if failure.verdict() == Verdict::CallerLeft => Ended::CallerLeft,
             Some(failure) => Ended::Failed(failure),
         };
-        entry
-            .end(ended, Pace { first_token: stint.first_token, took, timed: Timed::of(&self.question.gist) });
+        let (first_token, timed) = (stint.first_token, Timed::of(&self.question.gist));
+        entry.end(ended, Pace { first_token, took, at: Some(now), timed });
         let outcome = failure.map_or(Cow::Borrowed("200"), Failure::outcome);
         if stint.heard {
             if let Some(line) = self.trail.attempts.last_mut() {

@@ -2,6 +2,7 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -89,24 +90,29 @@ impl Cancel {
 
     /// Tells `hook` when it fires (at once if it has), until the returned guard is dropped.
     pub fn on_fire(self: &Arc<Self>, hook: Arc<dyn Heed>) -> Hook {
-        let id = {
-            let mut state = self.state.lock();
-            if let Some(reason) = state.reason {
-                drop(state);
-                hook.heed(reason);
-                None
-            } else {
-                state.next += 1;
-                let id = state.next;
-                if state.first.is_none() {
-                    state.first = Some((id, hook));
-                } else {
-                    state.more.push((id, hook));
-                }
-                Some(id)
-            }
-        };
-        Hook { cancel: Arc::clone(self), id }
+        Hook { id: self.add(hook), cancel: Arc::clone(self) }
+    }
+
+    /// The same for a guard that does not leave the signal's scope.
+    pub fn on_fire_here(&self, hook: Arc<dyn Heed>) -> Hook<&Self> {
+        Hook { id: self.add(hook), cancel: self }
+    }
+
+    fn add(&self, hook: Arc<dyn Heed>) -> Option<u64> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.reason {
+            drop(state);
+            hook.heed(reason);
+            return None;
+        }
+        state.next += 1;
+        let id = state.next;
+        if state.first.is_none() {
+            state.first = Some((id, hook));
+        } else {
+            state.more.push((id, hook));
+        }
+        Some(id)
     }
 }
 
@@ -118,12 +124,12 @@ impl fmt::Debug for Cancel {
 
 /// Keeps a hook in place; dropping it takes the hook away.
 #[must_use = "dropping it takes the hook away"]
-pub struct Hook {
-    cancel: Arc<Cancel>,
+pub struct Hook<C: Deref<Target = Cancel> = Arc<Cancel>> {
+    cancel: C,
     id: Option<u64>,
 }
 
-impl Drop for Hook {
+impl<C: Deref<Target = Cancel>> Drop for Hook<C> {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
         let mut state = self.cancel.state.lock();

@@ -12,7 +12,7 @@
 
 use super::alike::Before;
 use super::body::Decoder;
-use super::head::{Parsed, Room, Scan, Understood, parse};
+use super::head::{Parsed, Room, Scan, Understood, glimpse, parse};
 use super::incoming::Incoming;
 use super::limits::Limits;
 use super::message::{Head, Manner, Pass, Request};
@@ -196,8 +196,13 @@ impl Connection {
 
     /// The deadline passed.
     pub fn expired(&mut self) -> Step {
-        let idle = self.is_idle();
-        if idle || self.phase == Phase::Over { Step::Close } else { self.refuse(Refusal::TooSlow) }
+        if self.is_idle() || self.phase == Phase::Over {
+            return Step::Close;
+        }
+        if self.phase == Phase::Head {
+            self.refused = glimpse(&self.buffer, &self.limits);
+        }
+        self.refuse(Refusal::TooSlow)
     }
 
     /// Whether nothing is under way.
@@ -298,7 +303,12 @@ impl Connection {
 
     /// A head, if it is complete.
     fn parsed(&mut self, bytes: &[u8]) -> Result<Option<(usize, Parsed)>, Refusal> {
-        let Some(length) = self.scan.advance(bytes, &self.limits)? else { return Ok(None) };
+        let end = self.scan.advance(bytes, &self.limits).inspect_err(|refusal| {
+            if *refusal == Refusal::HeaderTooLarge {
+                self.refused = glimpse(bytes, &self.limits);
+            }
+        });
+        let Some(length) = end? else { return Ok(None) };
         let room = self.spare.as_mut().map_or_else(Room::default, |spare| Room {
             path: std::mem::take(&mut spare.request.path),
             headers: std::mem::take(&mut spare.request.headers),

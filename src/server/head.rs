@@ -179,7 +179,10 @@ pub fn parse(
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut table) {
         Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
+        Err(httparse::Error::TooManyHeaders) => {
+            *understood = glimpse(bytes, limits);
+            return Err(Refusal::TooManyHeaders);
+        }
         Err(httparse::Error::HeaderName) => return Err(Refusal::Malformed("a header's name is not a token")),
         _ => return Err(Refusal::Malformed("the head is not HTTP/1.1")),
     }
@@ -217,6 +220,28 @@ pub fn parse(
     Ok(Parsed { head, framing, manner, expects_continue: facts.expects_continue && !old, digits })
 }
 
+/// What can be understood of a head that is too long, or did not come as a whole: a request line that is complete, and as
+/// many fields as are.
+#[cold]
+#[inline(never)]
+pub(super) fn glimpse(bytes: &[u8], limits: &Limits) -> Understood {
+    let bytes = &bytes[..bytes.len().min(limits.header_bytes_max)];
+    let mut table = [httparse::EMPTY_HEADER; HEADERS_CEILING];
+    let mut request = httparse::Request::new(&mut table);
+    // Whatever it says: what it has read until then is right.
+    let _ = request.parse(bytes);
+    let method = request.method.unwrap_or_default();
+    let path = request.path.map(|raw| {
+        let normal = normal_form_in(String::new(), method, raw.as_bytes()).map(|target| target.path);
+        normal.unwrap_or_else(|_| raw.split('?').next().unwrap_or_default().to_owned())
+    });
+    let mut headers = Headers::default();
+    let read = request.headers.iter().take_while(|header| !header.name.is_empty());
+    headers.refill(bytes, read.map(|header| span(bytes, header)));
+    let head_only = method == "HEAD";
+    Understood { method: request.method.map(Method::from), path, headers, head_only }
+}
+
 /// Reads the fields into `all`, also where they do not fit together.
 fn fields(
     bytes: &[u8],
@@ -224,11 +249,7 @@ fn fields(
     (old, limits): (bool, &Limits),
     all: &mut Headers,
 ) -> Result<(Facts, Framing), Refusal> {
-    let span = |header: &httparse::Header<'_>| Span {
-        name: place(bytes, header.name.as_bytes()),
-        value: place(bytes, header.value),
-    };
-    all.refill(bytes, headers.iter().map(span));
+    all.refill(bytes, headers.iter().map(|header| span(bytes, header)));
     if headers.len() > limits.headers_max {
         return Err(Refusal::TooManyHeaders);
     }
@@ -242,6 +263,10 @@ fn fields(
     let framing = facts.framing(old, limits)?;
     facts.check(old)?;
     Ok((facts, framing))
+}
+
+fn span(bytes: &[u8], header: &httparse::Header<'_>) -> Span {
+    Span { name: place(bytes, header.name.as_bytes()), value: place(bytes, header.value) }
 }
 
 /// Where `part` lies in `whole`, of which it is a part. An empty part may lie anywhere.

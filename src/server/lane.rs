@@ -15,6 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle, Thread, current, park_timeout};
 use std::time::Duration;
 
+/// Of threads that have ended, so many stacks may lie about: 20 KiB each.
+const UNSWEPT_MAX: usize = 16;
+/// More than all the stacks together that the C library keeps, which is 40 MiB. Addresses: nothing is written there.
+const SWEEP_STACK_BYTES: usize = 48 << 20;
+
 /// What a worker does with each job.
 pub(super) type Work<J> = Box<dyn FnMut(J)>;
 
@@ -60,6 +65,8 @@ struct State {
     started: usize,
     /// Threads that have a job.
     busy: usize,
+    /// Threads that have ended since the last sweep.
+    unswept: usize,
     /// A worker was called or started and has not come yet.
     calling: bool,
     /// Some queued jobs are not wanted any more.
@@ -88,6 +95,7 @@ impl<J: Send + 'static, O: Send + Sync + 'static> Pool<J, O> {
             handles: Vec::new(),
             started: 0,
             busy: 0,
+            unswept: 0,
             calling: false,
             stale: false,
             alive: Some(alive),
@@ -224,6 +232,12 @@ impl<J: Send + 'static, O: Send + Sync + 'static> Core<J, O> {
                         state.started -= 1;
                         // A handle keeps its thread's stack, also when the thread has ended.
                         state.handles.retain(|handle| !handle.is_finished());
+                        state.unswept += 1;
+                        if state.unswept == UNSWEPT_MAX || state.started == 0 {
+                            state.unswept = 0;
+                            drop(state);
+                            sweep();
+                        }
                         return None;
                     }
                     state.calling = false;
@@ -246,6 +260,15 @@ impl<J: Send + 'static, O: Send + Sync + 'static> Core<J, O> {
             came = seat.rest(self.size.idle);
         }
     }
+}
+
+/// Gives back the stacks of threads that have ended. The C library keeps them for the next ones, the pages that were in
+/// use included, until they exceed its bound; then it lets go of the oldest first. One that is larger than the bound
+/// pushes out every other, and is not kept itself.
+fn sweep() {
+    let broom = Builder::new().name("sweep".to_owned()).stack_size(SWEEP_STACK_BYTES).spawn(|| {});
+    // Where none can be started, the stacks stay for the next threads.
+    let _ = broom.map(JoinHandle::join);
 }
 
 /// Why a worker asks for a job.
@@ -372,6 +395,38 @@ mod tests {
         assert_eq!(pool.core.state.lock().handles.len(), 1, "the last one's own");
         pool.close();
         assert!(pool.join(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn the_stacks_of_workers_that_have_ended_go_back_to_the_kernel() {
+        const WORKERS: usize = 38;
+        // Of a size nobody else has, to be told apart; together they are less than the C library keeps.
+        const STACK_BYTES: usize = (1 << 20) + (12 << 10);
+        let stacks = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("it is readable");
+            let ranges = maps.lines().filter_map(|line| line.split(' ').next()?.split_once('-'));
+            let address = |text| usize::from_str_radix(text, 16).expect("an address");
+            ranges.filter(|(from, to)| address(to) - address(from) == STACK_BYTES).count()
+        };
+        let idle = Duration::from_millis(1);
+        let pool = pool_with(Size { workers: WORKERS, queue: 0, stack_bytes: STACK_BYTES, idle });
+        let (begun, beginnings) = bounded(WORKERS);
+        let hire = || {
+            let hold = offer(&pool, &begun).expect("a worker");
+            beginnings.recv().expect("it begins");
+            hold
+        };
+        let holds: Vec<_> = (0..WORKERS).map(|_| hire()).collect();
+        // Some may have found a stack of another test's.
+        assert!(stacks() > WORKERS - 8, "{} of {WORKERS}", stacks());
+        drop(holds);
+        while pool.core.state.lock().started > 0 {
+            std::thread::yield_now();
+        }
+        pool.close();
+        assert!(pool.join(Duration::from_secs(60)));
+        // The last one's own, and what other tests' threads have taken over.
+        assert!(stacks() < UNSWEPT_MAX, "{} of {WORKERS}", stacks());
     }
 
     #[test]

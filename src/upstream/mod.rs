@@ -460,7 +460,9 @@ fn appetite(words: &Words, target: Dialect) -> Result<usize, Failure> {
     if words.dialect == target {
         return Ok(0);
     }
-    let objects = words.body.iter().filter(|byte| **byte == b'{').count();
+    // In pieces that a byte can count: so many bytes are looked at at once.
+    let braces = |piece: &[u8]| piece.iter().fold(0, |sum: u8, byte| sum + u8::from(*byte == b'{'));
+    let objects: usize = words.body.chunks(255).map(|piece| usize::from(braces(piece))).sum();
     if objects > TRANSLATED_OBJECTS_MAX {
         let message =
             "the request has more parts than can be put in the words of the provider that was asked";

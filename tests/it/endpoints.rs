@@ -1,6 +1,7 @@
 //! What every endpoint answers: statuses, errors in the caller's own dialect, HEAD, CORS, probes under full load.
 
-use crate::rig::{CHAT, HELLO, PATIENCE, Rig, at_once};
+use crate::rig::{CHAT, HELLO, HELLO_STREAM, PATIENCE, Rig, at_once};
+use std::time::Duration;
 
 const OPENAI: &str = "openai_compatible";
 
@@ -24,6 +25,49 @@ fn errors_come_in_the_endpoints_own_dialect() {
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
     assert!(rig.asked(0).is_empty());
+}
+
+#[test]
+fn a_path_that_is_none_is_said_so_in_the_words_of_those_beside_it() {
+    let rig = Rig::new(&[OPENAI]);
+    let below = |path: &str| {
+        let answer = rig.post(path, HELLO);
+        assert_eq!(answer.status, 404, "{path}");
+        answer.json()
+    };
+    let message = "there is nothing at this path";
+    for path in ["/api/pull", "/api/chat/more", "/api/"] {
+        assert_eq!(below(path), serde_json::json!({"error": message}), "{path}");
+    }
+    for path in ["/v1/messages/batches", "/v1/messages/batches/b_1"] {
+        let told = below(path);
+        assert_eq!((&told["type"], &told["error"]["message"]), (&"error".into(), &message.into()), "{path}");
+        assert_eq!(told["error"]["type"], "not_found_error");
+    }
+    // Everybody else finds the sentence where his own client looks for it.
+    for path in ["/nothing", "/api", "/apiary", "/v1/messagesque", "/v1/files"] {
+        let told = below(path);
+        assert_eq!(
+            (&told["message"], &told["error"]["message"]),
+            (&message.into(), &message.into()),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn usage_is_asked_for_upstream_always_and_mentioned_only_to_who_asked() {
+    let rig = Rig::new(&[OPENAI]);
+    let asking = HELLO_STREAM.replacen('{', "{\"stream_options\":{\"include_usage\":true},", 1);
+    let [quiet, asked] = [HELLO_STREAM, &asking].map(|body| rig.post(CHAT, body));
+    assert!(rig.asked(0).iter().all(|asked| String::from_utf8_lossy(&asked.body).contains("include_usage")));
+    assert!(quiet.is_done() && asked.is_done() && quiet.said() == asked.said());
+    // As OpenAI has it: null in every chunk but the last, or no word of it.
+    let (chunks, nulls) =
+        (asked.text().matches("data: {").count(), asked.text().matches("],\"usage\":null}").count());
+    assert!(chunks > 3 && nulls == chunks - 1, "{}", asked.text());
+    assert!(!quiet.text().contains("usage"), "{}", quiet.text());
+    assert_eq!(quiet.text().matches("data: {").count(), chunks - 1);
 }
 
 #[test]
@@ -172,6 +216,33 @@ fn a_reload_refuses_nobody_and_changes_who_is_asked() {
     rig.wait_for_metric("hapax_config_reloads_total{result=\"success\"} 1");
     // Counted once the answer has left; counters survive the reload.
     rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/chat/completions\",status=\"200\"} 2");
+}
+
+#[test]
+fn who_is_turned_away_before_his_head_was_whole_keeps_what_he_said_of_himself() {
+    let rig = Rig::with(&[OPENAI], "server: {header_timeout: 10s}\n");
+    let begun = |method: &str, rest: &str| {
+        let mut conversation = rig.connect();
+        let id = "Host: x\r\nX-Request-ID: mine.1\r\n";
+        conversation.raw(format!("{method} /v1/messages HTTP/1.1\r\n{id}{rest}").as_bytes());
+        conversation
+    };
+    let large = begun("POST", &format!("A: {}", "x".repeat(16 << 10))).answer();
+    let many = begun("POST", &format!("{}\r\n", "A: b\r\n".repeat(200))).answer();
+    let (mut slow, mut head) = (begun("POST", "Authoriz"), begun("HEAD", "Authoriz"));
+    // Who comes after them and is answered came after what they said.
+    assert_eq!(rig.get("/health/live").status, 200);
+    rig.advance(Duration::from_secs(11));
+    let (slow, head) = (slow.answer(), head.answer_to("HEAD"));
+    for (answer, status) in [(&large, 431), (&many, 431), (&slow, 408), (&head, 408)] {
+        assert_eq!((answer.status, answer.header("x-request-id")), (status, Some("mine.1")));
+    }
+    for answer in [&large, &many, &slow] {
+        let told = answer.json();
+        assert_eq!((&told["type"], &told["request_id"]), (&"error".into(), &"mine.1".into()));
+    }
+    assert!(head.body.is_empty());
+    rig.wait_for_metric("hapax_http_requests_total{endpoint=\"/v1/messages\",status=\"408\"} 2");
 }
 
 #[test]

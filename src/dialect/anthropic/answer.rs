@@ -89,12 +89,12 @@ fn unwrap(parts: &mut Vec<Part>, tool: &str) {
 ///
 /// # Errors
 /// `Garbage`, `Empty`, `Truncated`, `ErrorInBody`: what is passed on is checked all the same.
-pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
+pub fn facts(body: &[u8]) -> Result<(Cow<'_, str>, Option<Usage>), Failure> {
     if let Some(plain) = glance::answer(body) {
-        return Ok((plain.model.to_owned(), plain.usage.map(Tokens::usage)));
+        return Ok((plain.model.into(), plain.usage.map(Tokens::usage)));
     }
     let message = message(body)?;
-    Ok((message.model.unwrap_or_default(), message.usage.map(Tokens::usage)))
+    Ok((message.model.unwrap_or_default().into(), message.usage.map(Tokens::usage)))
 }
 
 /// A proper, complete answer, or why it is none.

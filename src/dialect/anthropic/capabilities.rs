@@ -90,8 +90,13 @@ pub(super) fn of(model: &str) -> Capabilities {
     let version = version(name);
     let row = TABLE.iter().find(|(from, _)| version >= *from);
     let capabilities = row.map_or(CLASSIC, |(_, capabilities)| *capabilities);
-    let always_thinks = name.contains("mythos") || name.contains("fable");
+    let always_thinks = says(name, b"mythos") || says(name, b"fable");
     Capabilities { forced_tool: !always_thinks, ..capabilities }
+}
+
+/// Whether a short name has this in it: looking at each place costs less than a search is prepared for.
+fn says<const N: usize>(name: &str, word: &[u8; N]) -> bool {
+    name.as_bytes().windows(N).any(|part| part == word)
 }
 
 /// `claude-3-5-sonnet-20241022` is (3, 5), `claude-opus-4-7` (4, 7), `claude-sonnet-4-20250514` (4, 0).

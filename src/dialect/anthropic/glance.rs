@@ -61,7 +61,7 @@ impl<'a> Plain<'a> {
                 self.usage = Some(tokens(scan)?);
             }
             "error" => return Err(Unsure),
-            _ => drop(scan.value()?),
+            _ => scan.pass()?,
         }
         Ok(())
     }
@@ -78,9 +78,9 @@ fn text<'a>(scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Unsure> {
             }
             "text" => {
                 once(&mut keys, 2)?;
-                text = unescaped(scan.value()?)?;
+                text = unescaped(scan)?;
             }
-            "citations" => drop(scan.value()?),
+            "citations" => scan.pass()?,
             _ => return Err(Unsure),
         }
         Ok::<(), Unsure>(())
@@ -89,10 +89,11 @@ fn text<'a>(scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Unsure> {
     Ok(text)
 }
 
-fn unescaped(raw: &str) -> Result<Cow<'_, str>, Unsure> {
-    match json::plain(raw) {
+fn unescaped<'a>(scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Unsure> {
+    let begin = scan.position();
+    match scan.plain()? {
         Some(text) => Ok(Cow::Borrowed(text)),
-        None => serde_json::from_str(raw).map(Cow::Owned).map_err(|_| Unsure),
+        None => serde_json::from_str(scan.since(begin)).map(Cow::Owned).map_err(|_| Unsure),
     }
 }
 
@@ -105,7 +106,7 @@ fn tokens(scan: &mut Scan<'_>) -> Result<Tokens, Unsure> {
             "cache_read_input_tokens" => (&mut tokens.cache_read_input_tokens, 4),
             "cache_creation_input_tokens" => (&mut tokens.cache_creation_input_tokens, 8),
             _ => {
-                scan.value()?;
+                scan.pass()?;
                 return Ok(());
             }
         };

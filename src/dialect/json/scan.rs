@@ -90,14 +90,21 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// [`Bad`] when it is not JSON.
     pub fn value(&mut self) -> Result<&'a str, Bad> {
-        let open = self.peek();
-        let begin = self.at;
-        if matches!(open, b'{' | b'[') {
-            self.skip()?
-        } else {
-            self.scalar(open)?
-        }
+        let begin = self.position();
+        self.pass()?;
         Ok(&self.text[begin..self.at])
+    }
+
+    /// Steps over the next value, whatever it is.
+    ///
+    /// # Errors
+    /// [`Bad`] when it is not JSON.
+    #[inline(never)]
+    pub fn pass(&mut self) -> Result<(), Bad> {
+        match self.peek() {
+            b'{' | b'[' => self.skip(),
+            open => self.scalar(open),
+        }
     }
 
     /// Steps over the next value, whatever it is: what it says, if it is a string without escapes.
@@ -105,12 +112,15 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// [`Bad`] when it is not JSON.
     pub fn plain(&mut self) -> Result<Option<&'a str>, Bad> {
-        let is_string = self.peek() == b'"';
-        if is_string && let Some(text) = self.short() {
+        if self.peek() != b'"' {
+            return self.pass().map(|()| None);
+        }
+        if let Some(text) = self.short() {
             return Ok(Some(text));
         }
-        let raw = self.value()?;
-        Ok(if is_string { super::plain(raw) } else { None })
+        let begin = self.at;
+        let escaped = self.string()?;
+        Ok((!escaped).then(|| &self.text[begin + 1..self.at - 1]))
     }
 
     /// What was stepped over since the walk stood there.
@@ -201,7 +211,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    #[inline]
+    /// A key, with its colon. Most are short: those are read where they are asked for, without a call.
+    #[inline(always)]
     fn key(&mut self) -> Result<Cow<'a, str>, Bad> {
         if self.peek() != b'"' {
             return Err(Bad::Syntax(self.at));
@@ -326,11 +337,10 @@ impl<'a> Scan<'a> {
     }
 
     fn digits(&mut self) -> Result<(), Bad> {
-        let begin = self.at;
-        while self.byte().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at == begin { Err(Bad::Syntax(begin)) } else { Ok(()) }
+        let rest = &self.text.as_bytes()[self.at..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(Bad::Syntax(self.at)) } else { Ok(()) }
     }
 
     /// Steps over a string, if it is short and plain, as most are: what it says. Else the walk stands where it stood.

@@ -4,17 +4,18 @@ use super::decode::{object_or_empty, signature_and_text};
 use super::wire::{self, Body, Said};
 use crate::domain::chat::{Answer, Choice, Content, Finish, Part, ToolCall, Usage};
 use crate::domain::failure::{Failure, Fault};
+use std::borrow::Cow;
 
 /// Checks that a body is a proper, complete answer, and reads who gave it and what it cost.
 ///
 /// # Errors
 /// `Garbage`, `Truncated`, `Empty`, `ErrorInBody`.
-pub fn facts(body: &[u8]) -> Result<(String, Option<Usage>), Failure> {
-    if let Some(facts) = super::glance::facts(body) {
-        return Ok(facts);
+pub fn facts(body: &[u8]) -> Result<(Cow<'_, str>, Option<Usage>), Failure> {
+    if let Some((model, usage)) = super::glance::facts(body) {
+        return Ok((model.into(), usage));
     }
     let body = parse(body)?;
-    Ok((model(&body), body.usage.as_ref().map(wire::Tokens::usage)))
+    Ok((model(&body).into(), body.usage.as_ref().map(wire::Tokens::usage)))
 }
 
 /// Reads an answer. Calls of `unwrap_tool` are the structured answer itself and become text.

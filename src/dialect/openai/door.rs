@@ -117,7 +117,7 @@ impl Found {
     fn member(&mut self, scan: &mut Scan<'_>, key: &str, dialect: Dialect) -> Result<(), Invalid> {
         let Some(bit) = bit(key) else {
             json::only_ours(key, &KEYS)?;
-            scan.value()?;
+            scan.pass()?;
             return Ok(());
         };
         if self.seen & 1 << bit != 0 {
@@ -160,7 +160,7 @@ impl Found {
             }
             "function_description" if dialect == Dialect::Hapax => function_description(scan.value()?)?,
             "options" if dialect == Dialect::Hapax => self.options_max_tokens = options(scan.value()?)?,
-            _ => drop(scan.value()?),
+            _ => scan.pass()?,
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ fn messages(scan: &mut Scan<'_>) -> Result<Option<Range<usize>>, Invalid> {
     match scan.peek() {
         b'[' => {}
         b'n' => {
-            scan.value()?;
+            scan.pass()?;
             return Ok(None);
         }
         _ => return Err(Invalid::new(Some("messages"), "messages must be an array")),
@@ -215,7 +215,7 @@ fn message(scan: &mut Scan<'_>, index: usize) -> Result<(), Invalid> {
     let mut known = None;
     scan.object(|scan, key| {
         if key != "role" {
-            scan.value()?;
+            scan.pass()?;
             return Ok(());
         }
         let begin = scan.position();

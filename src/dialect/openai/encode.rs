@@ -21,11 +21,13 @@ const CALL_ID_BYTES_MAX: usize = 40;
 /// None today; other vendors have some.
 pub fn pass(words: &Words, gist: &Gist, model: &str, so_far: Option<&str>) -> Result<Outgoing, Failure> {
     let body = &words.body;
-    let mut edits = Vec::with_capacity(3);
+    let mut edits = Vec::new();
     // Behind the opening brace: the body is an object with at least `messages` in it.
     let begin = body.iter().position(|&b| b == b'{').map_or(0, |at| at + 1);
     let mut inserted = Vec::new();
     match &words.marks.model {
+        // As the caller has it.
+        Some(_) if gist.model.as_deref() == Some(model) => {}
         Some(at) => {
             let mut value = Vec::with_capacity(model.len() + 2);
             json::push_text(&mut value, model);

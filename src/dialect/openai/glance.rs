@@ -7,7 +7,7 @@ use crate::dialect::json::{self, Scan};
 use crate::domain::chat::Usage;
 
 /// The model and the tokens of a plain answer: every choice has text and an ordinary end. `None`: look closer.
-pub fn facts(body: &[u8]) -> Option<(String, Option<Usage>)> {
+pub fn facts(body: &[u8]) -> Option<(&str, Option<Usage>)> {
     let mut scan = Scan::new(json::text(body).ok()?);
     let mut seen = Seen::default();
     scan.object(|scan, key| seen.member(scan, &key)).ok()?;
@@ -17,16 +17,16 @@ pub fn facts(body: &[u8]) -> Option<(String, Option<Usage>)> {
 }
 
 #[derive(Default)]
-struct Seen {
-    model: String,
+struct Seen<'a> {
+    model: &'a str,
     usage: Option<Usage>,
     said: bool,
     /// One bit per key, to meet a second one.
     keys: u8,
 }
 
-impl Seen {
-    fn member(&mut self, scan: &mut Scan<'_>, key: &str) -> Result<(), Unsure> {
+impl<'a> Seen<'a> {
+    fn member(&mut self, scan: &mut Scan<'a>, key: &str) -> Result<(), Unsure> {
         match key {
             "choices" => {
                 once(&mut self.keys, 1)?;
@@ -38,7 +38,7 @@ impl Seen {
             }
             "model" => {
                 once(&mut self.keys, 4)?;
-                plain(scan)?.clone_into(&mut self.model);
+                self.model = plain(scan)?;
             }
             "error" => {
                 once(&mut self.keys, 8)?;
@@ -52,7 +52,7 @@ impl Seen {
                 once(&mut self.keys, 32)?;
                 sure(plain(scan)? != "error")?;
             }
-            _ => drop(scan.value()?),
+            _ => scan.pass()?,
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ pub(super) fn tokens(scan: &mut Scan<'_>) -> Result<Option<Usage>, Unsure> {
                 once(&mut keys, 8)?;
                 usage.reasoning = detail(scan, "reasoning_tokens")?;
             }
-            _ => drop(scan.value()?),
+            _ => scan.pass()?,
         }
         Ok::<(), Unsure>(())
     })?;
@@ -131,7 +131,7 @@ fn choice(scan: &mut Scan<'_>, _: usize) -> Result<(), Unsure> {
                 sure(raw.len() < 5 && json::digits(raw).is_some())?;
             }
             "delta" => return Err(Unsure),
-            _ => drop(scan.value()?),
+            _ => scan.pass()?,
         }
         Ok::<(), Unsure>(())
     })?;
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_glance_sees_what_a_parse_sees() {
         let parsed = read_answer(PLAIN.as_bytes(), None).expect("an answer");
-        assert_eq!(facts(PLAIN.as_bytes()), Some((parsed.model, parsed.usage)));
+        assert_eq!(facts(PLAIN.as_bytes()), Some((&*parsed.model, parsed.usage)));
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
                 for body in replaced.chain([shorter, twice]) {
                     let Some(facts) = facts(&body) else { continue };
                     let parsed = read_answer(&body, None).expect("a parse sees an answer, too");
-                    assert_eq!(facts, (parsed.model, parsed.usage), "{}", body.escape_ascii());
+                    assert_eq!(facts, (&*parsed.model, parsed.usage), "{}", body.escape_ascii());
                     seen += 1;
                 }
             }
@@ -249,7 +249,7 @@ mod tests {
             let body = twisted([PLAIN, DETAILED][round % 2], NAMES, &mut seed);
             let Some(facts) = facts(body.as_bytes()) else { continue };
             let parsed = read_answer(body.as_bytes(), None).expect(&body);
-            assert_eq!(facts, (parsed.model, parsed.usage), "{body}");
+            assert_eq!(facts, (&*parsed.model, parsed.usage), "{body}");
             seen += 1;
         }
         assert!((1_000..11_000).contains(&seen), "{seen}");

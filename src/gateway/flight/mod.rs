@@ -17,6 +17,7 @@ use crate::domain::failure::Failure;
 use crate::domain::quick::Seed;
 use crate::domain::reel::{Place, Reel};
 use parking_lot::{Condvar, Mutex};
+use std::cell::Cell;
 use std::collections::{HashMap, hash_map};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -114,7 +115,7 @@ impl Flights {
                         if departed.as_ref().is_some_and(|old| Arc::ptr_eq(old, place.get())) {
                             let flight = self.begin(question, hash);
                             place.insert(Arc::clone(&flight));
-                            return Boarded::Lead(Lead { flights: self, flight, ended: false });
+                            return Boarded::Lead(Lead { flights: self, flight, ended: Cell::new(false) });
                         }
                         Arc::clone(place.get())
                     }
@@ -122,7 +123,7 @@ impl Flights {
                     hash_map::Entry::Vacant(place) => {
                         let flight = self.begin(question, hash);
                         place.insert(Arc::clone(&flight));
-                        return Boarded::Lead(Lead { flights: self, flight, ended: false });
+                        return Boarded::Lead(Lead { flights: self, flight, ended: Cell::new(false) });
                     }
                 }
             };
@@ -351,13 +352,13 @@ impl Drop for Flight {
 pub(super) struct Lead<'a> {
     flights: &'a Flights,
     pub(super) flight: Arc<Flight>,
-    ended: bool,
+    ended: Cell<bool>,
 }
 
 impl Lead<'_> {
     /// Lands the flight and shares its end with those on board.
-    pub(super) fn end(mut self, shared: impl FnOnce() -> Shared, trail: &Trail) {
-        self.ended = true;
+    pub(super) fn end(&self, shared: impl FnOnce() -> Shared, trail: &Trail) {
+        self.ended.set(true);
         // First out of the table, so that whoever comes now asks anew.
         self.flights.land(&self.flight);
         self.flight.finish(shared, trail);
@@ -366,7 +367,7 @@ impl Lead<'_> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.ended.get() {
             self.flights.land(&self.flight);
             self.flight.finish(|| Shared::Lost, &Trail::default());
         }

@@ -32,9 +32,9 @@ pub(in crate::gateway) enum News {
 
 impl Seat {
     /// Makes the caller's departure wake the follower.
-    pub(in crate::gateway) fn watch(&self, leave: &Arc<Cancel>) -> Hook {
+    pub(in crate::gateway) fn watch<'a>(&self, leave: &'a Cancel) -> Hook<&'a Cancel> {
         let flight = Arc::clone(&self.flight);
-        leave.on_fire(Arc::new(move |_| flight.wake()))
+        leave.on_fire_here(Arc::new(move |_| flight.wake()))
     }
 
     /// Waits for what comes next. After `patience` it waits no longer for

@@ -25,6 +25,8 @@ pub(in crate::gateway) struct Pace {
     pub(in crate::gateway) first_token: Option<Duration>,
     /// All of it.
     pub(in crate::gateway) took: Duration,
+    /// When it was over, if somebody has looked at the clock.
+    pub(in crate::gateway) at: Option<Instant>,
     /// By what it is compared.
     pub(in crate::gateway) timed: Timed,
 }
@@ -81,7 +83,7 @@ impl Entry<'_> {
 
     fn settle(&mut self, ended: Ended<'_>, pace: Pace) {
         let Some((provider, of_model)) = self.permits.take() else { return };
-        let (now, chance) = (self.house.now(), self.house.chance());
+        let (now, chance) = (pace.at.unwrap_or_else(|| self.house.now()), self.house.chance());
         let blame = match ended {
             Ended::Well | Ended::CallerLeft => Blame::Nobody,
             Ended::Panicked => Blame::Model,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, at: None, timed: Timed::Answer };
 const THREADS: usize = 100;
 const ORDERS: usize = 100;
 

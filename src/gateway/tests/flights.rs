@@ -274,6 +274,6 @@ fn a_follower_who_falls_too_far_behind_is_told_and_the_others_are_not_held_up() 
     assert!(matches!(slow.next(&leave, soon), News::Behind));
     lead.end(|| Shared::Streamed, &Trail::default());
     assert!(matches!(quick.next(&leave, soon), News::Ended(_)));
-    drop((quick, slow));
+    drop((lead, quick, slow));
     assert_eq!(flights.kept_bytes(), 0);
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, at: None, timed: Timed::Answer };
 
 #[test]
 fn the_first_failing_request_already_fails_over_and_the_fourth_does_not_ask_the_broken_one() {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const A_SECOND: Pace = Pace { took: SECOND, first_token: None, timed: Timed::Answer };
+const A_SECOND: Pace = Pace { took: SECOND, first_token: None, at: None, timed: Timed::Answer };
 const THREADS: usize = 100;
 
 struct Yard {

@@ -9,7 +9,7 @@ fn an_answer_survives_the_way_through_the_domain() {
     assert_eq!(answer.usage, Some(usage));
     let body = write_answer(&answer, &wording());
     assert_eq!(String::from_utf8_lossy(&body), ANSWER.trim());
-    assert_eq!(facts(ANSWER.as_bytes()).expect("it is an answer"), (CLASSIC.to_owned(), Some(usage)));
+    assert_eq!(facts(ANSWER.as_bytes()).expect("it is an answer"), (CLASSIC.into(), Some(usage)));
 }
 
 #[test]

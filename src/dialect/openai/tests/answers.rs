@@ -7,7 +7,7 @@ const ANSWER: &str = r#"{"id":"chatcmpl-9","object":"chat.completion","created":
 #[test]
 fn an_answer_is_read_and_worded() {
     let usage = Usage { input: 3, cached: 1, output: 4, reasoning: 2, ..Usage::default() };
-    assert_eq!(facts(ANSWER.as_bytes()).expect("proper"), ("gpt-x".to_owned(), Some(usage)));
+    assert_eq!(facts(ANSWER.as_bytes()).expect("proper"), ("gpt-x".into(), Some(usage)));
     let answer = read_answer(ANSWER.as_bytes(), None).expect("proper");
     let call = ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() };
     let parts = vec![Part::Reasoning { text: "hm".into(), signature: None }, Part::ToolCall(call)];
