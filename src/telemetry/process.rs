@@ -2,13 +2,15 @@
 
 use super::names::append as put;
 
-const PAGE_BYTES: u64 = 4096;
 const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, fixed by the kernel's ABI on every Linux of today
 
 /// Appends `process_*` in the text format; what cannot be read is left out.
 pub(super) fn append(out: &mut String) {
     if let Some(stat) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(fields) {
         cpu_and_memory(&stat, out);
+    }
+    if let Some(bytes) = std::fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident) {
+        put(out, "process_resident_memory_bytes", bytes);
     }
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         // The directory being read is open itself.
@@ -31,11 +33,17 @@ fn cpu_and_memory(stat: &[u64], out: &mut String) {
     put(out, "process_cpu_seconds_total", cpu);
     put(out, "process_threads", field(17));
     put(out, "process_virtual_memory_bytes", field(20));
-    put(out, "process_resident_memory_bytes", field(21) * PAGE_BYTES);
     if let Some(boot) = std::fs::read_to_string("/proc/stat").ok().as_deref().and_then(boot_time) {
         let start = boot + field(19) as f64 / TICKS_PER_SECOND;
         put(out, "process_start_time_seconds", start);
     }
+}
+
+/// In bytes. `stat` counts pages, and how large those are differs from machine to machine.
+fn resident(status: &str) -> Option<u64> {
+    let kibibytes =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    Some(kibibytes.parse::<u64>().ok()? << 10)
 }
 
 fn boot_time(stat: &str) -> Option<f64> {
@@ -53,6 +61,12 @@ mod tests {
     fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
         let stat = "12 (a (b) c) S 1 2 3";
         assert_eq!(super::fields(stat), Some(vec![0, 1, 2, 3]));
+    }
+
+    #[test]
+    fn resident_memory_is_told_in_bytes_whatever_a_page_is() {
+        let status = "Name:\thapax\nVmHWM:\t    9000 kB\nVmRSS:\t    5312 kB\nRssAnon:\t 1 kB\n";
+        assert_eq!(super::resident(status), Some(5312 * 1024));
     }
 
     #[test]
