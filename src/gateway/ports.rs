@@ -141,6 +141,11 @@ pub trait Frames {
     /// # Errors
     /// Whatever broke the stream.
     fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure>;
+
+    /// Whether it is known that nothing is at hand: who asks for it all the same hears [`Came::Nothing`].
+    fn are_out(&self) -> bool {
+        false
+    }
 }
 
 /// Whether to wait for a frame.

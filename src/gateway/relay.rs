@@ -55,7 +55,8 @@ impl<'a> Run<'a> {
             if !self.all_said() {
                 self.look_ahead(stint)?;
             }
-            let mut came = frames.next(frame, Wait::NotAtAll);
+            let out = frames.are_out();
+            let mut came = if out { Ok(Came::Nothing) } else { frames.next(frame, Wait::NotAtAll) };
             if came == Ok(Came::Nothing) {
                 self.audience.flush().map_err(gone)?;
                 came = frames.next(frame, Wait::Patiently);
@@ -83,7 +84,8 @@ impl<'a> Run<'a> {
     fn hold(&self, stint: &mut Stint<'a>, frames: &mut dyn Frames) -> Result<(Vec<Frame>, bool), Failure> {
         let mut held = Vec::new();
         while held.len() < HELD_FRAMES_MAX {
-            let mut frame = Frame::default();
+            // A role and a first word; of a vector that grows there would be room for four as long as the stream lasts.
+            let mut frame = Frame { deltas: Vec::with_capacity(2), verbatim: None };
             if frames.next(&mut frame, Wait::Patiently)? != Came::Frame {
                 // A bound or a filter may leave nothing to say, and so may one who told it all before the cut;
                 // "done" without a word is no answer.

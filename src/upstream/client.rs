@@ -29,6 +29,8 @@ pub(super) struct Body {
     /// `None` once it was given back or closed.
     link: Option<Link>,
     framing: Framing,
+    /// Nothing of it is at hand, as was found since something came.
+    dry: bool,
     keeps: bool,
     line: Arc<Line>,
     client: Arc<Client>,
@@ -72,6 +74,7 @@ impl Client {
         let mut body = Box::new(Body {
             link: Some(link),
             framing: Framing::of(head),
+            dry: false,
             keeps: head.keeps,
             line: Arc::clone(line),
             client: Arc::clone(self),
@@ -104,6 +107,11 @@ impl Body {
         let amount = piece.len();
         self.took(amount);
         Ok(amount)
+    }
+
+    /// Whether it is known that nothing of it is at hand.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry
     }
 
     /// Hands on what was received of it already; `None`: nothing.
@@ -157,21 +165,26 @@ impl Body {
 
     /// How much was received of the body and is not used yet: 0 at its end, `None` where there is nothing.
     fn received(&mut self) -> Result<Option<usize>, Fault> {
-        loop {
+        while !self.dry {
             let input = self.link.as_mut().map_or(&[][..], Link::input);
             match self.framing.next(input)? {
                 Part::Body(amount) => return Ok(Some(amount)),
                 Part::Between(amount) => self.consume(amount),
-                Part::Wanting => return Ok(None),
+                Part::Wanting => self.dry = true,
                 Part::Over => return Ok(Some(0)),
             }
         }
+        Ok(None)
     }
 
-    /// So many bytes of the piece were used.
+    /// So many bytes of the piece were used; with them goes what ends a chunk, if it is there.
     fn took(&mut self, amount: usize) {
         self.framing.took(amount);
-        self.consume(amount);
+        let input = self.link.as_mut().map_or(&[][..], Link::input);
+        let behind = input.get(amount..).unwrap_or_default();
+        let line_break = self.framing.skip_break(behind);
+        self.dry = behind.len() == line_break && self.framing != Framing::Over;
+        self.consume(amount + line_break);
     }
 
     fn consume(&mut self, amount: usize) {
@@ -183,6 +196,7 @@ impl Body {
 
     /// Waits for more bytes; false at the connection's end.
     fn more(&mut self) -> Result<bool, Fault> {
+        self.dry = false;
         let Some(link) = &mut self.link else { return Ok(false) };
         match link.hear() {
             Ok(false) if self.line.was_cut() => Err(Fault::CallerLeft),

@@ -10,7 +10,7 @@ use crate::domain::failure::Fault;
 use crate::gateway::cancel::{Cancel, Heed, Hook};
 use crate::memory::Held;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is reserved for a body on the word of its `Content-Length`.
 const RESERVE_BYTES_MAX: u64 = 1024 * 1024;
@@ -67,21 +67,27 @@ fn incoming(head: Head, body: Box<Body>, line: Arc<Line>, hook: Hook) -> Box<Inc
 }
 
 impl Incoming {
-    /// Hands some of the body to `take`; how much, 0 at its end. The bound's wait begins now, if that is known.
+    /// Hands some of the body to `take`; how much, 0 at its end. The bound's first wait lasts at most
+    /// so long, if that is known.
     ///
     /// # Errors
     /// The fault that ended it; `Truncated` when it ended before its end.
     pub(super) fn hand(
         &mut self,
         take: &mut dyn FnMut(&[u8]),
-        (bound, now): (Bound, Option<Instant>),
+        (bound, left): (Bound, Option<Duration>),
     ) -> Result<usize, Fault> {
-        self.line.bind_from(bound, now);
+        self.line.bind_from(bound, left);
         match self.body.hand(take) {
             // The end of a body without a length may be our own doing.
             Ok(0) if self.line.was_cut() => Err(Fault::CallerLeft),
             other => other,
         }
+    }
+
+    /// Whether it is known that nothing of the body is at hand.
+    pub(super) fn is_dry(&self) -> bool {
+        self.body.is_dry()
     }
 
     /// Hands on what has been received of the body already; 0 at its end, `None` where there is nothing.

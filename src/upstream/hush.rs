@@ -56,6 +56,10 @@ impl Frames for Hushed {
     fn next(&mut self, frame: &mut Frame, wait: Wait) -> Result<Came, Failure> {
         self.frames.next(frame, wait).map_err(|failure| self.hush.over(failure))
     }
+
+    fn are_out(&self) -> bool {
+        self.frames.are_out()
+    }
 }
 
 #[cfg(test)]

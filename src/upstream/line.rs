@@ -87,8 +87,8 @@ struct State {
     expired: Option<Fault>,
     /// The socket serving the call at present.
     socket: Option<Arc<TcpStream>>,
-    /// What time it is, as long as nothing was waited for.
-    now: Option<Instant>,
+    /// How long the next wait may last, where that is known, and what it means when it does.
+    left: Option<(Duration, Fault)>,
 }
 
 thread_local! {
@@ -106,7 +106,7 @@ impl Line {
             reused: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             fresh_only: AtomicBool::new(false),
-            state: Mutex::new(State { bound, expired: None, socket: None, now: Some(now) }),
+            state: Mutex::new(State { bound, expired: None, socket: None, left: Some(bound.left(now)) }),
         })
     }
 
@@ -158,25 +158,25 @@ impl Line {
         self.bind_from(bound, None);
     }
 
-    /// The same, where it is known what time it is.
-    pub(super) fn bind_from(&self, bound: Bound, now: Option<Instant>) {
+    /// The same, where it is known how long the first of them may last.
+    pub(super) fn bind_from(&self, bound: Bound, left: Option<Duration>) {
         let mut state = self.state.lock();
-        (state.bound, state.now) = (bound, now);
+        (state.bound, state.left) = (bound, left.map(|left| (left, bound.fault)));
     }
 
     /// How long a wait that begins now may last, and what it means when it does.
     fn left(&self) -> (Duration, Fault) {
-        let (bound, now) = {
+        let (bound, left) = {
             let mut state = self.state.lock();
-            (state.bound, state.now.take())
+            (state.bound, state.left.take())
         };
-        // Whoever asks waits; only the first wait begins when the call does.
-        bound.left(now.unwrap_or_else(|| self.clock.now()))
+        // Whoever asks waits; only the first wait begins when it was bound.
+        left.unwrap_or_else(|| bound.left(self.clock.now()))
     }
 
     /// Something else took time meanwhile.
     pub(super) fn look_at_the_clock(&self) {
-        self.state.lock().now = None;
+        self.state.lock().left = None;
     }
 
     /// The wait was over.

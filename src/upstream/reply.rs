@@ -230,6 +230,15 @@ impl Framing {
         };
     }
 
+    /// Passes over the line break behind a chunk, if the input begins with it: how long it is.
+    pub fn skip_break(&mut self, input: &[u8]) -> usize {
+        if *self != Self::ChunkEnd || !input.starts_with(b"\r\n") {
+            return 0;
+        }
+        *self = Self::ChunkLine;
+        2
+    }
+
     /// The connection has ended: nothing more will come.
     ///
     /// # Errors
@@ -250,18 +259,15 @@ impl Framing {
             return Ok(Part::Wanting);
         }
         // What nearly always stands there, at once.
-        match self {
-            Self::ChunkEnd if input.starts_with(b"\r\n") => {
-                *self = Self::ChunkLine;
-                return Ok(Part::Between(2));
-            }
-            Self::ChunkLine => {
+        match (self.skip_break(input), &self) {
+            (0, Self::ChunkLine) => {
                 if let Some((size, length)) = short_line(input) {
                     *self = Self::Chunk(size);
                     return Ok(Part::Between(length));
                 }
             }
-            _ => {}
+            (0, _) => {}
+            (line_break, _) => return Ok(Part::Between(line_break)),
         }
         let Some(length) = line_length(input)? else { return Ok(Part::Wanting) };
         let text = &input[..length];
@@ -391,6 +397,18 @@ mod tests {
                 Ok(framing),
                 "{fields}"
             );
+        }
+    }
+
+    #[test]
+    fn a_line_break_is_passed_over_behind_a_chunk_and_nowhere_else() {
+        let skip = |mut framing: Framing, input: &str| (framing.skip_break(input.as_bytes()), framing);
+        assert_eq!(skip(Framing::ChunkEnd, "\r\n5\r\n"), (2, Framing::ChunkLine));
+        for input in ["", "\r", "\n", "x\r\n"] {
+            assert_eq!(skip(Framing::ChunkEnd, input), (0, Framing::ChunkEnd), "{}", input.escape_default());
+        }
+        for framing in [Framing::Length(9), Framing::Chunk(9), Framing::UntilClose, Framing::Trailer(0)] {
+            assert_eq!(skip(framing, "\r\n"), (0, framing));
         }
     }
 

@@ -144,13 +144,13 @@ impl<P: Parse> Stream<P> {
         if wait == Wait::NotAtAll {
             return incoming.at_hand(&mut take);
         }
-        let mut now = None;
+        let mut left = None;
         if std::mem::take(&mut self.renew) {
-            let begun = self.manners.clock.now();
-            self.bound = Bound::new(begun + self.manners.idle, Fault::IdleTimeout);
-            now = Some(begun);
+            let idle = self.manners.idle;
+            self.bound = Bound::new(self.manners.clock.now() + idle, Fault::IdleTimeout);
+            left = Some(idle);
         }
-        incoming.hand(&mut take, (self.bound, now)).map(Some)
+        incoming.hand(&mut take, (self.bound, left)).map(Some)
     }
 
     /// Takes notice of a frame; one without meaning is not worth the time it came too late.
@@ -214,6 +214,11 @@ impl<P: Parse> Frames for Stream<P> {
             self.failed = Some(failure.clone());
         }
         came
+    }
+
+    fn are_out(&self) -> bool {
+        let dry = self.incoming.as_ref().is_some_and(Incoming::is_dry);
+        dry && self.failed.is_none() && self.parser.is_empty() && !self.parser.ended()
     }
 }
 

@@ -17,9 +17,9 @@ use crate::clock::Clock;
 use crate::dialect::Body;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use std::fmt;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,25 +128,11 @@ impl Wire {
         Ok(())
     }
 
-    /// Sets the socket's read timeout, unless the present one will do.
-    fn arm(&mut self, left: Duration) -> io::Result<Duration> {
-        let slack = (left / 32).clamp(WAIT_MIN, ARMED_ENOUGH);
-        if let Some(armed) = self.armed
-            && armed <= left + slack
-            && armed >= left.min(ARMED_ENOUGH)
-        {
-            return Ok(armed);
-        }
-        self.socket.set_read_timeout(Some(left))?;
-        self.armed = Some(left);
-        Ok(left)
-    }
-
     /// Whether a resting connection still lives: nothing to read, and no end.
     fn lives(&self) -> bool {
         let mut byte = [0_u8];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(rustix::net::recv(&*self.socket, &mut byte, flags), Err(Errno::AGAIN))
+        matches!(recv(&*self.socket, &mut byte, flags), Err(Errno::AGAIN))
     }
 
     /// From serving to rest: whether it is fit for another call.
@@ -173,6 +159,20 @@ impl Wire {
         self.line = Some(line);
         attached
     }
+}
+
+/// Sets a socket's read timeout, unless the present one will do.
+fn arm(socket: &TcpStream, present: &mut Option<Duration>, left: Duration) -> io::Result<Duration> {
+    let slack = || (left / 32).clamp(WAIT_MIN, ARMED_ENOUGH);
+    if let Some(armed) = *present
+        && armed >= left.min(ARMED_ENOUGH)
+        && (armed <= left || armed <= left + slack())
+    {
+        return Ok(armed);
+    }
+    socket.set_read_timeout(Some(left))?;
+    *present = Some(left);
+    Ok(left)
 }
 
 /// Sends once what follows the first `done` bytes of both.
@@ -219,19 +219,19 @@ impl Transport for Wire {
             self.send(None, timeout)?;
             self.pages.posted();
         }
-        let line = Arc::clone(self.line.as_ref().ok_or_else(aborted)?);
-        let mut patience = Patience::new(&line, timeout);
+        let line = self.line.as_ref().ok_or_else(aborted)?;
+        let mut patience = Patience::new(line, timeout);
         loop {
-            let armed = self.arm(patience.left())?;
-            match (&*self.socket).read(self.pages.input_append_buf()) {
-                Ok(amount) => {
+            let armed = arm(&self.socket, &mut self.armed, patience.left())?;
+            match recv(&*self.socket, self.pages.input_append_buf(), RecvFlags::empty()) {
+                Ok((amount, _)) => {
                     self.pages.input_appended(amount);
                     return Ok(amount > 0);
                 }
                 // The socket's own timeout, which may be shorter than our patience.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => patience.spend(armed)?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => patience.look(),
-                Err(error) => return Err(Error::Io(error)),
+                Err(Errno::AGAIN) => patience.spend(armed)?,
+                Err(Errno::INTR) => patience.look(),
+                Err(error) => return Err(Error::Io(error.into())),
             }
         }
     }

@@ -96,6 +96,7 @@ fn a_callers_model_leads_to_no_other_place_at_a_provider() {
                     assert!(matches!(status, 200 | 400 | 404), "{kind} {path} {model}: {status}");
                 }
             }
+            assert!(!rig.asked(0).is_empty(), "{kind}: nothing was sent, so nothing went astray");
             for seen in rig.asked(0) {
                 let bare = seen.path.split('?').next().unwrap_or_default();
                 assert!(!bare.split('/').any(|segment| segment == ".."), "{kind}: {}", seen.path);

@@ -78,7 +78,12 @@ fn stream(client: &Client, first_token: Duration, idle: Duration) -> Stream<Line
 fn read(frames: &mut dyn Frames) -> (String, Result<(), Fault>) {
     let (mut text, mut frame) = (String::new(), Frame::default());
     loop {
+        let out = frames.are_out();
         let came = match frames.next(&mut frame, Wait::NotAtAll) {
+            other if out => {
+                assert_eq!(other, Ok(Came::Nothing), "it was said that nothing is at hand");
+                frames.next(&mut frame, Wait::Patiently)
+            }
             Ok(Came::Nothing) => frames.next(&mut frame, Wait::Patiently),
             other => other,
         };
@@ -143,6 +148,24 @@ fn an_end_mark_without_the_transports_end_is_an_end_but_costs_the_connection() {
     assert_eq!(client.call().unwrap(), "next");
     assert_eq!(server.accepted(), 2);
     drop(client);
+    server.finish();
+}
+
+#[test]
+fn it_is_known_when_nothing_is_at_hand() {
+    let server = Server::new(vec![Box::new(|peer| {
+        peer.request().unwrap();
+        peer.say(&format!("{HEAD}{}", chunk("one\ntwo\n")));
+        peer.expect_close();
+    })]);
+    let client = Client::to(&server);
+    let mut frames = stream(&client, LONG, LONG);
+    begins(&mut frames);
+    assert!(!frames.are_out(), "the second line came with the first");
+    assert_eq!(frames.next(&mut Frame::default(), Wait::NotAtAll), Ok(Came::Frame));
+    assert!(frames.are_out());
+    assert_eq!(frames.next(&mut Frame::default(), Wait::NotAtAll), Ok(Came::Nothing));
+    drop(frames);
     server.finish();
 }
 
