@@ -18,17 +18,23 @@ pub(super) fn most() -> usize {
     most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
 }
 
+/// Descriptors that calls for so many callers take: a worker makes one at a time, and one of its connections may rest.
+fn calls(connections: usize, workers: usize) -> usize {
+    connections.min(workers.saturating_mul(2))
+}
+
 /// Of so many: how many connections there may be at once, and how many being turned away. Each of the first takes a
-/// descriptor, and another one for the call that is made for it.
-pub(super) fn shares(most: usize, wanted: usize) -> (usize, usize) {
+/// descriptor, and so does each call that is made for them.
+pub(super) fn shares(most: usize, wanted: usize, workers: usize) -> (usize, usize) {
     let shed = (most / 16).clamp(1, SHED_MAX);
     let left = most.saturating_sub(HOUSE_DESCRIPTORS + shed);
-    (wanted.min(left / 2).max(1), shed)
+    let fit = (left / 2).max(left.saturating_sub(calls(left, workers)));
+    (wanted.min(fit).max(1), shed)
 }
 
 /// How many descriptors these shares take, and the house.
-pub(super) fn wanted(connections: usize, shed: usize) -> usize {
-    connections.saturating_mul(2).saturating_add(HOUSE_DESCRIPTORS + shed)
+pub(super) fn wanted(connections: usize, shed: usize, workers: usize) -> usize {
+    connections.saturating_add(calls(connections, workers)).saturating_add(HOUSE_DESCRIPTORS + shed)
 }
 
 /// Has the kernel make room for so many descriptors: of eight bytes each. Waits as long as that takes.
@@ -59,12 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_counts_for_two_descriptors_and_some_are_the_house_s() {
-        assert_eq!(shares(1000, 4096), ((1000 - HOUSE_DESCRIPTORS - 62) / 2, 62));
-        assert_eq!(shares(1_000_000, 4096), (4096, SHED_MAX));
-        for most in [64, 1000, 20_000, 1_000_000] {
-            let (connections, shed) = shares(most, 4096);
-            assert!(wanted(connections, shed) <= most, "{most}");
+    fn a_caller_counts_for_two_descriptors_as_long_as_a_worker_may_call_for_each_and_some_are_the_house_s() {
+        assert_eq!(shares(1000, 4096, 512), ((1000 - HOUSE_DESCRIPTORS - 62) / 2, 62));
+        assert_eq!(shares(1000, 4096, 64), (1000 - HOUSE_DESCRIPTORS - 62 - 2 * 64, 62));
+        assert_eq!(shares(1_000_000, 4096, 512), (4096, SHED_MAX));
+        for most in [64, 1000, 2048, 20_000, 1_000_000] {
+            for workers in [1, 64, 512, 8192, usize::MAX] {
+                let (connections, shed) = shares(most, 16_384, workers);
+                assert!(wanted(connections, shed, workers) <= most, "{most}, {workers}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Limits {
     pub control_workers: usize,
     /// Complete requests waiting for a worker of the control lane.
     pub control_queue: usize,
-    /// Open connections; never more than half of the process's descriptors, less those of the house.
+    /// Open connections; never more than the process's descriptors, less those of the house and two a worker, or half.
     pub connections_max: usize,
     /// Open connections of one address.
     pub connections_per_address_max: usize,

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Step};
 use super::descriptors;
 use super::hub::{After, Hub};
+use super::limits::Limits;
 use super::line::{Line, Turn, Work};
 use super::message::Manner;
 use super::refusal::Refusal;
@@ -78,8 +79,8 @@ impl Poller {
         open(&listener)?;
         epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), edge)?;
         epoll::add(&epoll, &hub.bell, epoll::EventData::new_u64(BELL), edge)?;
-        let (connections_max, shed_max) =
-            descriptors::shares(descriptors::most(), hub.limits.connections_max);
+        let Limits { connections_max, workers, .. } = *hub.limits;
+        let (connections_max, shed_max) = descriptors::shares(descriptors::most(), connections_max, workers);
         let ticked = hub.clock.now();
         Ok(Self {
             connections_max,
@@ -103,7 +104,7 @@ impl Poller {
     /// What makes room for as many descriptors as there may be; not the poller itself, for it would wait.
     pub(super) fn widen(&self) -> io::Result<impl FnOnce() + Send + use<>> {
         let bell = self.hub.bell.try_clone()?;
-        let wanted = descriptors::wanted(self.connections_max, self.shed_max);
+        let wanted = descriptors::wanted(self.connections_max, self.shed_max, self.hub.limits.workers);
         Ok(move || descriptors::widen(&bell, wanted))
     }
 
