@@ -129,10 +129,10 @@ class Turns(unittest.TestCase):
         those = [self.One(name, asked, list(each)) for name, each in foreign.items()]
         pause, bench.PAUSE_SECS = bench.PAUSE_SECS, 0
         try:
-            bench.play(key, those, rep, None, self.Calm(again))
+            bench.play(key.split(), those, rep, None, self.Calm(again))
         finally:
             bench.PAUSE_SECS = pause
-        return "".join(asked), [[r["foreign"] for r in one.rec[key]] for one in those]
+        return "".join(asked), [[r["foreign"] for k in key.split() for r in one.rec[k]] for one in those]
 
     def test_nobody_is_always_last(self):
         quiet = [0.0] * 5
@@ -146,6 +146,13 @@ class Turns(unittest.TestCase):
     def test_without_time_left_or_with_more_turns_to_come_nothing_is_repeated(self):
         self.assertEqual(self.play("rate", 0, False, n=[0.0], h=[0.5]), ("nh", [[0.0], [0.5]]))
         self.assertEqual(self.play("max", 0, True, n=[0.5] * 5, h=[0.0] * 5)[0], "nhhnnhhnnh")
+
+    def test_steps_that_follow_each_other_are_one_gateway_s_turn(self):
+        self.assertIn(["wait300", "sse200", "sse500"], bench.groups())
+        self.assertEqual(sum(bench.groups(), []), list(bench.STEPS))
+        self.assertEqual(self.play("wait300 sse200", 0, True, n=[0.0, 0.1], h=[0.1, 0.0]), ("nnhh", [[0.0, 0.1], [0.1, 0.0]]))
+        # Strangers beside one of them: all of it again.
+        self.assertEqual(self.play("wait300 sse200", 1, True, n=[0.0, 0.5, 0.0, 0.1], h=[0.1, 0.0, 0.1, 0.1])[1], [[0.0, 0.1], [0.1, 0.1]])
 
 
 if __name__ == "__main__":

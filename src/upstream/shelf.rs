@@ -4,8 +4,9 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A connection that rested longer is not used again: common servers close at 5 s.
-const REST_MAX: Duration = Duration::from_secs(4);
+/// A connection that rested longer is not used again: balancers close at 60 s, and what lies between may forget it without
+/// a word. Servers that close earlier (many do after 5 s) are seen to have done so when one is taken up.
+const REST_MAX: Duration = Duration::from_secs(50);
 
 /// Connections at rest.
 pub(super) struct Shelf<T> {
