@@ -140,11 +140,11 @@ class Turns(unittest.TestCase):
         self.assertEqual(self.play("max", 1, True, n=quiet, h=quiet)[0], "hnnhhnnhhn")
 
     def test_a_single_turn_beside_strangers_is_repeated_whole_and_the_quieter_one_kept(self):
-        self.assertEqual(self.play("rate", 0, True, n=[0.0, 0.1], h=[0.5, 0.0]), ("nhnh", [[0.1], [0.0]]))
-        self.assertEqual(self.play("rate", 0, True, n=[0.0, 0.9], h=[0.5, 0.0]), ("nhnh", [[0.0], [0.5]]))
+        self.assertEqual(self.play("same", 0, True, n=[0.0, 0.1], h=[0.5, 0.0]), ("nhnh", [[0.1], [0.0]]))
+        self.assertEqual(self.play("same", 0, True, n=[0.0, 0.9], h=[0.5, 0.0]), ("nhnh", [[0.0], [0.5]]))
 
     def test_without_time_left_or_with_more_turns_to_come_nothing_is_repeated(self):
-        self.assertEqual(self.play("rate", 0, False, n=[0.0], h=[0.5]), ("nh", [[0.0], [0.5]]))
+        self.assertEqual(self.play("same", 0, False, n=[0.0], h=[0.5]), ("nh", [[0.0], [0.5]]))
         self.assertEqual(self.play("max", 0, True, n=[0.5] * 5, h=[0.0] * 5)[0], "nhhnnhhnnh")
 
     def test_steps_that_follow_each_other_are_one_gateway_s_turn(self):
