@@ -1,7 +1,7 @@
 //! Connections: kept, replaced, closed, never handed on in a doubtful state.
 
 use super::rig::{Client, Server, answering, settings, so_it_is_by_ureq};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::dialect::Body;
 use crate::domain::failure::{Fault, Insecure};
 use crate::domain::key::Secret;
@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketType};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[test]
 fn a_connection_read_to_its_end_serves_the_next_call() {
@@ -75,6 +76,28 @@ fn a_kept_connection_that_died_is_replaced_once_and_silently() {
     assert_eq!(client.call().unwrap(), "first");
     assert_eq!(client.call().unwrap(), "second");
     assert_eq!(server.accepted(), 2);
+    drop(client);
+    server.finish();
+}
+
+#[test]
+fn a_connection_serves_again_after_a_long_rest_as_long_as_its_server_keeps_it() {
+    let server = Server::new(vec![
+        Box::new(|peer| {
+            for text in ["first", "second"] {
+                peer.request().unwrap();
+                peer.answer("200 OK", text);
+            }
+        }),
+        answering("third"),
+    ]);
+    let clock = Arc::new(ManualClock::new());
+    let client = Client::with_clock(&server, Arc::clone(&clock) as Arc<dyn Clock>);
+    for (text, connections) in [("first", 1), ("second", 1), ("third", 2)] {
+        assert_eq!(client.call().unwrap(), text);
+        assert_eq!(server.accepted(), connections);
+        clock.advance(Duration::from_secs(50));
+    }
     drop(client);
     server.finish();
 }
@@ -498,6 +521,7 @@ so_it_is_by_ureq! {
     bodies_of_every_size_arrive_whole,
     a_body_in_many_large_pieces_arrives_whole,
     a_kept_connection_that_died_is_replaced_once_and_silently,
+    a_connection_serves_again_after_a_long_rest_as_long_as_its_server_keeps_it,
     the_replacement_of_a_dead_connection_is_not_replaced,
     a_dead_connection_is_not_replaced_by_another_kept_one,
     a_connection_that_died_after_a_first_byte_or_was_fresh_is_not_replaced,
