@@ -1,6 +1,7 @@
 //! Names to addresses: looked up at most once per lifetime, and remembered when the name service fails.
 //!
-//! Every new connection asks, so the answer must be at hand. The machine's resolver cannot be told to hurry and may hang for half a minute: each look-up has a thread of its own, and who needs the answer waits for
+//! Every new connection asks, so the answer must be at hand. The machine's resolver cannot be
+//! told to hurry and may hang for half a minute: each look-up has a thread of its own, and who needs the answer waits for
 //! it no longer than for a connection, and no longer than he stays. There is one look-up of a name at a time. One caller
 //! waits a moment for the renewal of an answer that is past its lifetime; the others meanwhile use the old one, which
 //! also serves when the renewal fails.
